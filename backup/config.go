@@ -1,0 +1,119 @@
+package backup
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/storage"
+)
+
+// Config is a backup's configuration.
+type Config struct {
+	// Required.
+
+	// Source are the options of the source cluster's clients: seed brokers, TLS, SASL.
+	Source []kgo.Opt
+	// Archive is where the backup goes.
+	Archive *storage.Archive
+
+	// Optional.
+
+	// Topics are regular expressions, anchored; a literal name that doesn't exist is a *[UnknownTopicError].
+	// Default: all but internal topics.
+	Topics []string
+	// Exclude are regular expressions, anchored, of topics to leave out.
+	Exclude []string
+	// MaxBytesPerSecond bounds what is fetched. Default 0: no bound.
+	MaxBytesPerSecond int64
+	// ClientID is the client.id. Default "kafkadr".
+	ClientID string
+	// Rack is the client's rack, for fetching from the nearest replica (KIP-392). Default none.
+	Rack string
+	// SegmentBytes is the length at which an object is closed. Default 64 MiB.
+	SegmentBytes int64
+	// FetchBytes bounds one fetch response; two for each broker can be in memory. Default 8 MiB.
+	FetchBytes int32
+	// Zstd compresses what isn't compressed yet. Default off.
+	Zstd bool
+	// Owner names this writer in the errors of those it fences. Default: host name and process ID.
+	Owner string
+	// Logger takes what an operator may want to know. Default: nothing is logged.
+	Logger *slog.Logger
+	// Hooks are called as things happen.
+	Hooks Hooks
+}
+
+// FollowerConfig is a continuous backup's configuration.
+type FollowerConfig struct {
+	Config
+	// Flush is how old a record may become before it is in a committed manifest, a round trip
+	// to the store aside. Default 10 s.
+	Flush time.Duration
+	// Every is the time from one full snapshot to the next. Default 1 min.
+	Every time.Duration
+	// Discover is the time from one look for new topics and partitions to the next. Default 5 s.
+	Discover time.Duration
+}
+
+// Hooks are called synchronously; nil ones are skipped.
+type Hooks struct {
+	// OnSnapshot is called after each commit of a full snapshot, OnFlush after each other commit.
+	OnSnapshot, OnFlush func(storage.Info)
+	// OnHole is called when offsets were lost to retention before they could be read.
+	OnHole func(topic string, partition int32, h storage.Hole)
+	// OnTruncated is called when a partition's history ended because the source was truncated.
+	OnTruncated func(*TruncatedError)
+	// OnIncarnation is called when a topic is new, re-created or gone.
+	OnIncarnation func(t storage.Topic)
+	// OnRetry is called before a request or store operation is tried again.
+	OnRetry func(op string, err error)
+	// OnProgress is called now and then, at most once a second.
+	OnProgress func(Status)
+}
+
+// Status is where a backup stands.
+type Status struct {
+	// Snapshot is the last committed full snapshot, Committed the last commit of any kind.
+	Snapshot, Committed storage.Info
+	// SnapshotAge is the time since Snapshot was created; negative before the first.
+	SnapshotAge time.Duration
+	// LagRecords is how many offsets below the last stable offsets aren't in a committed manifest yet.
+	LagRecords int64
+	// LSOLag is the largest distance of a high watermark and its last stable offset, in offsets, and LSOLagPartition whose: a
+	// hanging transaction freezes the cut without an error.
+	LSOLag          int64
+	LSOLagPartition string
+	// Records, Bytes, Objects are what was archived since the start; Total* what the cut needs (Run only).
+	Records, Bytes, Objects int64
+	TotalRecords            int64
+	// Seconds is how long the job has run.
+	Seconds float64
+	// Holes, Retries, StoreErrors, Truncated count since the start.
+	Holes, Retries, StoreErrors, Truncated int64
+	// Partitions counts those that are followed; Faulted those that can't be read now.
+	Partitions, Faulted int
+}
+
+// Result is what a Run did.
+type Result struct {
+	Snapshot storage.Info
+	// Records, Bytes, Objects are what this run added.
+	Records, Bytes, Objects int64
+	// Holes were found by this run; Truncated histories ended.
+	Holes     []PartitionHole
+	Truncated []*TruncatedError
+	// LeftOut are the topics that the selection left out.
+	LeftOut []string
+	// Unread says what of the cluster's metadata couldn't be read and why.
+	Unread   map[string]string
+	Duration time.Duration
+}
+
+// PartitionHole is a hole with its partition.
+type PartitionHole struct {
+	Topic     string
+	Partition int32
+	storage.Hole
+}

@@ -1,0 +1,106 @@
+package restore
+
+import (
+	"context"
+	"time"
+)
+
+// Plan is what a restore would do. It prints and marshals.
+type Plan struct {
+	Snapshot      string      `json:"snapshot"`
+	SourceCluster string      `json:"source_cluster"`
+	TargetCluster string      `json:"target_cluster"`
+	Topics        []TopicPlan `json:"topics"`
+	Groups        []GroupPlan `json:"groups,omitempty"`
+	ACLs          int         `json:"acls,omitempty"`
+	Records       int64       `json:"records"`
+	Bytes         int64       `json:"bytes"`
+	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md); RoundTrip was measured on the target.
+	HoleMethod    string        `json:"hole_method"`
+	RoundTrip     time.Duration `json:"round_trip_ns"`
+	EstimatedTime time.Duration `json:"estimated_time_ns"`
+	// Warnings are what an operator should know; Conflicts are why Run would refuse.
+	Warnings  []string   `json:"warnings"`
+	Conflicts []Conflict `json:"conflicts"`
+}
+
+// TopicPlan is what would be done with one topic.
+type TopicPlan struct {
+	Topic             string `json:"topic"`
+	Source            string `json:"source"`
+	Create            bool   `json:"create"`
+	ReplicationFactor int16  `json:"replication_factor"`
+	// Configs are the topic's own in the end; Held those that stay held until Release, with the value to come.
+	Configs    map[string]string `json:"configs"`
+	Held       map[string]string `json:"held,omitempty"`
+	Partitions []PartitionPlan   `json:"partitions"`
+}
+
+// PartitionPlan is what would be done with one partition.
+type PartitionPlan struct {
+	Partition int32 `json:"partition"`
+	// Method is exact, or nothing where the target is complete.
+	Method      string `json:"method"`
+	StartOffset int64  `json:"start_offset"`
+	EndOffset   int64  `json:"end_offset"`
+	// Position is the target's true end now: where Run goes on.
+	Position    int64         `json:"position"`
+	Filler      int64         `json:"filler"`
+	HoleRuns    int64         `json:"hole_runs"`
+	HoleOffsets int64         `json:"hole_offsets"`
+	Records     int64         `json:"records"`
+	Bytes       int64         `json:"bytes"`
+	Time        time.Duration `json:"time_ns"`
+}
+
+// GroupPlan is what would be done with one group's offset.
+type GroupPlan struct {
+	Group     string `json:"group"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	// AsRead is the offset in the snapshot; Why says why Offset differs: beyond_cut, below_log_start.
+	AsRead int64  `json:"as_read"`
+	Why    string `json:"why,omitempty"`
+}
+
+// Conflict is a reason to refuse.
+type Conflict struct {
+	Topic     string `json:"topic,omitempty"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	// Kind is foreign_records, too_large, same_cluster, replication_factor, incomplete, hole_time, group_active, …
+	Kind   string `json:"kind"`
+	Detail string `json:"detail"`
+}
+
+// RefusedError is a plan that has conflicts.
+type RefusedError struct{ Conflicts []Conflict }
+
+func (e *RefusedError) Error() string { return "TODO" }
+
+// Result is what a restore did.
+type Result struct {
+	Records  int64         `json:"records"`
+	Bytes    int64         `json:"bytes"`
+	Groups   int           `json:"groups"`
+	Duration time.Duration `json:"duration_ns"`
+	// Held are the configs that Release gives back, by topic.
+	Held          map[string]map[string]string `json:"held"`
+	GroupsClamped []GroupPlan                  `json:"groups_clamped,omitempty"`
+	Warnings      []string                     `json:"warnings"`
+}
+
+// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error.
+func NewPlan(ctx context.Context, cfg Config) (*Plan, error) { panic("TODO") }
+
+// Run carries the plan out, or goes on with it after a crash. A plan with conflicts is a *[RefusedError] before the first effect.
+func (p *Plan) Run(ctx context.Context) (*Result, error) { panic("TODO") }
+
+// Release gives topics that cfg selects the policies back that Run held: retention, cleanup, timestamp limits.
+func Release(ctx context.Context, cfg Config) (*Released, error) { panic("TODO") }
+
+// Released is what Release did: configs set, by topic.
+type Released struct {
+	Topics map[string]map[string]string `json:"topics"`
+}
