@@ -1,0 +1,241 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/s3blob" // the MinIO line
+
+	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/restore"
+	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/filestore"
+)
+
+// job is one measured piece of work, run in a process of its own.
+type job struct {
+	Kind    string
+	Brokers []string
+	Topic   string
+	// Prefix names the restored topic; Target the limit's.
+	Prefix, Target string
+	// Dir is a directory, Bucket a bucket URL.
+	Dir, Bucket string
+}
+
+// measure is what a job cost.
+type measure struct {
+	Bytes int64
+	Wall  time.Duration
+	CPU   time.Duration
+	// PeakKiB is the process's largest resident set.
+	PeakKiB int64
+}
+
+const jobEnv = "KAFKADR_BENCH_JOB"
+
+// TestMain runs a job where the environment names one, else the tests.
+func TestMain(m *testing.M) {
+	spec := os.Getenv(jobEnv)
+	if spec == "" {
+		os.Exit(m.Run())
+	}
+	var j job
+	if err := json.Unmarshal([]byte(spec), &j); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	got, err := j.do(context.Background())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(got); err != nil {
+		os.Exit(1)
+	}
+}
+
+// run starts the job in its own process and waits for it.
+func (j job) run(t *testing.T) measure {
+	t.Helper()
+	spec, err := json.Marshal(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), jobEnv+"="+string(spec))
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", j.Kind, err, errs.String())
+	}
+	var m measure
+	if err := json.Unmarshal(out, &m); err != nil {
+		t.Fatalf("%s: %v: %s", j.Kind, err, out)
+	}
+	m.PeakKiB = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	return m
+}
+
+func cpuTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+func (j job) do(ctx context.Context) (m measure, err error) {
+	opts := []kgo.Opt{kgo.SeedBrokers(j.Brokers...)}
+	cl, err := kgo.NewClient(opts...)
+	if err != nil {
+		return m, err
+	}
+	defer cl.Close()
+	start, cpu := time.Now(), cpuTime()
+	switch j.Kind {
+	case "limit-backup":
+		m.Bytes, err = limitBackup(ctx, cl, j.Topic, j.Dir)
+	case "backup":
+		m.Bytes, err = j.backup(ctx, opts)
+	case "limit-restore":
+		m.Bytes, m.Wall, m.CPU, err = limitRestore(ctx, cl, j.Topic, j.Target)
+		return m, err
+	case "restore":
+		m.Bytes, err = j.restore(ctx, opts)
+	case "limit-verify":
+		m.Bytes, err = limitVerify(j.Dir)
+	case "verify":
+		m.Bytes, err = j.verify(ctx)
+	case "limit-upload":
+		m.Bytes, err = j.upload(ctx)
+	default:
+		err = fmt.Errorf("no such job: %s", j.Kind)
+	}
+	m.Wall, m.CPU = time.Since(start), cpuTime()-cpu
+	return m, err
+}
+
+func (j job) archive(ctx context.Context) (*storage.Archive, func(), error) {
+	var b *blob.Bucket
+	var err error
+	if j.Bucket != "" {
+		b, err = blob.OpenBucket(ctx, j.Bucket)
+	} else {
+		b, err = filestore.OpenBucket(j.Dir, nil)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := storage.Open(ctx, b, storage.Config{})
+	return a, func() { b.Close() }, err
+}
+
+func (j job) backup(ctx context.Context, opts []kgo.Opt) (int64, error) {
+	a, done, err := j.archive(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	res, err := backup.Run(ctx, backup.Config{Source: opts, Archive: a, Topics: []string{j.Topic}})
+	if err != nil {
+		return 0, err
+	}
+	return res.Bytes, nil
+}
+
+func (j job) restore(ctx context.Context, opts []kgo.Opt) (int64, error) {
+	a, done, err := j.archive(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	s, err := a.Latest(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	plan, err := restore.NewPlan(ctx, restore.Config{Target: opts, Snapshot: s, Prefix: j.Prefix, SameCluster: true})
+	if err != nil {
+		return 0, err
+	}
+	res, err := plan.Run(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return res.Bytes, nil
+}
+
+func (j job) verify(ctx context.Context) (int64, error) {
+	a, done, err := j.archive(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	s, err := a.Latest(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	r, err := backup.Verify(ctx, a, s, backup.VerifyOptions{})
+	if err != nil {
+		return 0, err
+	}
+	if len(r.Problems) > 0 {
+		return 0, fmt.Errorf("verify found %d problems, the first: %+v", len(r.Problems), r.Problems[0])
+	}
+	return r.Bytes, nil
+}
+
+// upload fetches the topic raw and uploads it as objects of a segment's
+// size, one after the other.
+func (j job) upload(ctx context.Context) (int64, error) {
+	b, err := blob.OpenBucket(ctx, j.Bucket)
+	if err != nil {
+		return 0, err
+	}
+	defer b.Close()
+	entries, err := os.ReadDir(j.Dir)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, e := range entries {
+		m, err := uploadFile(ctx, b, j.Dir+"/"+e.Name(), "plain/"+j.Prefix+e.Name())
+		n += m
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+func uploadFile(ctx context.Context, b *blob.Bucket, path, key string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	w, err := b.NewWriter(ctx, key, nil)
+	if err != nil {
+		return 0, err
+	}
+	n, err := io.Copy(w, f)
+	if e := w.Close(); err == nil {
+		err = e
+	}
+	return n, err
+}
