@@ -3,9 +3,13 @@ package rawkafka
 import (
 	"context"
 	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -16,10 +20,30 @@ type Config struct {
 	ClientID string
 	// RequestTimeout is each request's deadline. Default 30 s.
 	RequestTimeout time.Duration
+	// RetryFor is how long moved leaders, lost connections and the like are
+	// followed before their error is returned. Default 1 min.
+	RetryFor time.Duration
 	// Logger takes retries. Default: nothing is logged.
 	Logger *slog.Logger
-	// OnRetry is called before a request is tried again.
+	// OnRetry is called before a request is tried again. It must be safe for
+	// concurrent use.
 	OnRetry func(op string, err error)
+}
+
+func (c Config) withDefaults() Config {
+	if c.ClientID == "" {
+		c.ClientID = "kafkadr"
+	}
+	if c.RequestTimeout <= 0 {
+		c.RequestTimeout = 30 * time.Second
+	}
+	if c.RetryFor <= 0 {
+		c.RetryFor = time.Minute
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
 }
 
 // Partition names a partition of one incarnation of a topic, with its name.
@@ -29,37 +53,8 @@ type Partition struct {
 	Partition int32
 }
 
-// Topic is a topic's metadata.
-type Topic struct {
-	Name       string
-	ID         kadm.TopicID
-	Internal   bool
-	Err        error
-	Partitions []PartitionMetadata // by partition, dense
-}
-
-// PartitionMetadata is one partition's metadata.
-type PartitionMetadata struct {
-	Partition     int32
-	Leader        int32 // -1: none
-	LeaderEpoch   int32
-	Replicas, ISR []int32
-	Err           error
-}
-
-// Offset is an answer of ListOffsets.
-type Offset struct {
-	Offset, Timestamp int64
-	LeaderEpoch       int32
-	Err               error
-}
-
-// EpochEnd is an answer of OffsetForLeaderEpoch.
-type EpochEnd struct {
-	LeaderEpoch int32
-	EndOffset   int64
-	Err         error
-}
+// String is the topic's name, a slash, and the partition.
+func (p Partition) String() string { return p.Topic + "/" + strconv.Itoa(int(p.Partition)) }
 
 // Isolation levels and special offsets and replica IDs of the protocol.
 const (
@@ -72,53 +67,132 @@ const (
 )
 
 // Cluster is a connection to a Kafka cluster. Safe for concurrent use.
-type Cluster struct{}
+type Cluster struct {
+	cfg Config
+	cl  *kgo.Client
+	adm *kadm.Client
+	id  string
 
-// Connect connects and learns the cluster ID; wrong addresses and credentials are found here, within
-// RequestTimeout. The caller's opts come first, Cluster's own last. Close it when done.
-func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) { panic("TODO") }
+	refresh chan struct{} // holds a token while nobody refreshes leaders
+
+	mu      sync.Mutex
+	leaders map[Partition]leader
+	wanted  map[string]struct{} // topics whose leaders somebody waits for
+}
+
+// Connect connects and learns the cluster ID; wrong addresses and credentials
+// are found here, within RequestTimeout. The caller's opts come first,
+// Cluster's own last. Errors are a *[ConnectError], or ctx's. Close it when
+// done.
+func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) {
+	cfg = cfg.withDefaults()
+	var login loginHook
+	own := []kgo.Opt{kgo.ClientID(cfg.ClientID), kgo.RetryTimeout(cfg.RequestTimeout), kgo.WithHooks(&login)}
+	cl, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...), own...)...)
+	if err != nil {
+		return nil, &ConnectError{Kind: BadConfig, Err: err}
+	}
+	c := &Cluster{
+		cfg: cfg, cl: cl, adm: kadm.NewClient(cl),
+		refresh: make(chan struct{}, 1),
+		leaders: make(map[Partition]leader),
+		wanted:  make(map[string]struct{}),
+	}
+	c.refresh <- struct{}{}
+	if err := c.learnID(ctx); err != nil {
+		seeds, _ := cl.OptValue(kgo.SeedBrokers).([]string)
+		cl.Close()
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		kind := kindOf(err)
+		if login.failed.Load() && kind == Unreachable {
+			kind = Credentials // some brokers hang up on a wrong password
+		}
+		return nil, &ConnectError{Kind: kind, Brokers: seeds, Err: err}
+	}
+	return c, nil
+}
+
+// learnID doesn't wait for kgo, whose dials outlive the context.
+func (c *Cluster) learnID(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, errDeadline)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	answer := make(chan func() (string, error), 1)
+	go func() {
+		resp, err := req.RequestWith(ctx, c.cl)
+		answer <- func() (string, error) { return idOf(resp, err) }
+	}()
+	select {
+	case idOrErr := <-answer:
+		var err error
+		c.id, err = idOrErr()
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func idOf(resp *kmsg.MetadataResponse, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return "", err
+	}
+	if resp.ClusterID == nil || *resp.ClusterID == "" {
+		return "", errNoClusterID
+	}
+	return *resp.ClusterID, nil
+}
+
+// loginHook notes whether a broker broke a login off.
+type loginHook struct{ failed atomic.Bool }
+
+// OnBrokerRead implements kgo.HookBrokerRead.
+func (h *loginHook) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if err != nil && key == int16(kmsg.SASLAuthenticate) {
+		h.failed.Store(true)
+	}
+}
 
 // Close ends all connections.
-func (c *Cluster) Close() { panic("TODO") }
+func (c *Cluster) Close() { c.cl.Close() }
 
 // ID is the cluster ID.
-func (c *Cluster) ID() string { panic("TODO") }
+func (c *Cluster) ID() string { return c.id }
 
 // Client is the client beneath, for requests that need no leader.
-func (c *Cluster) Client() *kgo.Client { panic("TODO") }
+func (c *Cluster) Client() *kgo.Client { return c.cl }
 
 // Admin is a kadm client on Client.
-func (c *Cluster) Admin() *kadm.Client { panic("TODO") }
+func (c *Cluster) Admin() *kadm.Client { return c.adm }
 
-// Topics asks for fresh metadata of the named topics, or all (none named).
-// A topic that doesn't exist has Err set.
-func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic, error) {
-	panic("TODO")
-}
-
-// Leader returns the partition's leader and its epoch, from a cache that is refreshed where it has none.
-func (c *Cluster) Leader(ctx context.Context, p Partition) (broker, epoch int32, err error) {
-	panic("TODO")
-}
-
-// Forget drops the partition's cached leader: the next Leader asks again.
-func (c *Cluster) Forget(p Partition) { panic("TODO") }
-
-// Request sends one request to one broker, once, with the deadline of the configuration.
+// Request sends one request to one broker, once, with the deadline of the
+// configuration. A broker that isn't known, or no more, is [ErrUnknownBroker].
 func (c *Cluster) Request(ctx context.Context, broker int32, req kmsg.Request) (kmsg.Response, error) {
-	panic("TODO")
+	dctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, errDeadline)
+	defer cancel()
+	resp, err := c.cl.Broker(int(broker)).Request(dctx, req)
+	switch {
+	case err == nil:
+		return resp, nil
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case dctx.Err() != nil:
+		return nil, errDeadline
+	case err.Error() == "unknown broker": // kgo doesn't export it
+		return nil, ErrUnknownBroker
+	}
+	return nil, err
 }
 
-// ListOffsets asks the leaders for offsets (Earliest, Latest or at a time), many partitions a request.
-// Leader changes are followed within a budget; what is left has Err set.
-func (c *Cluster) ListOffsets(ctx context.Context, ps []Partition, at int64, isolation int8, replica int32) (map[Partition]Offset, error) {
-	panic("TODO")
+// retrying notes that op is tried again because of err.
+func (c *Cluster) retrying(op string, err error) {
+	c.cfg.Logger.Debug("retrying", "op", op, "err", err)
+	if c.cfg.OnRetry != nil {
+		c.cfg.OnRetry(op, err)
+	}
 }
-
-// EpochEnds asks the leaders where epochs end (KIP-320).
-func (c *Cluster) EpochEnds(ctx context.Context, epochs map[Partition]int32) (map[Partition]EpochEnd, error) {
-	panic("TODO")
-}
-
-// Retriable says whether an error may go away by itself: a moved leader, a lost connection, a starting broker. Missing rights and unknown topics don't.
-func Retriable(err error) bool { panic("TODO") }
