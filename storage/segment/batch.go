@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"iter"
+	"math"
 )
 
 // HeaderSize is the length in bytes of a version 2 record batch's header:
@@ -15,6 +16,7 @@ const (
 	attrLogAppendTime = 0x08
 	attrTransactional = 0x10
 	attrControl       = 0x20
+	attrDeleteHorizon = 0x40
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -65,11 +67,14 @@ func SplitBatch(raw []byte) (b Batch, rest []byte, err error) {
 	switch {
 	case n < HeaderSize:
 		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "length below a batch header's"}
+	case n > math.MaxInt32:
+		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "length beyond 2 GiB"}
 	case n > int64(len(raw)):
 		return Batch{}, raw, ErrShortBatch
 	}
 	b = Batch{raw[:n:n]}
-	if base < 0 || b.lastOffsetDelta() < 0 || b.Records() < 0 || b.Records() > b.lastOffsetDelta()+1 || base > base+int64(b.lastOffsetDelta()) {
+	delta, records := int64(b.lastOffsetDelta()), int64(b.Records())
+	if base < 0 || delta < 0 || base >= math.MaxInt64-delta || records < 0 || records > delta+1 {
 		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "offsets or record count out of range"}
 	}
 	return b, raw[n:], nil
@@ -115,7 +120,8 @@ func (b Batch) LeaderEpoch() int32 { return int32(binary.BigEndian.Uint32(b.raw[
 func (b Batch) Records() int32 { return int32(binary.BigEndian.Uint32(b.raw[57:])) }
 
 // FirstTimestamp is the timestamp, in milliseconds, of the batch's first
-// record when it was written. Later records of the batch may be earlier.
+// record when it was written. Later records of the batch may be earlier. The
+// cleaner may put the time there from which on tombstones may go (KIP-534).
 func (b Batch) FirstTimestamp() int64 { return int64(binary.BigEndian.Uint64(b.raw[27:])) }
 
 // MaxTimestamp is the largest timestamp in the batch in milliseconds; with
@@ -156,5 +162,6 @@ func (b Batch) CheckCRC() error {
 	return nil
 }
 
+func (b Batch) deleteHorizon() bool    { return b.attributes()&attrDeleteHorizon != 0 }
 func (b Batch) attributes() uint16     { return binary.BigEndian.Uint16(b.raw[21:]) }
 func (b Batch) lastOffsetDelta() int32 { return int32(binary.BigEndian.Uint32(b.raw[23:])) }

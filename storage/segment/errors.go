@@ -8,16 +8,41 @@ import (
 // ErrShortBatch is returned where the bytes end inside a batch.
 var ErrShortBatch = errors.New("segment: bytes end inside a batch")
 
-// BatchError is a record batch that is not as Kafka writes it.
+// ErrTooLarge is returned where records would decompress to more than the
+// limit given. The error is a *[BatchError] that wraps it.
+var ErrTooLarge = errors.New("decompressed records exceed the limit")
+
+// BatchError is a record batch, or a message of magic 0 or 1, that is not as
+// Kafka writes it, or that can't be taken.
 type BatchError struct {
 	// BaseOffset is what the batch says is its base offset.
 	BaseOffset int64
 	// Reason says what is wrong.
 	Reason string
+	// Err is the cause, or nil.
+	Err error
 }
 
 func (e *BatchError) Error() string {
-	return fmt.Sprintf("segment: batch at %d: %s", e.BaseOffset, e.Reason)
+	s := fmt.Sprintf("segment: batch at %d: %s", e.BaseOffset, e.Reason)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *BatchError) Unwrap() error { return e.Err }
+
+// VersionError is a segment of a format version that this package doesn't
+// know: a newer kafkadr wrote it.
+type VersionError struct {
+	// Version is the segment's.
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("segment: format version %d is newer than %d: read it with a newer version of kafkadr", e.Version, Version)
 }
 
 // DamageError is a segment whose bytes are not those that were written.
@@ -32,12 +57,20 @@ type DamageError struct {
 	BaseOffset, EndOffset int64
 	// Reason says what is wrong.
 	Reason string
+	// Err is the cause, or nil.
+	Err error
 }
 
 func (e *DamageError) Error() string {
 	s := fmt.Sprintf("segment: damaged %s at byte %d: %s", e.Part, e.Position, e.Reason)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
 	if e.EndOffset > e.BaseOffset {
 		s += fmt.Sprintf(" (%v, offsets %d to %d)", e.Partition, e.BaseOffset, e.EndOffset)
 	}
 	return s
 }
+
+// Unwrap returns the cause.
+func (e *DamageError) Unwrap() error { return e.Err }

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"encoding/base64"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -14,7 +15,9 @@ type Partition struct {
 }
 
 // String is the topic ID as Kafka writes it, a slash, and the partition.
-func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
+func (p Partition) String() string {
+	return fmt.Sprintf("%s/%d", base64.RawURLEncoding.EncodeToString(p.Topic[:]), p.Partition)
+}
 
 // AbortedTxn is an aborted transaction that overlaps a run, as a fetch
 // response at read_committed lists it: from FirstOffset on, batches of
@@ -50,13 +53,16 @@ type RunInfo struct {
 	// has: removed by compaction, between batches or inside them.
 	Missing int64
 	// HoleRuns is an upper bound of the number of maximal ranges of offsets
-	// without a visible record (missing or control) in the run. Aborted
-	// transactions count as one for each batch.
+	// without a visible record (missing, control or aborted) in the run. It is
+	// exact but for batches that offsets are missing inside of, which count
+	// as many ranges as there can be, and for aborted transactions that were
+	// noted only after their batches.
 	HoleRuns int64
 	// MinTimestamp is the smallest first-record timestamp of the run's
 	// batches and MaxTimestamp the largest of all records, in milliseconds.
 	// A record inside a batch may be earlier than MinTimestamp, none is later
-	// than MaxTimestamp.
+	// than MaxTimestamp. Where the broker stamped a batch (LogAppendTime), both
+	// take the stamp.
 	MinTimestamp, MaxTimestamp int64
 	// LeaderEpoch is the last batch's.
 	LeaderEpoch int32
@@ -94,5 +100,5 @@ type Frame struct {
 	// MinTimestamp and MaxTimestamp are as in [RunInfo].
 	MinTimestamp, MaxTimestamp int64
 	// Records counts the frame's records.
-	Records int32
+	Records int64
 }

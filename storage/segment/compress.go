@@ -1,0 +1,133 @@
+package segment
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// zstdDecoders spares making a decoder per frame and batch.
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return err
+	}
+	return d
+}}
+
+// unzstd appends what src decompresses to, at most limit bytes.
+func unzstd(dst, src []byte, limit int) ([]byte, error) {
+	d, ok := zstdDecoders.Get().(*zstd.Decoder)
+	if !ok {
+		return nil, errors.New("no decoder")
+	}
+	defer zstdDecoders.Put(d)
+	// Refused with nil alone: the decoder is used for DecodeAll only.
+	if err := d.ResetWithOptions(nil, zstd.WithDecoderMaxMemory(uint64(max(limit, 1)))); err != nil && !errors.Is(err, zstd.ErrDecoderNilInput) {
+		return nil, err
+	}
+	out, err := d.DecodeAll(src, dst)
+	switch {
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded) || err == nil && len(out)-len(dst) > limit:
+		return nil, ErrTooLarge
+	case err != nil:
+		return nil, err
+	}
+	return out, nil
+}
+
+// decompress returns what src decompresses to, at most limit bytes, in
+// memory of its own. kgo's Decompressor is bounded for kgo's own fetches only.
+func decompress(codec int8, src []byte, limit int) ([]byte, error) {
+	switch kgo.CompressionCodecType(codec) {
+	case kgo.CodecNone:
+		if len(src) > limit {
+			return nil, ErrTooLarge
+		}
+		return bytes.Clone(src), nil
+	case kgo.CodecGzip:
+		r, err := gzip.NewReader(bytes.NewReader(src))
+		if err != nil {
+			return nil, err
+		}
+		return readLimited(r, limit)
+	case kgo.CodecSnappy:
+		return unsnappy(src, limit)
+	case kgo.CodecLz4:
+		return readLimited(lz4.NewReader(bytes.NewReader(src)), limit)
+	case kgo.CodecZstd:
+		return unzstd(nil, src, limit)
+	}
+	return nil, errors.New("unknown codec")
+}
+
+func readLimited(r io.Reader, limit int) ([]byte, error) {
+	if limit == math.MaxInt {
+		limit--
+	}
+	var out bytes.Buffer
+	if _, err := out.ReadFrom(io.LimitReader(r, int64(limit)+1)); err != nil {
+		return nil, err
+	}
+	if out.Len() > limit {
+		return nil, ErrTooLarge
+	}
+	return out.Bytes(), nil
+}
+
+// xerial begins the framing that Java's producer puts around snappy blocks:
+// this, two versions, then blocks behind their lengths.
+const xerial = "\x82SNAPPY\x00"
+
+var errXerial = errors.New("malformed xerial framing")
+
+func unsnappy(src []byte, limit int) ([]byte, error) {
+	if len(src) <= 16 || string(src[:8]) != xerial {
+		return unblock(nil, src, limit)
+	}
+	var out []byte
+	for src = src[16:]; len(src) > 0; {
+		if len(src) < 4 {
+			return nil, errXerial
+		}
+		n := binary.BigEndian.Uint32(src)
+		src = src[4:]
+		if uint64(n) > uint64(len(src)) {
+			return nil, errXerial
+		}
+		var err error
+		if out, err = unblock(out, src[:n], limit-len(out)); err != nil {
+			return nil, err
+		}
+		src = src[n:]
+	}
+	return out, nil
+}
+
+// unblock appends what one snappy block holds.
+func unblock(dst, src []byte, limit int) ([]byte, error) {
+	n, err := s2.DecodedLen(src)
+	switch {
+	case err != nil:
+		return nil, err
+	case n > limit:
+		return nil, ErrTooLarge
+	}
+	block, err := s2.Decode(nil, src)
+	if err != nil {
+		return nil, err
+	}
+	if dst == nil {
+		return block, nil
+	}
+	return append(dst, block...), nil
+}
