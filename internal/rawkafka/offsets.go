@@ -11,7 +11,9 @@ import (
 type Offset struct {
 	Offset, Timestamp int64
 	LeaderEpoch       int32
-	Err               error
+	// CurrentEpoch is the epoch of the leader that answered.
+	CurrentEpoch int32
+	Err          error
 }
 
 // EpochEnd is an answer of OffsetForLeaderEpoch: the end offset of the largest
@@ -20,7 +22,9 @@ type Offset struct {
 type EpochEnd struct {
 	LeaderEpoch int32
 	EndOffset   int64
-	Err         error
+	// CurrentEpoch is the epoch of the leader that answered.
+	CurrentEpoch int32
+	Err          error
 }
 
 // ListOffsets asks the leaders for offsets (Earliest, Latest or at a time),
@@ -49,7 +53,9 @@ func (c *Cluster) ListOffsets(ctx context.Context, ps []Partition, at int64, iso
 	}
 	return eachLeader(ctx, c, "list offsets", ps, ask,
 		func(o Offset) error { return o.Err },
-		func(err error) Offset { return Offset{Offset: -1, Timestamp: -1, LeaderEpoch: -1, Err: err} })
+		func(err error) Offset {
+			return Offset{Offset: -1, Timestamp: -1, LeaderEpoch: -1, CurrentEpoch: -1, Err: err}
+		})
 }
 
 func listed(ps []led, resp *kmsg.ListOffsetsResponse) map[Partition]Offset {
@@ -58,7 +64,7 @@ func listed(ps []led, resp *kmsg.ListOffsetsResponse) map[Partition]Offset {
 	for _, t := range resp.Topics {
 		for _, a := range t.Partitions {
 			if p, ok := names[place{t.Topic, a.Partition}]; ok {
-				answers[p] = Offset{a.Offset, a.Timestamp, a.LeaderEpoch, kerr.ErrorForCode(a.ErrorCode)}
+				answers[p.Partition] = Offset{a.Offset, a.Timestamp, a.LeaderEpoch, p.epoch, kerr.ErrorForCode(a.ErrorCode)}
 			}
 		}
 	}
@@ -93,7 +99,7 @@ func (c *Cluster) EpochEnds(ctx context.Context, epochs map[Partition]int32) (ma
 	}
 	return eachLeader(ctx, c, "offset for leader epoch", ps, ask,
 		func(e EpochEnd) error { return e.Err },
-		func(err error) EpochEnd { return EpochEnd{LeaderEpoch: -1, EndOffset: -1, Err: err} })
+		func(err error) EpochEnd { return EpochEnd{LeaderEpoch: -1, EndOffset: -1, CurrentEpoch: -1, Err: err} })
 }
 
 func ended(ps []led, resp *kmsg.OffsetForLeaderEpochResponse) map[Partition]EpochEnd {
@@ -102,7 +108,7 @@ func ended(ps []led, resp *kmsg.OffsetForLeaderEpochResponse) map[Partition]Epoc
 	for _, t := range resp.Topics {
 		for _, a := range t.Partitions {
 			if p, ok := names[place{t.Topic, a.Partition}]; ok {
-				answers[p] = EpochEnd{a.LeaderEpoch, a.EndOffset, kerr.ErrorForCode(a.ErrorCode)}
+				answers[p.Partition] = EpochEnd{a.LeaderEpoch, a.EndOffset, p.epoch, kerr.ErrorForCode(a.ErrorCode)}
 			}
 		}
 	}
@@ -115,10 +121,10 @@ type place struct {
 	partition int32
 }
 
-func namesOf(ps []led) map[place]Partition {
-	names := make(map[place]Partition, len(ps))
+func namesOf(ps []led) map[place]led {
+	names := make(map[place]led, len(ps))
 	for _, p := range ps {
-		names[place{p.Topic, p.Partition.Partition}] = p.Partition
+		names[place{p.Topic, p.Partition.Partition}] = p
 	}
 	return names
 }

@@ -1,0 +1,278 @@
+package rawkafka
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// small is the size of a response below which the next is asked for after a
+// pause.
+const small = 64 << 10
+
+// asked is a partition in a request, with the answer once there is one.
+type asked struct {
+	*reading
+	offset int64
+	answer *kmsg.FetchResponseTopicPartition
+	void   bool
+}
+
+// serve reads from one broker until none of its partitions is left. While one
+// response is handled the next is under way, and no more.
+func (f *Fetcher) serve(ctx context.Context, s *server) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	answers := make(chan []asked)
+	handled := make(chan error, 1)
+	go func() {
+		handled <- f.handle(ctx, answers)
+		cancel(errHandler)
+	}()
+	err := f.ask(ctx, s, answers)
+	close(answers)
+	if herr := <-handled; herr != nil {
+		return herr
+	}
+	return err
+}
+
+func (f *Fetcher) ask(ctx context.Context, s *server, answers chan<- []asked) error {
+	for {
+		req, asks := f.request(s)
+		if req == nil {
+			return nil
+		}
+		resp, err := f.c.Request(ctx, s.broker, req)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		fr, _ := resp.(*kmsg.FetchResponse)
+		if err == nil {
+			err = kerr.ErrorForCode(fr.ErrorCode)
+		}
+		if err != nil {
+			for _, a := range asks {
+				f.failed(a.reading, err)
+			}
+			continue
+		}
+		n := f.take(s, asks, fr)
+		select {
+		case answers <- asks:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := f.pause(ctx, n, time.Duration(fr.ThrottleMillis)*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// pause keeps the rate, the broker's throttling and the linger.
+func (f *Fetcher) pause(ctx context.Context, n int, throttle time.Duration) error {
+	for left := n; left > 0 && f.cfg.Limiter != nil; {
+		part := min(left, max(f.cfg.Limiter.Burst(), 1))
+		if err := f.cfg.Limiter.WaitN(ctx, part); err != nil {
+			return err
+		}
+		left -= part
+	}
+	if n < small {
+		throttle = max(throttle, f.cfg.Linger)
+	}
+	if throttle > 0 {
+		return Sleep(ctx, throttle)
+	}
+	return ctx.Err()
+}
+
+// request asks for all partitions of the broker, in order; the loop ends
+// where there are none.
+func (f *Fetcher) request(s *server) (*kmsg.FetchRequest, []asked) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(s.order) == 0 {
+		if f.serving[s.broker] == s {
+			delete(f.serving, s.broker)
+		}
+		return nil, nil
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis = int32(f.cfg.MaxWait.Milliseconds())
+	req.MinBytes, req.MaxBytes = 1, f.cfg.MaxBytes
+	req.IsolationLevel = ReadCommitted
+	req.SessionEpoch = -1
+	req.Rack = f.cfg.Rack
+	asks := make([]asked, 0, len(s.order))
+	for _, r := range s.order {
+		asks = append(asks, asked{reading: r, offset: r.offset})
+		f.add(req, r, len(s.order))
+	}
+	return req, asks
+}
+
+func (f *Fetcher) add(req *kmsg.FetchRequest, r *reading, n int) {
+	if last := len(req.Topics) - 1; last < 0 || req.Topics[last].TopicID != r.TopicID || req.Topics[last].Topic != r.Topic {
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic, t.TopicID = r.Topic, r.TopicID
+		req.Topics = append(req.Topics, t)
+	}
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition = r.Partition.Partition
+	p.CurrentLeaderEpoch, p.LastFetchedEpoch = r.epoch, r.lastEpoch
+	p.FetchOffset = r.offset
+	p.PartitionMaxBytes = f.cfg.MaxBytes
+	if n > 1 {
+		p.PartitionMaxBytes = max(f.cfg.MaxBytes/2, 1)
+	}
+	t := &req.Topics[len(req.Topics)-1]
+	t.Partitions = append(t.Partitions, p)
+}
+
+// take moves the positions behind what came, so that the next request can go
+// out, and whoever got data to the end of the order.
+func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
+	find := index(resp)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	total, got := 0, make(map[*reading]bool)
+	for i := range asks {
+		a := &asks[i]
+		a.answer = find(a.Partition)
+		if a.answer == nil || a.removed {
+			continue // a full response may leave partitions out
+		}
+		a.void = total == 0 && len(a.answer.RecordBatches) == 0 && a.answer.LastStableOffset > a.offset
+		total += len(a.answer.RecordBatches)
+		if f.advance(a) {
+			got[a.reading] = true
+		}
+	}
+	slices.SortStableFunc(s.order, func(a, b *reading) int {
+		switch {
+		case got[a] == got[b]:
+			return 0
+		case got[a]:
+			return 1
+		}
+		return -1
+	})
+	return total
+}
+
+func index(resp *kmsg.FetchResponse) func(Partition) *kmsg.FetchResponseTopicPartition {
+	answers := make(map[Partition]*kmsg.FetchResponseTopicPartition)
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		for j := range t.Partitions {
+			p := Partition{Partition: t.Partitions[j].Partition}
+			if resp.Version >= 13 {
+				p.TopicID = t.TopicID
+			} else {
+				p.Topic = t.Topic
+			}
+			answers[p] = &t.Partitions[j]
+		}
+	}
+	return func(p Partition) *kmsg.FetchResponseTopicPartition {
+		if resp.Version >= 13 {
+			p.Topic = ""
+		} else {
+			p = Partition{Topic: p.Topic, Partition: p.Partition}
+		}
+		return answers[p]
+	}
+}
+
+// advance says whether the answer has data; f.mu is held.
+func (f *Fetcher) advance(a *asked) bool {
+	r := a.reading
+	err := kerr.ErrorForCode(a.answer.ErrorCode)
+	switch {
+	case err == nil && a.answer.DivergingEpoch.EndOffset >= 0:
+		err = ErrDiverged
+		r.replica = -1
+	case err == nil && a.answer.PreferredReadReplica >= 0 && a.answer.PreferredReadReplica != r.broker && time.Now().After(r.replicaEnds):
+		f.prefer(r, a.answer.PreferredReadReplica)
+	}
+	if err != nil {
+		a.answer = nil
+		f.failedLocked(r, err)
+		return false
+	}
+	r.tries = 0
+	if r.replica >= 0 && time.Now().After(r.replicaEnds) { // ask the leader again who is preferred
+		f.unassign(r)
+		r.replica, r.replicaEnds = -1, time.Time{}
+		f.poke()
+	}
+	end, epoch := walk(a.answer.RecordBatches, r.offset)
+	if end == r.offset {
+		return false
+	}
+	r.offset = end
+	if epoch >= 0 {
+		r.lastEpoch = epoch
+	}
+	if r.offset >= r.until {
+		f.unassign(r)
+		r.finished = true
+	}
+	return true
+}
+
+// prefer reads from another replica than the leader for a while.
+func (f *Fetcher) prefer(r *reading, replica int32) {
+	f.unassign(r)
+	r.replica, r.replicaEnds = replica, time.Now().Add(replicaPause)
+	f.poke()
+}
+
+// handle hands answers on, in order.
+func (f *Fetcher) handle(ctx context.Context, answers <-chan []asked) error {
+	for asks := range answers {
+		for i := range asks {
+			a := &asks[i]
+			if a.answer == nil || !f.live(a.reading) {
+				continue
+			}
+			if err := f.deliver(ctx, a); err != nil {
+				return err
+			}
+			a.answer = nil
+		}
+	}
+	return nil
+}
+
+func (f *Fetcher) live(r *reading) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !r.removed
+}
+
+func (f *Fetcher) deliver(ctx context.Context, a *asked) error {
+	raw, err := whole(a.answer.RecordBatches)
+	if err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		a.corrupt++
+		a.reading.offset, a.finished = a.offset, false
+		f.failedLocked(a.reading, err)
+		return nil
+	}
+	fetched := Fetched{
+		Partition: a.Partition, Position: a.offset, Batches: raw, Void: a.void,
+		HighWatermark: a.answer.HighWatermark, LastStable: a.answer.LastStableOffset, LogStart: a.answer.LogStartOffset,
+	}
+	for _, t := range a.answer.AbortedTransactions {
+		fetched.Aborted = append(fetched.Aborted, segment.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
+	}
+	return f.h.Fetched(ctx, fetched)
+}
