@@ -1,0 +1,69 @@
+package testkafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+func (c *cluster) MoveLeader(t testing.TB, topic string, partition, broker int32) {
+	t.Helper()
+	adm := kadm.NewClient(Client(t, c))
+	Eventually(t, time.Minute, func(ctx context.Context) error {
+		p, err := describe(ctx, adm, topic, partition)
+		if err != nil {
+			return err
+		}
+		if len(p.Replicas) > 0 && p.Replicas[0] != broker {
+			if err := reassign(ctx, adm, p, preferred(p.Replicas, broker)); err != nil {
+				return err
+			}
+		}
+		if p.Leader == broker {
+			return nil
+		}
+		set := kadm.TopicsSet{}
+		set.Add(topic, partition)
+		_, _ = adm.ElectLeaders(ctx, kadm.ElectPreferredReplica, set)
+		return fmt.Errorf("%s/%d: the leader is %d", topic, partition, p.Leader)
+	})
+}
+
+// preferred puts broker first, in place of the last replica where it isn't one.
+func preferred(replicas []int32, broker int32) []int32 {
+	rest := slices.DeleteFunc(slices.Clone(replicas), func(r int32) bool { return r == broker })
+	if len(rest) == len(replicas) {
+		rest = rest[:len(rest)-1]
+	}
+	return append([]int32{broker}, rest...)
+}
+
+func reassign(ctx context.Context, adm *kadm.Client, p kadm.PartitionDetail, replicas []int32) error {
+	var req kadm.AlterPartitionAssignmentsReq
+	req.Assign(p.Topic, p.Partition, replicas)
+	res, err := adm.AlterPartitionAssignments(ctx, req)
+	if err != nil {
+		return err
+	}
+	return res.Error()
+}
+
+func describe(ctx context.Context, adm *kadm.Client, topic string, partition int32) (kadm.PartitionDetail, error) {
+	m, err := adm.Metadata(ctx, topic)
+	if err != nil {
+		return kadm.PartitionDetail{}, err
+	}
+	td := m.Topics[topic]
+	if td.Err != nil {
+		return kadm.PartitionDetail{}, td.Err
+	}
+	p, ok := td.Partitions[partition]
+	if !ok {
+		return p, fmt.Errorf("%s has no partition %d", topic, partition)
+	}
+	return p, nil
+}

@@ -1,0 +1,23 @@
+package testkafka
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Missing skips the test because a part (kafka, minio, kcat) isn't there, or fails it where KAFKADR_REQUIRE names the part.
+// install says what to do to have it.
+func Missing(t testing.TB, part, install string) {
+	t.Helper()
+	if Required(part) {
+		t.Fatalf("testkafka: %s is required (KAFKADR_REQUIRE) and missing: %s", part, install)
+	}
+	t.Skipf("needs %s: %s", part, install)
+}
+
+// Required says whether KAFKADR_REQUIRE names the part.
+func Required(part string) bool {
+	return slices.Contains(strings.Split(os.Getenv("KAFKADR_REQUIRE"), ","), part)
+}
