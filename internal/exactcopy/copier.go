@@ -1,89 +1,225 @@
-// Package exactcopy appends record batches to a target cluster at the offsets they have on the source.
 package exactcopy
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
 )
-
-// ErrShifted: the target's end is not where it must be; every later record would get a wrong offset. The error is a *ShiftedError.
-var ErrShifted = errors.New("exactcopy: the target's log is shifted")
-
-// ErrUndecided: what the target holds is not known or not as expected (broken connection, moved leader, another process of the same copy).
-// Open the partition again and go on from its Position.
-var ErrUndecided = errors.New("exactcopy: undecided: open the partition again")
 
 // Config is a Copier's configuration.
 type Config struct {
+	// Required.
+
+	// Cluster is the target. It stays the caller's.
 	Cluster *rawkafka.Cluster
-	// TransactionalID names the copy: all processes of the same copy get the same producer id.
+	// TransactionalID names the copy: all processes of the same copy get the same producer ids, all others get others. It is also the prefix of the
+	// transactional ids that the weaker way uses.
 	TransactionalID string
-	// InFlight requests per broker. Default 5.
+
+	// Optional.
+
+	// InFlight is the number of produce requests per broker. Default 5.
 	InFlight int
 	// RequestBytes bounds one produce request. Default 4 MiB (a larger batch goes alone).
 	RequestBytes int
-	// QueueBytes bounds what one partition has queued. Default 1 MiB.
+	// QueueBytes bounds what one partition has queued; a larger batch is queued alone. Default 1 MiB.
 	QueueBytes int
 	// JoinBelow joins adjacent small batches up to this length where round trips bind. Default 256 KiB; negative: never.
 	JoinBelow int
 	// Limiter bounds the bytes produced; nil: no bound.
 	Limiter *rate.Limiter
+	// RetryFor is how long a partition's leader may stay away before the partition ends with [ErrUndecided]. Default 2 min.
+	RetryFor time.Duration
+	// Quiet is how long the log's end must stand still before markers follow markers whose answer was lost. Default 30 s, a broker's request timeout.
+	// A hole that is the first thing after Open waits a sixth of it, for markers of a process that died.
+	Quiet time.Duration
+	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
 }
 
-// Method is how holes are made on a target.
-type Method string
+func (c Config) withDefaults() Config {
+	def(&c.InFlight, 5)
+	def(&c.RequestBytes, 4<<20)
+	def(&c.QueueBytes, 1<<20)
+	def(&c.RetryFor, 2*time.Minute)
+	def(&c.Quiet, 30*time.Second)
+	if c.JoinBelow == 0 {
+		c.JoinBelow = 256 << 10
+	}
+	if c.OnRetry == nil {
+		c.OnRetry = func(string, error) {}
+	}
+	return c
+}
 
-const (
-	Markers      Method = "write_txn_markers"
-	Transactions Method = "transactions" // weaker and slower: ClusterAction and Alter on Cluster are denied
-)
+func def[T int | time.Duration](v *T, d T) {
+	if *v <= 0 {
+		*v = d
+	}
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if c.Cluster == nil {
+		errs = append(errs, errors.New("exactcopy: Config.Cluster is missing"))
+	}
+	if c.TransactionalID == "" {
+		errs = append(errs, errors.New("exactcopy: Config.TransactionalID is missing"))
+	}
+	return errors.Join(errs...)
+}
 
 // Copier writes to one target cluster. Safe for concurrent use.
-type Copier struct{}
+type Copier struct {
+	cfg    Config
+	run    runner
+	end    func() // cancels and waits
+	ended  <-chan struct{}
+	bufs   buffers
+	filler filler
+	joiner joiner
 
-// New gets the producer id. SharedID says whether it is shared by all processes of the copy.
-func New(ctx context.Context, cfg Config) (*Copier, error) { panic("TODO") }
+	mu      sync.Mutex
+	closed  bool
+	method  Method // "": not probed yet
+	brokers map[int32]*broker
+	open    map[rawkafka.Partition]*Partition
+}
 
-// Method probes, without an effect on any log, whether markers may be written.
-func (c *Copier) Method(ctx context.Context) (Method, error) { panic("TODO") }
+// runner starts the copier's goroutines. They end with its context.
+type runner func(func(context.Context))
 
-// RoundTrip measures a request to a broker of the target.
-func (c *Copier) RoundTrip(ctx context.Context) (time.Duration, error) { panic("TODO") }
+// New makes a copier. It lives until Close, or until ctx ends: then everything that is under way fails. Errors are those of cfg.
+func New(ctx context.Context, cfg Config) (*Copier, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c := &Copier{
+		cfg:     cfg.withDefaults(),
+		brokers: make(map[int32]*broker),
+		open:    make(map[rawkafka.Partition]*Partition),
+	}
+	var wg sync.WaitGroup
+	c.run = func(f func(context.Context)) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.closed { // nothing is waiting for it any more
+			return
+		}
+		wg.Go(func() { f(ctx) })
+	}
+	c.end = func() {
+		cancel()
+		wg.Wait()
+	}
+	c.ended = ctx.Done()
+	context.AfterFunc(ctx, func() { c.failAll(context.Cause(ctx)) })
+	return c, nil
+}
 
-// SharedID is false where the right to the transactional id is missing.
-func (c *Copier) SharedID() bool { panic("TODO") }
+// failAll wakes everybody that waits for a partition, for good.
+func (c *Copier) failAll(err error) {
+	c.mu.Lock()
+	c.closed = true
+	open := slices.Collect(maps.Values(c.open))
+	c.mu.Unlock()
+	for _, p := range open {
+		p.fail(err)
+	}
+}
 
-// Close ends the senders.
-func (c *Copier) Close() { panic("TODO") }
+// SharedID says that all processes of the copy have the same producer ids, so that a late request of one can't double the records of another.
+func (c *Copier) SharedID() bool { return true }
 
-// Partition is an open target partition. One goroutine at a time.
-type Partition struct{}
+// Close ends the senders and fails what is queued. Flush what must arrive before.
+func (c *Copier) Close() {
+	c.failAll(ErrClosed)
+	c.end()
+}
 
-// Open reads last sequence, then true end, once nothing of ours is under way there.
-func (c *Copier) Open(ctx context.Context, p rawkafka.Partition) (*Partition, error) { panic("TODO") }
+// broker returns the senders of a broker.
+func (c *Copier) broker(id int32) *broker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.brokers[id]
+	if b == nil {
+		b = &broker{c: c, id: id}
+		c.brokers[id] = b
+	}
+	return b
+}
 
-// Position is the offset the next Append or Hole gets: the true end and what is queued.
-func (p *Partition) Position() int64 { panic("TODO") }
+// limit waits until n bytes may be produced.
+func (c *Copier) limit(ctx context.Context, n int) error {
+	l := c.cfg.Limiter
+	for l != nil && l.Limit() != rate.Inf && n > 0 {
+		part := max(min(n, l.Burst()), 1)
+		if err := l.WaitN(ctx, part); err != nil {
+			return err
+		}
+		n -= part
+	}
+	return nil
+}
 
-// Append queues a copy of a whole batch: its base offset must be Position, it must have no holes inside, no LogAppendTime, no control bit.
-// It waits while the queue is full. Errors of earlier batches surface here or in Flush.
-func (p *Partition) Append(ctx context.Context, b segment.Batch) error { panic("TODO") }
+// RoundTrip measures a request to a broker of the target: the median of five.
+func (c *Copier) RoundTrip(ctx context.Context) (time.Duration, error) {
+	var took []time.Duration
+	for range 5 {
+		start := time.Now()
+		if _, err := c.any(ctx, kmsg.NewPtrDescribeClusterRequest()); err != nil {
+			return 0, fmt.Errorf("exactcopy: round trip: %w", err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
 
-// Hole makes n invisible offsets: a barrier, done when it returns.
-func (p *Partition) Hole(ctx context.Context, n int64) error { panic("TODO") }
+// anyTimeout is each broker's deadline.
+const anyTimeout = 10 * time.Second
 
-// Fill appends n empty records as filler, for DeleteRecords to remove. Done when it returns.
-func (p *Partition) Fill(ctx context.Context, n int64) error { panic("TODO") }
+// any asks whichever broker answers. kgo's own choice would split the request up, or look for a coordinator.
+func (c *Copier) any(ctx context.Context, req kmsg.Request) (resp kmsg.Response, err error) {
+	err = rawkafka.ErrUnknownBroker
+	for _, b := range c.cfg.Cluster.Client().DiscoveredBrokers() {
+		tctx, cancel := context.WithTimeout(ctx, anyTimeout)
+		resp, err = b.Request(tctx, req)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return resp, err
+}
 
-// Flush waits until all that was queued is appended; with durable, until the high watermark has reached it.
-func (p *Partition) Flush(ctx context.Context, durable bool) error { panic("TODO") }
+// decisive errors of produce and marker answers.
 
-// Close drops what is queued and not sent, and waits for what is.
-func (p *Partition) Close() { panic("TODO") }
+// appended: the records are in the leader's log, though not yet on all replicas.
+func appended(err error) bool {
+	return err == nil || errors.Is(err, kerr.RequestTimedOut) || errors.Is(err, kerr.NotEnoughReplicasAfterAppend)
+}
+
+// elsewhere: another process writes as the same producer, or the log isn't the one that was read.
+func elsewhere(err error) bool {
+	for _, is := range []error{
+		kerr.OutOfOrderSequenceNumber, kerr.DuplicateSequenceNumber, kerr.InvalidProducerEpoch, kerr.ProducerFenced,
+		kerr.UnknownProducerID, kerr.InvalidProducerIDMapping, kerr.InvalidTxnState,
+	} {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
+}

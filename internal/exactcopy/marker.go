@@ -1,0 +1,341 @@
+package exactcopy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// maxMarkers bounds one WriteTxnMarkers request; the broker takes some 20 to 80 thousand a second.
+const maxMarkers = 10_000
+
+// Method is how holes are made on a target.
+type Method string
+
+// Methods of making holes.
+const (
+	// Markers are control records that the partition's leader is asked to write (WriteTxnMarkers), all of them in one request.
+	Markers Method = "write_txn_markers"
+	// Transactions are empty ones, one for each offset: weaker and slower, for targets that deny ClusterAction and Alter on Cluster.
+	Transactions Method = "transactions"
+)
+
+// Method says how holes are made. It tries, once, whether markers may be written, with one for a topic that doesn't exist: nothing comes of it.
+func (c *Copier) Method(ctx context.Context) (Method, error) {
+	c.mu.Lock()
+	m := c.method
+	c.mu.Unlock()
+	if m != "" {
+		return m, nil
+	}
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	req.Markers = append(req.Markers, marker(1<<62, 0, "kafkadr.no.such.topic", 0))
+	resp, err := c.any(ctx, req)
+	if err != nil {
+		return "", fmt.Errorf("exactcopy: write txn markers: %w", err)
+	}
+	m = Markers
+	for _, err := range markerErrors(resp.(*kmsg.WriteTxnMarkersResponse)) {
+		if rawkafka.Denies(err) {
+			m = Transactions
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.method = m
+	return m, nil
+}
+
+func marker(pid int64, epoch int16, topic string, partition int32) kmsg.WriteTxnMarkersRequestMarker {
+	t := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+	t.Topic, t.Partitions = topic, []int32{partition}
+	m := kmsg.NewWriteTxnMarkersRequestMarker()
+	m.ProducerID, m.ProducerEpoch, m.Committed = pid, epoch, true
+	m.Topics = append(m.Topics, t)
+	return m
+}
+
+// markerErrors are the answers by place. Those of one partition and producer id run together in one, the last written: it decides nothing about
+// the others.
+func markerErrors(resp *kmsg.WriteTxnMarkersResponse) map[place]error {
+	errs := make(map[place]error)
+	for _, m := range resp.Markers {
+		for _, t := range m.Topics {
+			for _, a := range t.Partitions {
+				if err := kerr.ErrorForCode(a.ErrorCode); err != nil || errs[place{t.Topic, a.Partition}] == nil {
+					errs[place{t.Topic, a.Partition}] = err
+				}
+			}
+		}
+	}
+	return errs
+}
+
+// markerLine is what waits for a broker's next WriteTxnMarkers request: one is under way at a time, and takes along all that came meanwhile.
+type markerLine struct {
+	mu   sync.Mutex
+	jobs []*markerJob
+	busy int
+}
+
+// markerWorkers is how many marker requests are under way: while one's true ends are checked, the next is written.
+const markerWorkers = 2
+
+// markerJob is n markers for one partition, of rising epochs.
+type markerJob struct {
+	name  rawkafka.Partition
+	pid   int64
+	first int16
+	n     int
+	done  chan marked
+}
+
+// marked is what became of a markerJob. Either err or request is set where something failed: request where no answer came, so that they may still be written.
+type marked struct {
+	err, request error
+	end          int64 // the true end afterwards
+	endErr       error
+}
+
+// mark writes markers and reads the true end behind them.
+func (b *broker) mark(ctx context.Context, j *markerJob) (marked, error) {
+	l := &b.markers
+	l.mu.Lock()
+	l.jobs = append(l.jobs, j)
+	start := l.busy < markerWorkers
+	if start {
+		l.busy++
+	}
+	l.mu.Unlock()
+	if start {
+		b.c.run(b.markAll)
+	}
+	select {
+	case m := <-j.done:
+		return m, nil
+	case <-ctx.Done():
+		return marked{}, context.Cause(ctx)
+	case <-b.c.ended:
+		return marked{}, ErrClosed
+	}
+}
+
+func (l *markerLine) take() []*markerJob {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n, total := 0, 0
+	for _, j := range l.jobs {
+		if total += j.n; n > 0 && total > maxMarkers {
+			break
+		}
+		n++
+	}
+	jobs := l.jobs[:n:n]
+	l.jobs = slices.Clone(l.jobs[n:])
+	if n == 0 {
+		l.busy--
+	}
+	return jobs
+}
+
+// markAll writes until nobody waits.
+func (b *broker) markAll(ctx context.Context) {
+	for {
+		jobs := b.markers.take()
+		if len(jobs) == 0 {
+			return
+		}
+		b.write(ctx, jobs)
+	}
+}
+
+// write sends one request, and asks for all its true ends with another.
+func (b *broker) write(ctx context.Context, jobs []*markerJob) {
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	names := make([]rawkafka.Partition, len(jobs))
+	for i, j := range jobs {
+		names[i] = j.name
+		for k := range j.n {
+			req.Markers = append(req.Markers, marker(j.pid, j.first+int16(k), j.name.Topic, j.name.Partition))
+		}
+	}
+	var answers map[place]error
+	resp, failed := b.c.cfg.Cluster.Request(ctx, b.id, req)
+	if failed == nil {
+		answers = markerErrors(resp.(*kmsg.WriteTxnMarkersResponse))
+	}
+	ends, endErr := b.c.cfg.Cluster.ListOffsets(ctx, names, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	for _, j := range jobs {
+		m := marked{request: failed, end: ends[j.name].Offset, endErr: ends[j.name].Err}
+		if endErr != nil {
+			m.endErr = endErr
+		}
+		err, ok := answers[place{j.name.Topic, j.name.Partition}]
+		if m.err = err; !ok && failed == nil {
+			m.request = errOmitted
+		}
+		j.done <- m
+	}
+}
+
+// Hole makes n invisible offsets: a barrier, done when it returns. A marker is a control record, which no consumer sees.
+func (p *Partition) Hole(ctx context.Context, n int64) error {
+	if err := p.Flush(ctx, false); err != nil || n <= 0 {
+		return err
+	}
+	position := p.Position()
+	m, err := p.c.Method(ctx)
+	if err == nil {
+		if m == Transactions {
+			err = p.endTransactions(ctx, n)
+		} else {
+			err = p.markTo(ctx, position+n)
+		}
+	}
+	if err != nil {
+		err = at(p.name, position, "hole", err)
+		p.fail(err)
+		return err
+	}
+	return nil
+}
+
+// markTo brings the true end to target. Each marker has an epoch of its own, one above the last, and the data behind them goes on in the next:
+// once that has arrived, whatever is late of all this is refused.
+func (p *Partition) markTo(ctx context.Context, target int64) error {
+	if p.doubt {
+		if err := p.quiet(ctx, p.c.cfg.Quiet/6, target); err != nil {
+			return err
+		}
+	}
+	var since time.Time
+	for try := 0; p.end < target; {
+		start := p.end
+		why, err := p.markOnce(ctx, target)
+		if err != nil {
+			return err
+		}
+		if p.end > start {
+			try = 0
+			continue
+		}
+		if try++; try == 1 {
+			since = time.Now()
+		}
+		if time.Since(since) > p.c.cfg.RetryFor {
+			return undecided(why)
+		}
+		p.c.cfg.OnRetry("hole", at(p.name, start, "hole", why))
+		p.c.cfg.Cluster.Forget(p.name)
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(try)); err != nil {
+			return err
+		}
+	}
+	p.prod.nextEpoch()
+	return nil
+}
+
+// markOnce sends one request and takes in what came of it. The error is final; why is the reason that the end is where it is.
+func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error) {
+	broker, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)
+	if err != nil {
+		return err, passing(err)
+	}
+	p.setLeader(broker)
+	j := &markerJob{name: p.name, done: make(chan marked, 1)}
+	start := p.end
+	j.pid, j.first, j.n = p.prod.markers(min(target-start, maxMarkers))
+	m, err := p.c.broker(broker).mark(ctx, j)
+	switch {
+	case err != nil:
+		return nil, undecided(err)
+	case m.request != nil: // they may come late
+		return m.request, p.quiet(ctx, p.c.cfg.Quiet, target)
+	case m.endErr == nil && m.end == start+int64(j.n): // whatever the answer was
+		return nil, p.moved(m.end, target, m.err == nil)
+	case errors.Is(m.err, kerr.InvalidProducerEpoch):
+		return nil, undecided(m.err)
+	case rawkafka.Denies(m.err), m.err != nil && !rawkafka.Retriable(m.err) && !rawkafka.Unknown(m.err):
+		return nil, m.err
+	}
+	why = cmpErr(m.err, m.endErr, errShort)
+	return why, p.quiet(ctx, 0, target)
+}
+
+var errShort = errors.New("fewer markers than were asked for")
+
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passing keeps an error only where it won't pass.
+func passing(err error) error {
+	if rawkafka.Retriable(err) || rawkafka.Unknown(err) {
+		return nil
+	}
+	return err
+}
+
+func (p *Partition) setLeader(broker int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broker = broker
+}
+
+// moved takes in a new true end, that may not be beyond target.
+func (p *Partition) moved(end, target int64, durable bool) error {
+	if end > target {
+		return shifted(p.name, target, end)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if end < p.end {
+		return undecided(fmt.Errorf("the log went back from %d to %d", p.end, end))
+	}
+	p.end, p.position = end, end
+	if durable {
+		p.durable = end
+	}
+	return nil
+}
+
+// quiet waits until the true end has stood still for d, and takes it in.
+func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) error {
+	var end int64
+	var since time.Time
+	for {
+		asked := time.Now()
+		var now int64
+		err := p.retry(ctx, "hole", func() (err error) {
+			now, err = p.listEnd(ctx, rawkafka.Debug)
+			return err
+		})
+		if err != nil {
+			return undecided(err)
+		}
+		// An answer that was long in coming is one of a broker that stood still itself: it proves nothing.
+		if since.IsZero() || now != end || time.Since(asked) > max(d/4, time.Second) {
+			end, since = now, time.Now()
+		}
+		if left := d - time.Since(since); left <= 0 {
+			break
+		} else if err := rawkafka.Sleep(ctx, min(left, max(d/10, 10*time.Millisecond))); err != nil {
+			return err
+		}
+	}
+	p.doubt = false
+	return p.moved(end, target, false)
+}

@@ -1,0 +1,223 @@
+package exactcopy
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// Partition is an open target partition. One goroutine at a time. After an error only Close is left, and Position and Err.
+type Partition struct {
+	c    *Copier
+	name rawkafka.Partition
+
+	// The user's goroutine's alone.
+	prod producer
+	// doubt: markers of a process that died may be under way.
+	doubt bool
+	txn   *transactions // the weaker way, once it is used
+
+	wake chan struct{} // holds a token when something changed
+
+	mu       sync.Mutex
+	broker   int32 // the leader, as far as known
+	queue    []*item
+	queued   int   // bytes
+	position int64 // the queue's end
+	end      int64 // the log's, as far as answered
+	durable  int64 // the high watermark is at least this
+	sending  bool  // someone is at work on queue[0]
+	tries    int   // of queue[0]
+	failing  time.Time
+	took     time.Duration // the last request
+	closed   bool
+	err      error
+}
+
+// item is a queued batch in the form it is sent.
+type item struct {
+	buf       []byte
+	base, end int64
+
+	joined bool // has been through the joiner: done
+	lost   bool // a request with it got no answer: kgo may still read buf
+}
+
+// Position is the offset the next Append or Hole gets: the true end and what is queued.
+func (p *Partition) Position() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.position
+}
+
+// Settled tells that no other process can have markers under way, since the caller has just created the topic: a first Hole needn't wait.
+func (p *Partition) Settled() { p.doubt = false }
+
+// Append queues a copy of a whole batch: its base offset must be Position, it must have no holes inside, no LogAppendTime, no control bit.
+// It waits while the queue is full. Errors of earlier batches surface here or in Flush.
+func (p *Partition) Append(ctx context.Context, b segment.Batch) error {
+	position := p.Position()
+	if err := sendable(b, position); err != nil {
+		return at(p.name, position, "append", err)
+	}
+	if err := p.room(ctx, b.Len()); err != nil {
+		return at(p.name, position, "append", err)
+	}
+	buf := b.ForProduce(p.c.bufs.get(b.Len()), p.prod.pid(), p.prod.epoch, p.prod.sequence)
+	p.push(&item{buf: buf, base: position, end: b.EndOffset()})
+	return nil
+}
+
+func sendable(b segment.Batch, position int64) error {
+	switch {
+	case b.BaseOffset() != position:
+		return fmt.Errorf("the batch's base offset is %d", b.BaseOffset())
+	case b.EndOffset()-b.BaseOffset() != int64(b.Records()):
+		return fmt.Errorf("the batch has %d records for %d offsets", b.Records(), b.EndOffset()-b.BaseOffset())
+	case b.Control():
+		return fmt.Errorf("a control batch can't be produced")
+	case b.LogAppendTime():
+		return fmt.Errorf("a batch with LogAppendTime can't be produced")
+	}
+	return nil
+}
+
+// room waits until the queue has room for n bytes and the limiter agrees.
+func (p *Partition) room(ctx context.Context, n int) error {
+	if err := p.c.limit(ctx, n); err != nil {
+		return err
+	}
+	return p.wait(ctx, func() bool { return len(p.queue) == 0 || p.queued+n <= p.c.cfg.QueueBytes })
+}
+
+// wait waits for a condition of the locked state, or an error.
+func (p *Partition) wait(ctx context.Context, done func() bool) error {
+	for {
+		p.mu.Lock()
+		err, ok := p.err, done()
+		p.mu.Unlock()
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			return nil
+		}
+		select {
+		case <-p.wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (p *Partition) notify() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// push queues an item and sees to it that somebody sends it.
+func (p *Partition) push(it *item) {
+	p.prod.advance(it.end - it.base)
+	p.doubt = false // the sequence refuses what a marker of others has overtaken
+	p.mu.Lock()
+	p.queue = append(p.queue, it)
+	p.queued += len(it.buf)
+	p.position = it.end
+	start := !p.sending && p.err == nil && !p.closed
+	p.sending = p.sending || start
+	broker := p.broker
+	p.mu.Unlock()
+	if start {
+		p.c.broker(broker).send(p)
+	}
+}
+
+// Flush waits until all that was queued is appended; with durable, until the high watermark has reached it. What isn't flushed may never arrive.
+func (p *Partition) Flush(ctx context.Context, durable bool) error {
+	position := p.Position()
+	if err := p.wait(ctx, func() bool { return len(p.queue) == 0 }); err != nil {
+		return at(p.name, position, "flush", err)
+	}
+	if !durable {
+		return nil
+	}
+	return at(p.name, position, "flush", p.awaitDurable(ctx, position))
+}
+
+// awaitDurable waits for the high watermark, where the answers don't imply it.
+func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
+	for try := 1; ; try++ {
+		p.mu.Lock()
+		done := p.durable >= position
+		p.mu.Unlock()
+		if done {
+			return nil
+		}
+		got, err := p.listEnd(ctx, rawkafka.Consumer)
+		if err != nil {
+			return err
+		}
+		p.mu.Lock()
+		p.durable = max(p.durable, got)
+		p.mu.Unlock()
+		if got < position {
+			if err := rawkafka.Sleep(ctx, rawkafka.Backoff(try)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// listEnd asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer).
+func (p *Partition) listEnd(ctx context.Context, replica int32) (int64, error) {
+	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, replica)
+	if err != nil {
+		return 0, err
+	}
+	return got[p.name].Offset, got[p.name].Err
+}
+
+// fail ends the partition. The first error stays.
+func (p *Partition) fail(err error) {
+	p.mu.Lock()
+	if p.err == nil {
+		p.err = err
+	}
+	p.mu.Unlock()
+	p.notify()
+}
+
+// Err is the error that ended the partition, if one has.
+func (p *Partition) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// Close drops what is queued and not sent, and waits for what is.
+func (p *Partition) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.fail(ErrClosed)
+	for idle := false; !idle; {
+		p.mu.Lock()
+		idle = !p.sending
+		p.mu.Unlock()
+		if idle {
+			break
+		}
+		select {
+		case <-p.wake:
+		case <-p.c.ended:
+			idle = true
+		}
+	}
+	p.c.forget(p)
+}

@@ -1,0 +1,206 @@
+package exactcopy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// Open reads last sequence, then true end, once nothing of ours is under way there: a Partition of the same name that is still open is closed first.
+// Moved leaders and lost connections are followed for RetryFor.
+func (c *Copier) Open(ctx context.Context, name rawkafka.Partition) (*Partition, error) {
+	c.mu.Lock()
+	old := c.open[name]
+	c.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
+	p := &Partition{c: c, name: name, prod: newProducer(c.cfg.TransactionalID, name), wake: make(chan struct{}, 1)}
+	if err := p.takeOver(ctx); err != nil {
+		return nil, at(name, 0, "open", err)
+	}
+	if err := p.learn(ctx); err != nil {
+		return nil, at(name, 0, "open", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, at(name, p.end, "open", ErrClosed)
+	}
+	c.open[name] = p
+	return p, nil
+}
+
+func (c *Copier) forget(p *Partition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open[p.name] == p {
+		delete(c.open, p.name)
+	}
+}
+
+// learn reads where the log and its producer stand.
+func (p *Partition) learn(ctx context.Context) error {
+	return p.retry(ctx, "open", func() error {
+		before, err := p.lastKnown(ctx)
+		if err != nil {
+			return err
+		}
+		end, err := p.listEnd(ctx, rawkafka.Debug)
+		if err != nil {
+			return err
+		}
+		now := before
+		if before.found {
+			now, err = p.lastKnown(ctx)
+		} else if end > 0 {
+			now, err = p.tail(ctx, end)
+		}
+		switch {
+		case err != nil:
+			return err
+		case before.found && now != before:
+			return errMoves
+		case now.found:
+			p.prod.resume(now.gen, now.epoch, now.sequence)
+			p.prod.unknown = !before.found
+		default:
+			p.prod.start(end)
+		}
+		p.end, p.position = end, end
+		p.doubt = end > 0
+		return nil
+	})
+}
+
+var errMoves = fmt.Errorf("the log grows while it is read: %w", kerr.UnknownServerError)
+
+// retry tries until it works, with the partition's leader at hand, or the error isn't one that passes, or RetryFor is over.
+func (p *Partition) retry(ctx context.Context, op string, f func() error) error {
+	start := time.Now()
+	for try := 1; ; try++ {
+		broker, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)
+		if err == nil {
+			p.mu.Lock()
+			p.broker = broker
+			p.mu.Unlock()
+			err = f()
+		}
+		passes := rawkafka.Retriable(err) || rawkafka.Unknown(err) && time.Since(start) < unknownFor
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !passes || time.Since(start) > p.c.cfg.RetryFor:
+			return err
+		}
+		p.c.cfg.OnRetry(op, at(p.name, p.Position(), op, err))
+		p.c.cfg.Cluster.Forget(p.name)
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(try)); err != nil {
+			return err
+		}
+	}
+}
+
+// known is what a log says about our producer.
+type known struct {
+	found    bool
+	gen      uint16
+	epoch    int16
+	sequence int32 // the last one, or -1 behind a marker
+}
+
+// lastKnown asks the leader for our producer's newest generation. Leaders forget producers after a day without writes.
+func (p *Partition) lastKnown(ctx context.Context) (known, error) {
+	req := kmsg.NewPtrDescribeProducersRequest()
+	rt := kmsg.NewDescribeProducersRequestTopic()
+	rt.Topic, rt.Partitions = p.name.Topic, []int32{p.name.Partition}
+	req.Topics = append(req.Topics, rt)
+	resp, err := p.request(ctx, req)
+	if err != nil {
+		return known{}, err
+	}
+	var last known
+	for _, t := range resp.(*kmsg.DescribeProducersResponse).Topics {
+		for _, a := range t.Partitions {
+			if err := kerr.ErrorForCode(a.ErrorCode); err != nil {
+				return known{}, err
+			}
+			for _, ap := range a.ActiveProducers {
+				if gen, ok := p.prod.owns(ap.ProducerID); ok && (!last.found || gen > last.gen) {
+					last = known{true, gen, int16(ap.ProducerEpoch), ap.LastSequence}
+				}
+			}
+		}
+	}
+	return last, nil
+}
+
+func (p *Partition) request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	p.mu.Lock()
+	broker := p.broker
+	p.mu.Unlock()
+	return p.c.cfg.Cluster.Request(ctx, broker, req)
+}
+
+// tail reads our producer's state off the log's last batch, for leaders that have forgotten it or don't tell. Nothing is found where the last batch
+// is somebody else's, or above the high watermark.
+func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
+	req := kmsg.NewPtrFetchRequest()
+	req.ReplicaID, req.MinBytes, req.MaxBytes = -1, 1, 1<<20
+	req.ReplicaState.ID = -1
+	req.SessionEpoch = -1
+	ft := kmsg.NewFetchRequestTopic()
+	ft.Topic, ft.TopicID = p.name.Topic, p.name.TopicID
+	fp := kmsg.NewFetchRequestTopicPartition()
+	fp.Partition, fp.FetchOffset, fp.PartitionMaxBytes = p.name.Partition, end-1, 64<<10
+	ft.Partitions = append(ft.Partitions, fp)
+	req.Topics = append(req.Topics, ft)
+	resp, err := p.request(ctx, req)
+	if err != nil {
+		return known{}, err
+	}
+	r := resp.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
+		return known{}, err
+	}
+	for _, t := range r.Topics {
+		for _, a := range t.Partitions {
+			err := kerr.ErrorForCode(a.ErrorCode)
+			if errors.Is(err, kerr.OffsetOutOfRange) { // deleted up to the end
+				return known{}, nil
+			}
+			if err != nil {
+				return known{}, err
+			}
+			return p.lastIn(a.RecordBatches, end), nil
+		}
+	}
+	return known{}, errOmitted
+}
+
+func (p *Partition) lastIn(raw []byte, end int64) known {
+	var last known
+	for b, err := range segment.Batches(raw) {
+		if err != nil {
+			break
+		}
+		gen, ours := p.prod.owns(b.ProducerID())
+		if b.EndOffset() != end || !ours {
+			continue
+		}
+		last = known{true, gen, b.ProducerEpoch(), -1}
+		if !b.Control() {
+			last.sequence = after(b.BaseSequence(), int64(b.Records())-1)
+		}
+	}
+	return last
+}
