@@ -1,15 +1,21 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // Errors that callers act on.
 var (
 	// ErrNotCreateOnly: the store overwrites an object that was to be created only.
 	ErrNotCreateOnly = errors.New("storage: the store ignores create-only writes")
+	// ErrNoArchive: the bucket has no format marker, and isn't one to start an archive in.
+	ErrNoArchive = errors.New("storage: the bucket holds no archive")
 	// ErrFenced: another writer has claimed the lineage. The error is a *FencedError.
 	ErrFenced = errors.New("storage: fenced by a newer writer")
 	// ErrNoSnapshot: no such snapshot, or none yet.
@@ -32,3 +38,67 @@ func (e *FencedError) Error() string {
 
 // Is makes errors.Is(err, ErrFenced) true.
 func (e *FencedError) Is(target error) bool { return target == ErrFenced }
+
+// DamageError is an object that is missing, or whose bytes are not those that were written.
+type DamageError struct {
+	// Object is the object's key.
+	Object string
+	// Partition and the offsets, half-open, say what can't be read; they are zero
+	// where the damage is not of one partition.
+	Partition             segment.Partition
+	BaseOffset, EndOffset int64
+	// Err says what is wrong.
+	Err error
+}
+
+func (e *DamageError) Error() string {
+	if e.EndOffset > e.BaseOffset {
+		return fmt.Sprintf("storage: %v at %d to %d: object %s is damaged: %v", e.Partition, e.BaseOffset, e.EndOffset, e.Object, e.Err)
+	}
+	return fmt.Sprintf("storage: object %s is damaged: %v", e.Object, e.Err)
+}
+
+func (e *DamageError) Unwrap() error { return e.Err }
+
+// VersionError is an object of a format version that this package doesn't know.
+type VersionError struct {
+	// Object is the object's key.
+	Object  string
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("storage: object %s has format version %d; this is a reader of version %d", e.Object, e.Version, formatVersion)
+}
+
+// LineageError says that the archive holds more than one cluster, and none was named.
+type LineageError struct {
+	Lineages []Lineage
+}
+
+func (e *LineageError) Error() string {
+	s := fmt.Sprintf("storage: the archive holds %d clusters, name one of:", len(e.Lineages))
+	for _, l := range e.Lineages {
+		s += " " + l.ClusterID
+	}
+	return s
+}
+
+// ChangeError is a Change that doesn't fit the state it would be added to. Nothing was written.
+type ChangeError struct {
+	// Partition and Offset say where; Partition is zero where it isn't of one partition.
+	Partition segment.Partition
+	Offset    int64
+	Reason    string
+}
+
+func (e *ChangeError) Error() string {
+	if e.Partition == (segment.Partition{}) {
+		return "storage: commit: " + e.Reason
+	}
+	return fmt.Sprintf("storage: %v at %d: commit: %s", e.Partition, e.Offset, e.Reason)
+}
+
+func sortLineages(ls []Lineage) {
+	slices.SortFunc(ls, func(a, b Lineage) int { return cmp.Compare(a.ClusterID, b.ClusterID) })
+}

@@ -95,7 +95,8 @@ type PartitionState struct {
 	FirstOffset int64 `json:"first_offset"`
 	// LeaderEpoch is the last archived batch's.
 	LeaderEpoch int32 `json:"leader_epoch"`
-	// Records, Bytes, Missing and HoleRuns are sums over the runs; MinTimestamp and MaxTimestamp too (see segment.RunInfo).
+	// Records, Bytes, Missing and HoleRuns are sums over the runs (see segment.RunInfo). MinTimestamp, MaxTimestamp and
+	// MaxBatch are bounds: they don't narrow when runs fall below StartOffset and leave the snapshot. All are kept by Commit.
 	Records      int64 `json:"records"`
 	Bytes        int64 `json:"bytes"`
 	Missing      int64 `json:"missing"`
@@ -103,8 +104,7 @@ type PartitionState struct {
 	MinTimestamp int64 `json:"min_timestamp"`
 	MaxTimestamp int64 `json:"max_timestamp"`
 	MaxBatch     int32 `json:"max_batch"`
-	// Transactional says that a batch of a transaction or a control batch was archived.
-	// Holes are the explained ranges, oldest first (at most 256; neighbours of a kind are joined then).
+	// Holes are the explained ranges, oldest first, at most 65536. They are stored apart from the state: old ones cost nothing.
 	Holes []Hole `json:"holes,omitempty"`
 	// Fault says why the partition couldn't be read up to the cut, if so: the snapshot is then incomplete.
 	Fault string `json:"fault,omitempty"`

@@ -2,14 +2,32 @@ package storage
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // Writer is the one writer of a lineage, until another claims it. Its methods aren't safe for concurrent use,
-// except that segments can be written while others are.
-type Writer struct{}
+// except that segments can be written while others are. It holds nothing that has to be closed or cleaned up.
+type Writer struct {
+	a   *Archive
+	l   Lineage
+	cfg WriterConfig
+	// generation is the sequence number of the claim.
+	generation int64
+	segments   atomic.Int64
+	// head is the entry that the next one follows, base the commit it builds on, if there is one.
+	head *entry
+	base *entry
+	// undecided are the digests of entries whose writing failed, perhaps after its effect.
+	undecided map[[32]byte]bool
+	fenced    *FencedError
+}
 
 // WriterConfig says who writes.
 type WriterConfig struct {
@@ -19,56 +37,108 @@ type WriterConfig struct {
 	Kind string
 	// Segment are the options of new segments.
 	Segment segment.Options
+	// UploadBytes is the size of the parts in which a store that takes parts is sent a segment, in bytes. Default 8 MiB.
+	UploadBytes int
+	// UploadParts is how many parts of one segment may be under way; so many and one more are in memory. Default 2.
+	UploadParts int
+}
+
+const maxOwner = 256
+
+func (c *WriterConfig) setDefaults() {
+	if c.Owner == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown host"
+		}
+		c.Owner = fmt.Sprintf("%s, process %d", host, os.Getpid())
+	}
+	c.Owner = c.Owner[:min(len(c.Owner), maxOwner)]
+	if c.Kind == "" {
+		c.Kind = "backup"
+	}
+	c.Kind = c.Kind[:min(len(c.Kind), maxOwner)]
+	if c.UploadBytes <= 0 {
+		c.UploadBytes = 8 << 20
+	}
+	if c.UploadParts <= 0 {
+		c.UploadParts = 2
+	}
 }
 
 // NewWriter claims the next generation of the lineage: every older writer gets a *[FencedError] at its next Commit.
 func (a *Archive) NewWriter(ctx context.Context, l Lineage, cfg WriterConfig) (*Writer, error) {
-	panic("TODO")
+	if a.cfg.ReadOnly {
+		return nil, ErrReadOnly
+	}
+	if err := l.validate(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	w := &Writer{a: a, l: l, cfg: cfg, undecided: map[[32]byte]bool{}}
+	if err := w.claim(ctx); err != nil {
+		return nil, fmt.Errorf("storage: claim: %w", err)
+	}
+	return w, nil
+}
+
+// claim writes a claim behind the newest entry, until nobody else was faster.
+func (w *Writer) claim(ctx context.Context) error {
+	head, err := w.a.head(ctx, w.l)
+	if err != nil {
+		return err
+	}
+	for {
+		r := w.record(head, kindClaim)
+		r.Generation = r.Sequence
+		object, digest := r.seal([]byte(entryHeader))
+		other, err := w.a.appendEntry(ctx, w.l, r.Sequence, object, digest)
+		if errors.Is(err, errConflict) {
+			head = other
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		w.generation, w.head = r.Sequence, other
+		w.base, err = w.a.commitAt(ctx, w.l, other, false)
+		return err
+	}
+}
+
+// record is the next one, of this writer.
+func (w *Writer) record(head *entry, kind entryKind) record {
+	r := nextRecord(w.l, head)
+	r.Kind, r.Generation = kind, w.generation
+	r.Owner, r.WriterKind, r.At = w.cfg.Owner, w.cfg.Kind, time.Now().UTC()
+	_, _ = rand.Read(r.Nonce[:]) // never fails
+	return r
 }
 
 // Snapshot is the state that the next commit builds on; nil in a new lineage.
-func (w *Writer) Snapshot() *Snapshot { panic("TODO") }
-
-// SegmentWriter writes one segment object. Not safe for concurrent use.
-type SegmentWriter struct{}
-
-// NewSegment starts an object; nothing refers to it before Commit.
-func (w *Writer) NewSegment(ctx context.Context) (*SegmentWriter, error) { panic("TODO") }
-
-// Append adds a batch to the history of a partition.
-func (s *SegmentWriter) Append(p segment.Partition, b segment.Batch) error { panic("TODO") }
-
-// Aborted notes aborted transactions of the partition's run in this object.
-func (s *SegmentWriter) Aborted(p segment.Partition, txns ...segment.AbortedTxn) error { panic("TODO") }
-
-// Size is the object's length so far, nearly.
-func (s *SegmentWriter) Size() int64 { panic("TODO") }
-
-// Close makes the object durable and returns its runs, to be named in a Change.
-func (s *SegmentWriter) Close() (*Closed, error) { panic("TODO") }
-
-// Abort drops the object.
-func (s *SegmentWriter) Abort() { panic("TODO") }
-
-// Closed is a durable segment that no manifest names yet.
-type Closed struct {
-	Object Object
-	Runs   []segment.RunInfo
+func (w *Writer) Snapshot() *Snapshot {
+	if w.base == nil {
+		return nil
+	}
+	return w.a.snapshot(w.l, w.base)
 }
 
 // Change is what a commit adds to the state before it.
 type Change struct {
 	// CreatedAt is the time of the cut. Required.
 	CreatedAt time.Time
-	// Flush commits data alone.
+	// Flush commits data alone: no groups, no cluster. New topics may come with their data.
 	Flush bool
-	// Segments are the closed segments to name; each run joins the history that Partitions names for
-	// its partition.
+	// Segments are the closed segments to name, of this writer; each run joins the newest history that Partitions names for
+	// its partition. Segments that are named already are skipped, so that a Change whose Commit failed can be committed again, with
+	// more in it.
 	Segments []*Closed
 	// Partitions are the states that changed: identity, History, StartOffset, EndOffset, FirstOffset, LeaderEpoch,
-	// Holes, Fault and Truncated are taken; counts are kept by Commit from the runs.
+	// Holes, Fault and Truncated are taken; counts are kept by Commit from the runs. A new history has the number
+	// after the newest one. StartOffset and EndOffset never go back; EndOffset may lie inside the last run's last batch. Runs that lie wholly
+	// below StartOffset leave the snapshot.
 	Partitions []PartitionState
-	// Topics are new and changed ones.
+	// Topics are new and changed ones. A partition's topic must be here or known.
 	Topics []Topic
 	// Groups replaces all groups, where not nil. Full snapshots only.
 	Groups []Group
@@ -79,7 +149,53 @@ type Change struct {
 }
 
 // Commit writes the manifest, create-only and last. Before anything is written it checks that every run chains:
-// it begins at or beyond the end of its history, and every offset in between is in a hole. It fails with a *[FencedError] (errors.Is [ErrFenced]) when
-// another writer has claimed the lineage. A failed Commit commits nothing that a reader sees, or, if the store says failure
-// after success, is found to have succeeded.
-func (w *Writer) Commit(ctx context.Context, c Change) (Info, error) { panic("TODO") }
+// it begins at or beyond the end of its history, and every offset in between is in a hole; a Change that doesn't fit is a *[ChangeError].
+// It fails with a *[FencedError] (errors.Is [ErrFenced]) when another writer has claimed the lineage, now and ever after.
+// A failed Commit commits nothing that a reader sees, or, if the store says failure
+// after success, is found to have succeeded: by Commit itself or, where the store stays away, by the next one.
+func (w *Writer) Commit(ctx context.Context, c Change) (Info, error) {
+	if w.fenced != nil {
+		return Info{}, w.fenced
+	}
+	for {
+		object, r, digest, err := w.build(ctx, &c)
+		if err != nil {
+			return Info{}, err
+		}
+		other, err := w.a.appendEntry(ctx, w.l, r.Sequence, object, digest)
+		switch {
+		case err == nil:
+			w.adopt(other)
+			return other.Info, nil
+		case !errors.Is(err, errConflict):
+			w.undecided[digest] = true
+			return Info{}, fmt.Errorf("storage: commit: %w", err)
+		case w.undecided[other.SHA256]:
+			w.adopt(other) // an earlier Commit of ours succeeded after all: build on it
+		default:
+			w.fenced = &FencedError{ClusterID: w.l.ClusterID, Owner: other.Owner, Kind: other.WriterKind, At: other.At}
+			return Info{}, w.fenced
+		}
+	}
+}
+
+func (w *Writer) adopt(e *entry) {
+	w.head, w.base = e, e
+	clear(w.undecided)
+}
+
+// build makes the entry's object that adds c to the base.
+func (w *Writer) build(ctx context.Context, c *Change) ([]byte, *record, [32]byte, error) {
+	r := w.record(w.head, kindCommit)
+	b := newBuilder(w, r.Sequence)
+	object, err := b.build(ctx, c, &r)
+	if err != nil {
+		var change *ChangeError
+		if errors.As(err, &change) {
+			return nil, nil, [32]byte{}, change
+		}
+		return nil, nil, [32]byte{}, b.base.manifestError(err)
+	}
+	object, digest := r.seal(object)
+	return object, &r, digest, nil
+}

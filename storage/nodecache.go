@@ -1,0 +1,132 @@
+package storage
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/kafkadr/kafkadr/storage/internal/tree"
+)
+
+const (
+	// blockBytes is how much of a log entry is read at once: neighbours in a
+	// tree were written side by side.
+	blockBytes = 64 << 10
+	// cacheBlocks bounds what an Archive keeps of manifests.
+	cacheBlocks = 64
+)
+
+type blockID struct {
+	key   string
+	block int64
+}
+
+// blockCache keeps the blocks of log entries that were used last. Entries never change, so nothing is ever stale.
+type blockCache struct {
+	mu     sync.Mutex
+	order  *list.List
+	blocks map[blockID]*list.Element
+}
+
+type cached struct {
+	id  blockID
+	raw []byte
+}
+
+func newBlockCache() *blockCache {
+	return &blockCache{order: list.New(), blocks: map[blockID]*list.Element{}}
+}
+
+func (c *blockCache) get(id blockID) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	el, ok := c.blocks[id]
+	if !ok {
+		return nil, false
+	}
+	c.order.MoveToFront(el)
+	return el.Value.(*cached).raw, true
+}
+
+func (c *blockCache) put(id blockID, raw []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.blocks[id]; ok {
+		el.Value.(*cached).raw = raw
+		c.order.MoveToFront(el)
+		return
+	}
+	c.blocks[id] = c.order.PushFront(&cached{id: id, raw: raw})
+	for len(c.blocks) > cacheBlocks {
+		last := c.order.Back()
+		c.order.Remove(last)
+		delete(c.blocks, last.Value.(*cached).id)
+	}
+}
+
+func (c *blockCache) drop(id blockID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if el, ok := c.blocks[id]; ok {
+		c.order.Remove(el)
+		delete(c.blocks, id)
+	}
+}
+
+// block returns a block of a log entry, the last one perhaps short.
+func (a *Archive) block(ctx context.Context, id blockID) ([]byte, error) {
+	if raw, ok := a.cache.get(id); ok {
+		return raw, nil
+	}
+	raw, _, err := a.readRange(ctx, id.key, id.block*blockBytes, blockBytes)
+	if err != nil {
+		return nil, err
+	}
+	a.cache.put(id, raw)
+	return raw, nil
+}
+
+// loadNode reads the bytes of a manifest node of the lineage.
+func (a *Archive) loadNode(l Lineage) tree.Load {
+	return func(ctx context.Context, r tree.Ref) ([]byte, error) {
+		key := l.logKey(r.Entry)
+		raw, err := a.loadBytes(ctx, key, r.Position, r.Length)
+		if isNotFound(err) {
+			err = errMissing
+		}
+		if err != nil {
+			return nil, a.nodeError(key, err)
+		}
+		return raw, nil
+	}
+}
+
+func (a *Archive) loadBytes(ctx context.Context, key string, position, length int64) ([]byte, error) {
+	first, last := position/blockBytes, (position+length-1)/blockBytes
+	if last-first > 1 {
+		return a.readExactly(ctx, key, position, length)
+	}
+	var raw []byte
+	for i := first; i <= last; i++ {
+		block, err := a.block(ctx, blockID{key, i})
+		if err != nil {
+			return nil, err
+		}
+		from, to := max(0, position-i*blockBytes), min(blockBytes, position+length-i*blockBytes)
+		if int64(len(block)) < to {
+			return nil, fmt.Errorf("%w: bytes to %d are missing", errTruncated, position+length)
+		}
+		if raw = append(raw, block[from:to]...); first == last {
+			return block[from:to:to], nil
+		}
+	}
+	return raw, nil
+}
+
+func (a *Archive) nodeError(key string, err error) error {
+	if err == errMissing {
+		return &DamageError{Object: key, Err: err}
+	}
+	return a.entryError(key, err)
+}
