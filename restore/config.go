@@ -1,7 +1,10 @@
 package restore
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,21 +23,24 @@ type Config struct {
 
 	// Optional.
 
-	// Topics are regular expressions, anchored, of topics to restore; literal names must be in the snapshot.
-	// Default: all that were live when the snapshot was taken, but internal ones.
+	// Topics are regular expressions, anchored, of topics to restore. A literal name that the snapshot doesn't hold
+	// is an [*UnknownTopicError]; one that was deleted on the source is restored in its last incarnation. Internal topics are
+	// never restored. Default: all that were live when the snapshot was taken.
 	Topics []string
-	// Exclude are regular expressions, anchored.
+	// Exclude are regular expressions, anchored, of topics to leave out.
 	Exclude []string
-	// Prefix is put before all names; Rename maps single names. Groups' offsets follow.
+	// Prefix is put before all names; Rename maps single names, which get no prefix. Groups' offsets follow.
 	Prefix string
 	Rename map[string]string
-	// Order lists topics that are restored first, in this order. Default: by name.
+	// Order lists topics, by their source names, whose partitions are begun first, in this order. Default: by name.
 	Order []string
 	// Until keeps the records with a timestamp at or before it, wherever in the log they are: later ones become holes,
 	// and those at a partition's end cut it. Default: all.
 	Until time.Time
-	// Edit is called for each record, before it is restored; it may change key, value, headers and timestamp; where it returns false, the record
-	// becomes a hole. Called from several goroutines, in offset order within a partition. Must be deterministic, or a restore can't be resumed. Default: records stay raw.
+	// Edit is called for each record before it is restored; it may change key, value, headers and timestamp (which
+	// Until sees before). Where it returns false, the record becomes a hole: offsets stay. It is called from several
+	// goroutines, in offset order within a partition, by NewPlan, Run and the check of what a target already holds, so it
+	// must be deterministic. Records read in vain are seen again. Default: batches stay as they are.
 	Edit func(*kgo.Record) (keep bool)
 	// Groups restores committed offsets, ACLs access control entries.
 	Groups, ACLs bool
@@ -42,15 +48,16 @@ type Config struct {
 	ReplicationFactor int16
 	// MaxBytesPerSecond bounds what is produced. Default 0: no bound.
 	MaxBytesPerSecond int64
-	// MaxHoleTime is the longest time that holes may take by the plan's estimate. Default 1 h.
+	// MaxHoleTime is the longest time that holes and filler may take by the plan's estimate. Default 1 h.
 	MaxHoleTime time.Duration
-	// MemoryBytes bounds the batches in memory. Default 64 MiB.
+	// MemoryBytes bounds the batches in memory, by bounding how many partitions are copied at once. Default 64 MiB.
 	MemoryBytes int64
 	// VerifyFirst reads and checks all data before the first effect.
 	VerifyFirst bool
-	// VerifyTarget compares all that the target already holds, when a restore is resumed. Default: the last 3 and 16 spread batches per partition.
+	// VerifyTarget compares all that the target already holds, when a restore is resumed. Default: the last 3 and 16
+	// spread batches per partition.
 	VerifyTarget bool
-	// AllowIncomplete restores a snapshot that is incomplete.
+	// AllowIncomplete restores a snapshot that is incomplete: what it holds of partitions that couldn't be read to the cut.
 	AllowIncomplete bool
 	// SameCluster allows the source cluster as target.
 	SameCluster bool
@@ -62,20 +69,89 @@ type Config struct {
 	Hooks Hooks
 }
 
-// Hooks are called synchronously; nil ones are skipped.
+// Hooks are called synchronously; nil ones are skipped. OnRetry and OnPartition are called from several goroutines.
 type Hooks struct {
+	// OnProgress is called once a second, and at the end.
 	OnProgress func(Status)
-	OnRetry    func(op string, err error)
-	// OnPartition is called when a partition is done.
+	// OnRetry is called before something is tried again.
+	OnRetry func(op string, err error)
+	// OnPartition is called when a partition is done: durable up to its end offset.
 	OnPartition func(topic string, partition int32, endOffset int64)
 }
 
 // Status is where a restore stands.
 type Status struct {
-	Records, Bytes           int64 // done, those found on the target included
+	// Records and Bytes are done, those found on the target included. They count what is archived, so control records
+	// and records of aborted transactions too.
+	Records, Bytes           int64
 	TotalRecords, TotalBytes int64
-	Partitions               int // done
-	TotalPartitions          int
-	Retries                  int64
-	Seconds                  float64
+	// Partitions are done.
+	Partitions      int
+	TotalPartitions int
+	Retries         int64
+	Seconds         float64
+}
+
+const (
+	defaultHoleTime = time.Hour
+	defaultMemory   = 64 << 20
+)
+
+// withDefaults returns the configuration with its defaults filled in.
+func (c Config) withDefaults() Config {
+	if c.MaxHoleTime == 0 {
+		c.MaxHoleTime = defaultHoleTime
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = defaultMemory
+	}
+	if c.ClientID == "" {
+		c.ClientID = "kafkadr"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Hooks.OnRetry == nil {
+		c.Hooks.OnRetry = func(string, error) {}
+	}
+	return c
+}
+
+// validate reports all faults at once, before any I/O.
+func (c *Config) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("restore: config: "+format, args...)) }
+	if len(c.Target) == 0 {
+		bad("Target is empty")
+	}
+	if c.Snapshot == nil {
+		bad("Snapshot is nil")
+	}
+	for _, re := range append(append([]string(nil), c.Topics...), c.Exclude...) {
+		if _, err := regexp.Compile(re); err != nil {
+			bad("topics: %w", err)
+		}
+	}
+	if !legalName(c.Prefix) {
+		bad("Prefix %q has characters that topic names can't have", c.Prefix)
+	}
+	seen := map[string]string{}
+	for from, to := range c.Rename {
+		if to == "" || to == "." || to == ".." || !legalName(to) || len(to) > maxName {
+			bad("Rename %q to %q: not a topic name", from, to)
+		}
+		if other, ok := seen[to]; ok {
+			bad("Rename: %q and %q both become %q", min(from, other), max(from, other), to)
+		}
+		seen[to] = from
+	}
+	for name, n := range map[string]int64{
+		"ReplicationFactor": int64(c.ReplicationFactor), "MaxBytesPerSecond": c.MaxBytesPerSecond,
+		"MaxHoleTime": int64(c.MaxHoleTime), "MemoryBytes": c.MemoryBytes,
+	} {
+		if n < 0 {
+			bad("%s is negative", name)
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -1,9 +1,6 @@
 package restore
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // Plan is what a restore would do. It prints and marshals.
 type Plan struct {
@@ -22,6 +19,8 @@ type Plan struct {
 	// Warnings are what an operator should know; Conflicts are why Run would refuse.
 	Warnings  []string   `json:"warnings"`
 	Conflicts []Conflict `json:"conflicts"`
+
+	job *job
 }
 
 // TopicPlan is what would be done with one topic.
@@ -62,6 +61,8 @@ type GroupPlan struct {
 	// AsRead is the offset in the snapshot; Why says why Offset differs: beyond_cut, below_log_start.
 	AsRead int64  `json:"as_read"`
 	Why    string `json:"why,omitempty"`
+
+	metadata *string
 }
 
 // Conflict is a reason to refuse.
@@ -74,11 +75,6 @@ type Conflict struct {
 	Detail string `json:"detail"`
 }
 
-// RefusedError is a plan that has conflicts.
-type RefusedError struct{ Conflicts []Conflict }
-
-func (e *RefusedError) Error() string { return "TODO" }
-
 // Result is what a restore did.
 type Result struct {
 	Records  int64         `json:"records"`
@@ -89,18 +85,4 @@ type Result struct {
 	Held          map[string]map[string]string `json:"held"`
 	GroupsClamped []GroupPlan                  `json:"groups_clamped,omitempty"`
 	Warnings      []string                     `json:"warnings"`
-}
-
-// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error.
-func NewPlan(ctx context.Context, cfg Config) (*Plan, error) { panic("TODO") }
-
-// Run carries the plan out, or goes on with it after a crash. A plan with conflicts is a *[RefusedError] before the first effect.
-func (p *Plan) Run(ctx context.Context) (*Result, error) { panic("TODO") }
-
-// Release gives topics that cfg selects the policies back that Run held: retention, cleanup, timestamp limits.
-func Release(ctx context.Context, cfg Config) (*Released, error) { panic("TODO") }
-
-// Released is what Release did: configs set, by topic.
-type Released struct {
-	Topics map[string]map[string]string `json:"topics"`
 }

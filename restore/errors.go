@@ -1,0 +1,60 @@
+package restore
+
+import (
+	"fmt"
+	"strings"
+)
+
+// UnknownTopicError names a literal topic that the snapshot doesn't hold.
+type UnknownTopicError struct{ Topic string }
+
+func (e *UnknownTopicError) Error() string {
+	return fmt.Sprintf("restore: topic %q is not in the snapshot", e.Topic)
+}
+
+// PartitionError is an error with its place. Offset is the position that the
+// target had reached.
+type PartitionError struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Err       error
+}
+
+func (e *PartitionError) Error() string {
+	return fmt.Sprintf("restore: %s/%d at %d: %v", e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *PartitionError) Unwrap() error { return e.Err }
+
+// RefusedError is a plan that has conflicts. Nothing was changed, unless
+// Run found the conflict in a partition it had begun.
+type RefusedError struct{ Conflicts []Conflict }
+
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	b.WriteString("restore: refused: ")
+	for i, c := range e.Conflicts {
+		if i == 8 {
+			fmt.Fprintf(&b, "; and %d more", len(e.Conflicts)-i)
+			break
+		}
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(c.String())
+	}
+	return b.String()
+}
+
+// String is the conflict's place, kind and detail.
+func (c Conflict) String() string {
+	switch {
+	case c.Topic == "":
+		return fmt.Sprintf("%s: %s", c.Kind, c.Detail)
+	case c.Partition < 0:
+		return fmt.Sprintf("%s: %s: %s", c.Topic, c.Kind, c.Detail)
+	}
+	return fmt.Sprintf("%s/%d at %d: %s: %s", c.Topic, c.Partition, c.Offset, c.Kind, c.Detail)
+}

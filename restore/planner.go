@@ -1,0 +1,218 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage"
+)
+
+// job is what a plan and its run share.
+type job struct {
+	cfg       Config
+	info      storage.Info
+	selection *selection
+	topics    []*topicJob
+	acls      []storage.ACL
+}
+
+// planner makes a plan.
+type planner struct {
+	*job
+	plan    *Plan
+	cluster *rawkafka.Cluster
+}
+
+// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error. It checks that all objects that the
+// snapshot names exist and have their sizes. With Until or Edit it reads the data as well, to know what would be left.
+func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	j, err := newJob(ctx, cfg.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.Snapshot.CheckObjects(ctx); err != nil {
+		return nil, fmt.Errorf("restore: %w", err)
+	}
+	cluster, err := j.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cluster.Close()
+	p := &planner{job: j, cluster: cluster, plan: &Plan{
+		Snapshot: j.info.ID, SourceCluster: j.info.ClusterID, TargetCluster: cluster.ID(),
+		Warnings: []string{}, Conflicts: []Conflict{}, job: j,
+	}}
+	if err := p.make(ctx); err != nil {
+		return nil, err
+	}
+	return p.plan, nil
+}
+
+// newJob reads the snapshot's topics and partitions.
+func newJob(ctx context.Context, cfg Config) (*job, error) {
+	j := &job{cfg: cfg, info: cfg.Snapshot.Info()}
+	var err error
+	if j.selection, err = newSelection(&cfg); err != nil {
+		return nil, err
+	}
+	if j.topics, err = j.selection.choose(ctx, &cfg); err != nil {
+		return nil, err
+	}
+	for _, t := range j.topics {
+		for state, err := range cfg.Snapshot.Partitions(ctx, t.source.ID) {
+			if err != nil {
+				return nil, fmt.Errorf("restore: %s: %w", t.source.Name, err)
+			}
+			t.partitions = append(t.partitions, &partitionJob{
+				topic: t, state: state, end: state.EndOffset,
+				filter: filter{topic: t.source.Name, partition: state.Partition.Partition, until: cfg.Until, edit: cfg.Edit},
+			})
+		}
+	}
+	return j, nil
+}
+
+// connect connects to the target.
+func (j *job) connect(ctx context.Context) (*rawkafka.Cluster, error) {
+	c, err := rawkafka.Connect(ctx, j.cfg.Target, rawkafka.Config{
+		ClientID: j.cfg.ClientID, Logger: j.cfg.Logger, OnRetry: j.cfg.Hooks.OnRetry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("restore: target: %w", err)
+	}
+	return c, nil
+}
+
+// newCopier starts a copier on the target.
+func (j *job) newCopier(ctx context.Context, c *rawkafka.Cluster) (*exactcopy.Copier, error) {
+	cp, err := exactcopy.New(ctx, exactcopy.Config{
+		Cluster:         c,
+		TransactionalID: "kafkadr-copy-" + j.info.ClusterID,
+		Limiter:         limiter(j.cfg.MaxBytesPerSecond),
+		OnRetry:         j.cfg.Hooks.OnRetry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("restore: target: %w", err)
+	}
+	return cp, nil
+}
+
+// make fills the plan in, from what is cheap to what reads data.
+func (p *planner) make(ctx context.Context) error {
+	p.refuse(collisions(p.topics)...)
+	p.checkSnapshot()
+	steps := []func(context.Context) error{
+		p.sums, p.checkTarget, p.checkTopics, p.positions, p.remaining, p.contents, p.method, p.groups, p.planACLs,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	p.describe(time.Now())
+	return nil
+}
+
+func (p *planner) refuse(cs ...Conflict) { p.plan.Conflicts = append(p.plan.Conflicts, cs...) }
+
+func (p *planner) warn(format string, args ...any) {
+	p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf(format, args...))
+}
+
+// checkSnapshot looks for reasons to refuse the snapshot itself.
+func (p *planner) checkSnapshot() {
+	if !p.info.Complete && !p.cfg.AllowIncomplete {
+		p.refuse(clusterConflict("incomplete", "snapshot %s is incomplete", p.info.ID))
+	}
+	for _, t := range p.topics {
+		if int32(len(t.partitions)) != t.source.Partitions {
+			p.incomplete(topicConflict(t.name, "incomplete", "the snapshot has %d of %d partitions", len(t.partitions), t.source.Partitions))
+		}
+		for _, pj := range t.partitions {
+			if pj.state.Fault != "" {
+				p.incomplete(pj.conflict(pj.end, "incomplete", "couldn't be read: %s", pj.state.Fault))
+			}
+			if pj.state.History > 0 {
+				p.warn("%s/%d: the source was truncated; history %d, the newest, is restored", t.source.Name, pj.state.Partition.Partition, pj.state.History)
+			}
+		}
+	}
+}
+
+func (p *planner) incomplete(c Conflict) {
+	if p.cfg.AllowIncomplete {
+		p.warn("%s", c)
+		return
+	}
+	p.refuse(c)
+}
+
+// each calls f for every partition, a few at a time.
+func (j *job) each(ctx context.Context, f func(context.Context, *partitionJob) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(planWorkers)
+	for _, t := range j.topics {
+		for _, pj := range t.partitions {
+			g.Go(func() error { return f(ctx, pj) })
+		}
+	}
+	return g.Wait()
+}
+
+// planWorkers is how many partitions are looked at at once: each can hold two frames.
+const planWorkers = 8
+
+// sums adds up what is archived, and what of it the filter leaves.
+func (p *planner) sums(ctx context.Context) error {
+	return p.each(ctx, func(ctx context.Context, j *partitionJob) error {
+		var err error
+		if j.total, err = j.sum(ctx, p.cfg.Snapshot, j.start()); err != nil {
+			return j.wrap(j.start(), err)
+		}
+		if j.filter.filtered() {
+			if j.total, j.end, err = j.scan(ctx, p.cfg.Snapshot, j.start()); err != nil {
+				return err
+			}
+		}
+		j.todo = j.total
+		return nil
+	})
+}
+
+// remaining adds up what is left to do where the target holds something.
+func (p *planner) remaining(ctx context.Context) error {
+	return p.each(ctx, func(ctx context.Context, j *partitionJob) error {
+		var err error
+		switch {
+		case j.position <= j.start():
+			return nil
+		case j.position >= j.end:
+			j.todo = totals{}
+		case j.filter.filtered():
+			j.todo, _, err = j.scan(ctx, p.cfg.Snapshot, j.position)
+		default:
+			j.todo, err = j.sum(ctx, p.cfg.Snapshot, j.position)
+		}
+		return err
+	})
+}
+
+// partitionsOf are all partitions of topics that exist.
+func (j *job) existing() []*partitionJob {
+	var all []*partitionJob
+	for _, t := range j.topics {
+		if t.exists {
+			all = append(all, t.partitions...)
+		}
+	}
+	return slices.Clip(all)
+}

@@ -1,0 +1,88 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// Released is what Release did: configs set, by topic. An empty value gave the target's default back.
+type Released struct {
+	Topics map[string]map[string]string `json:"topics"`
+}
+
+// Release gives topics that cfg selects the policies back that Run held: retention, cleanup, timestamp limits. It needs no state: what
+// they shall be is in the snapshot, and a config that isn't as Run left it was changed since and stays. From then on the target
+// may delete and compact restored records. It is safe to call again.
+func Release(ctx context.Context, cfg Config) (*Released, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	j, err := newJob(ctx, cfg.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	c, err := j.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if c.ID() == j.info.ClusterID && !cfg.SameCluster {
+		return nil, refuse(clusterConflict("same_cluster", "the target is the source cluster %s", c.ID()))
+	}
+	set, err := j.releases(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := alterConfigs(ctx, c, set)
+	if err != nil {
+		return nil, fmt.Errorf("restore: release: %w", err)
+	}
+	return &Released{Topics: changed}, nil
+}
+
+// releases finds what is still held.
+func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map[string]*string, error) {
+	var names []string
+	for _, t := range j.topics {
+		names = append(names, t.name)
+	}
+	set := map[string]map[string]*string{}
+	if len(names) == 0 {
+		return set, nil
+	}
+	meta, err := c.Topics(ctx, names...)
+	if err != nil {
+		return nil, fmt.Errorf("restore: release: %w", err)
+	}
+	for _, t := range j.topics {
+		if err := meta[t.name].Err; err != nil {
+			return nil, fmt.Errorf("restore: release: %s: %w", t.name, err)
+		}
+		now, err := describeTopics(ctx, c, []string{t.name})
+		if err != nil {
+			return nil, fmt.Errorf("restore: release: %w", err)
+		}
+		t.configs = newTopicConfigs(t.source, t.source.ReplicationFactor, 0)
+		set[t.name] = t.configs.releases(now[t.name])
+	}
+	return set, nil
+}
+
+// releases are the configs that are held now, with what they shall be.
+func (c *topicConfigs) releases(now map[string]current) map[string]*string {
+	set := map[string]*string{}
+	for key, value := range holds {
+		is, known := now[key]
+		if !known || !is.own || is.value != value {
+			continue
+		}
+		if final, ok := c.final[key]; ok {
+			set[key] = &final
+		} else {
+			set[key] = nil
+		}
+	}
+	return set
+}

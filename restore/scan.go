@@ -1,0 +1,90 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+
+	"github.com/kafkadr/kafkadr/storage"
+)
+
+// add adds a run.
+func (t *totals) add(r storage.Run) {
+	t.records += r.Records
+	t.bytes += r.Bytes
+	t.holeRuns += r.HoleRuns
+	t.holeOffsets += r.Missing
+	t.stamps(r.MinTimestamp, r.MaxTimestamp)
+	t.maxBatch = max(t.maxBatch, int64(r.MaxBatch))
+}
+
+func (t *totals) stamps(first, last int64) {
+	t.minTimestamp = min(t.minTimestamp, first)
+	t.maxStamp = max(t.maxStamp, last)
+}
+
+func (t *totals) hole(offsets int64) {
+	if offsets > 0 {
+		t.holeRuns++
+		t.holeOffsets += offsets
+	}
+}
+
+// filtered says that runs alone can't tell what would be restored.
+func (f *filter) filtered() bool { return f.edit != nil || !f.until.IsZero() }
+
+// sum adds up what the index says of a partition from an offset on. Runs that the offset lies in count whole; of what
+// control and aborted batches hide, only the runs are known, and each counts as one offset at least.
+func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64) (totals, error) {
+	t := totals{minTimestamp: math.MaxInt64, maxStamp: math.MinInt64}
+	next := from
+	var hidden int64
+	for r, err := range s.Runs(ctx, j.state.Partition, j.state.History, from) {
+		if err != nil {
+			return t, err
+		}
+		if r.BaseOffset >= j.state.EndOffset {
+			break
+		}
+		t.hole(r.BaseOffset - next)
+		t.add(r)
+		hidden += max(0, r.HoleRuns-r.Missing)
+		next = max(next, r.EndOffset)
+	}
+	t.holeOffsets += hidden
+	t.hole(j.state.EndOffset - next)
+	return t, nil
+}
+
+// scan reads and filters a partition from an offset on. It returns where the target would end.
+func (j *partitionJob) scan(ctx context.Context, s *storage.Snapshot, from int64) (totals, int64, error) {
+	t := totals{minTimestamp: math.MaxInt64, maxStamp: math.MinInt64}
+	ops := j.ops(ctx, s, from)
+	defer ops.Close()
+	end := from
+	for {
+		o, err := ops.Next()
+		if errors.Is(err, io.EOF) {
+			return t, end, nil
+		}
+		if err != nil {
+			return t, end, j.wrap(end, err)
+		}
+		end = o.end
+		if o.hole() {
+			t.hole(o.end - o.base)
+			continue
+		}
+		t.records += o.records
+		t.bytes += int64(o.batch.Len())
+		t.stamps(o.batch.FirstTimestamp(), o.batch.MaxTimestamp())
+		t.maxBatch = max(t.maxBatch, int64(o.batch.Len()))
+	}
+}
+
+// ops streams a partition's ops from an offset on.
+func (j *partitionJob) ops(ctx context.Context, s *storage.Snapshot, from int64) *opStream {
+	cursor := s.Cursor(ctx, j.state.Partition, j.state.History, from, j.state.EndOffset, storage.CursorOptions{})
+	return newOpStream(cursor, j.filter, from, j.state.EndOffset)
+}
