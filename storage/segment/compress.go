@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -24,20 +25,29 @@ var zstdDecoders = sync.Pool{New: func() any {
 	return d
 }}
 
-// unzstd appends what src decompresses to, at most limit bytes.
-func unzstd(dst, src []byte, limit int) ([]byte, error) {
+// minWindow is what a zstd decoder is allowed at least, in bytes: short
+// content may name a window as long, which counts against its limit.
+const minWindow = 8 << 20
+
+// unzstd appends what src decompresses to, at most limit bytes. With room, it
+// makes room for as much before, and the decoder takes no more.
+func unzstd(dst, src []byte, limit int, room bool) ([]byte, error) {
 	d, ok := zstdDecoders.Get().(*zstd.Decoder)
 	if !ok {
 		return nil, errors.New("no decoder")
 	}
 	defer zstdDecoders.Put(d)
-	// Refused with nil alone: the decoder is used for DecodeAll only.
-	if err := d.ResetWithOptions(nil, zstd.WithDecoderMaxMemory(uint64(max(limit, 1)))); err != nil && !errors.Is(err, zstd.ErrDecoderNilInput) {
+	if room {
+		dst = slices.Grow(dst, limit)
+		dst = dst[: len(dst) : len(dst)+limit]
+	}
+	err := d.ResetWithOptions(nil, zstd.WithDecoderMaxMemory(uint64(max(limit, minWindow))), zstd.WithDecodeAllCapLimit(room))
+	if err != nil && !errors.Is(err, zstd.ErrDecoderNilInput) { // nil: no stream, DecodeAll alone
 		return nil, err
 	}
 	out, err := d.DecodeAll(src, dst)
 	switch {
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded) || err == nil && len(out)-len(dst) > limit:
+	case errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || err == nil && len(out)-len(dst) > limit:
 		return nil, ErrTooLarge
 	case err != nil:
 		return nil, err
@@ -65,7 +75,7 @@ func decompress(codec int8, src []byte, limit int) ([]byte, error) {
 	case kgo.CodecLz4:
 		return readLimited(lz4.NewReader(bytes.NewReader(src)), limit)
 	case kgo.CodecZstd:
-		return unzstd(nil, src, limit)
+		return unzstd(nil, src, limit, false)
 	}
 	return nil, errors.New("unknown codec")
 }

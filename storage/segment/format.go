@@ -82,8 +82,10 @@ func parseFooter(raw []byte, size int64) (footer, error) {
 	case sha256.Sum256(raw[:96]) != Digest(raw[96:128]):
 		return damage("SHA-256 mismatch")
 	}
-	if v := binary.BigEndian.Uint16(raw[94:]); v != Version {
+	if v := binary.BigEndian.Uint16(raw[94:]); v > Version {
 		return footer{}, &VersionError{Version: int(v)}
+	} else if v < 1 {
+		return damage("no such version")
 	}
 	f := footer{
 		blocks:    binary.BigEndian.Uint64(raw),

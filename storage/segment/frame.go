@@ -3,7 +3,6 @@ package segment
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
 )
 
 // OpenFrame checks a frame's stored bytes against its digest and returns its
@@ -28,7 +27,7 @@ func OpenFrame(dst, stored []byte, f Frame) ([]byte, error) {
 	raw := stored
 	if f.Codec == codecZstd {
 		start := len(dst)
-		dst, err := unzstd(slices.Grow(dst, int(f.RawLength)), stored, int(f.RawLength))
+		dst, err := unzstd(dst, stored, int(f.RawLength), true)
 		if err != nil {
 			return damage("zstd", err)
 		}

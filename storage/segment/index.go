@@ -10,10 +10,10 @@ import (
 
 // Least lengths of what counts are read for, in bytes.
 const (
-	minFacts          = 16 + 9
+	minFacts          = 16 + 10
 	minDirectoryEntry = minFacts + 1 + 32
 	minAborted        = 2
-	minFrame          = 9 + 32
+	minFrame          = 10 + 32
 )
 
 // appendFacts appends what directory and run block both say of a run:
@@ -96,8 +96,10 @@ func ParseRun(raw []byte, block Block) (*Run, error) {
 		return damage("SHA-256 mismatch")
 	}
 	p := parser{b: raw}
-	if v := p.byte(); !p.bad && v != Version {
+	if v := p.byte(); v > Version {
 		return nil, &VersionError{Version: int(v)}
+	} else if v < 1 {
+		p.fail()
 	}
 	r := &Run{RunInfo: p.facts()}
 	r.Block = block

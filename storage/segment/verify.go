@@ -69,13 +69,14 @@ func (v *verifier) header() error {
 func (v *verifier) blocks() error {
 	for i, info := range v.r.runs {
 		run, err := v.r.Run(info)
-		if err := v.found(err); err != nil {
-			return err
+		if err != nil {
+			if err := v.found(err); err != nil {
+				return err
+			}
+			continue
 		}
-		if err == nil {
-			v.runs[i] = run
-			v.aborts[i].Add(run.Aborted...)
-		}
+		v.runs[i] = run
+		v.aborts[i].Add(run.Aborted...)
 	}
 	return nil
 }
