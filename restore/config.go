@@ -67,6 +67,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Hooks are called as things happen.
 	Hooks Hooks
+
+	quiet time.Duration // exactcopy's, for tests
 }
 
 // Hooks are called synchronously; nil ones are skipped. OnRetry and OnPartition are called from several goroutines.

@@ -99,6 +99,7 @@ func (j *job) newCopier(ctx context.Context, c *rawkafka.Cluster) (*exactcopy.Co
 		TransactionalID: "kafkadr-copy-" + j.info.ClusterID,
 		Limiter:         limiter(j.cfg.MaxBytesPerSecond),
 		OnRetry:         j.cfg.Hooks.OnRetry,
+		Quiet:           j.cfg.quiet,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("restore: target: %w", err)
