@@ -1,20 +1,20 @@
-// Command kdr backs Kafka clusters up and restores them.
+// Command kdr backs Kafka clusters up and restores them: the reference
+// program of the packages beneath github.com/kafkadr/kafkadr.
+//
+// It holds flags, progress and printing; every command is a few calls of the
+// library, in the file of its name. Results go to standard output, all else
+// to standard error. Exit codes: 0 done, 1 failed or incomplete, 2 wrong usage
+// or configuration, 3 damage found, 4 refused, 130 interrupted.
 package main
 
 import (
-	_ "github.com/kafkadr/kafkadr/backup"
-	_ "github.com/kafkadr/kafkadr/restore"
-	_ "github.com/kafkadr/kafkadr/storage"
-	_ "github.com/prometheus/client_golang/prometheus"
-	_ "github.com/prometheus/client_golang/prometheus/promhttp"
-	_ "github.com/spf13/cobra"
-	_ "github.com/spf13/pflag"
-	_ "github.com/twmb/franz-go/pkg/sasl/scram"
-	_ "gocloud.dev/blob/azureblob"
-	_ "gocloud.dev/blob/gcsblob"
-	_ "gocloud.dev/blob/memblob"
-	_ "gocloud.dev/blob/s3blob"
-	_ "golang.org/x/term"
+	"context"
+	"os"
 )
 
-func main() {}
+func main() {
+	ctx, stop := withSignals(context.Background(), os.Exit, os.Stderr)
+	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv)
+	stop()
+	os.Exit(code)
+}

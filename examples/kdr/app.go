@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// app is what every command shares: streams, settings, and the faults of the
+// command line that were found so far.
+type app struct {
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	faults         []string
+
+	json, verbose bool
+	terminal      bool // standard error is one
+	screen        *screen
+	log           *slog.Logger
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
+	a := &app{stdout: stdout, stderr: stderr, getenv: getenv, terminal: isTerminal(stderr)}
+	a.screen = &screen{w: stderr}
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	a.screen.clear()
+	if err != nil {
+		say(stderr, "kdr: %s", message(ctx, err))
+	}
+	return exitCode(ctx, err)
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kdr",
+		Short: "Back Kafka clusters up and restore them, record for record and offset for offset",
+		Long: `kdr backs Kafka clusters up and restores them, record for record and offset
+for offset. Results go to standard output, all else to standard error.
+
+Exit codes: 0 done; 1 failed, or done but incomplete; 2 wrong usage or
+configuration; 3 damage found; 4 refused by a plan or a check; 130 interrupted.`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args = a.arguments(cmd, args, len(args)); len(args) > 0 {
+				a.fault("unknown command %q: see kdr help", args[0])
+			}
+			if err := a.usage(); err != nil {
+				return err
+			}
+			return cmd.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		a.fault("%v", err)
+		return a.usage()
+	})
+	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document on standard output")
+	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log retries and other details")
+	root.AddCommand(newBackup(a), newList(a), newShow(a), newVerify(a), newCat(a), newRestore(a), newExport(a), newSweep(a))
+	for _, cmd := range append(root.Commands(), root) {
+		// The parser would stop at the first unknown flag; this way all are named.
+		cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs
+	}
+	return root
+}
+
+// run wraps a command's work: faults of flags and of check are reported all at
+// once, before any I/O; then do runs.
+func (a *app) run(maxArgs int, check func(args []string), do func(ctx context.Context) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		args = a.arguments(cmd, args, maxArgs)
+		check(args)
+		if err := a.usage(); err != nil {
+			return err
+		}
+		a.log = a.newLogger()
+		return do(cmd.Context())
+	}
+}
+
+// arguments notes flags that the command doesn't have, which the parser hands
+// on as arguments, and arguments beyond maxArgs.
+func (a *app) arguments(cmd *cobra.Command, args []string, maxArgs int) []string {
+	var real []string
+	dash := cmd.ArgsLenAtDash()
+	for i, arg := range args {
+		if strings.HasPrefix(arg, "-") && len(arg) > 1 && (dash < 0 || i < dash) {
+			name, _, _ := strings.Cut(arg, "=")
+			a.fault("unknown flag %s", name)
+			continue
+		}
+		real = append(real, arg)
+	}
+	if len(real) > maxArgs {
+		if len(a.faults) == 0 { // else it may be an unknown flag's value
+			a.fault("unexpected argument %q", real[maxArgs])
+		}
+		real = real[:maxArgs]
+	}
+	return real
+}
+
+func (a *app) fault(format string, args ...any) {
+	a.faults = append(a.faults, fmt.Sprintf(format, args...))
+}
+
+func (a *app) newLogger() *slog.Logger {
+	level := slog.LevelInfo
+	if a.verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level}))
+}
+
+// usage is an error that names all faults so far, or nil.
+func (a *app) usage() error {
+	if len(a.faults) == 0 {
+		return nil
+	}
+	return &usageError{faults: a.faults}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

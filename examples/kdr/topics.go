@@ -1,0 +1,36 @@
+package main
+
+import (
+	"regexp"
+
+	"github.com/spf13/pflag"
+)
+
+// topicFlags select topics.
+type topicFlags struct {
+	topics, exclude []string
+}
+
+func (f *topicFlags) register(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.topics, "topics", nil, "topics to take, a regular expression for the whole name (repeatable; default all but internal ones); a literal name must exist")
+	fs.StringArrayVar(&f.exclude, "exclude", nil, "topics to leave out, a regular expression for the whole name (repeatable)")
+}
+
+func (f *topicFlags) check(a *app) {
+	checkExpressions(a, "--topics", f.topics)
+	checkExpressions(a, "--exclude", f.exclude)
+}
+
+func checkExpressions(a *app, flag string, texts []string) {
+	for _, text := range texts {
+		if text == "" {
+			a.fault("%s: an empty expression matches no topic", flag)
+		} else if _, err := regexp.Compile("^(?:" + text + ")$"); err != nil {
+			if _, err = regexp.Compile(text); err == nil { // broken by anchoring alone
+				a.fault("%s: %q is not a regular expression", flag, text)
+				continue
+			}
+			a.fault("%s: %v", flag, err)
+		}
+	}
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/storage"
+)
+
+// group is a consumer group of the story.
+type group struct{ name, topic string }
+
+var groups = []group{{"billing", orders}, {"bookkeeping", payments}}
+
+// join makes a client that is the group's one member.
+func (g group) join(c *kfake.Cluster) (*kgo.Client, error) {
+	return kgo.NewClient(append(clientOpts(c),
+		kgo.ConsumerGroup(g.name), kgo.ConsumeTopics(g.topic), kgo.DisableAutoCommit(),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+}
+
+// consume reads at a leisurely pace, so that the group is in the middle of its
+// topic when the cluster stops, and commits what it has read.
+func (a *applications) consume(ctx context.Context, g group) {
+	cl, err := g.join(a.cluster)
+	if err != nil {
+		return
+	}
+	defer cl.Close()
+	for {
+		poll, cancel := context.WithTimeout(ctx, time.Second)
+		fetches := cl.PollRecords(poll, 100)
+		cancel()
+		if ctx.Err() != nil || fetches.IsClientClosed() || fetches.Empty() {
+			return // the cluster is gone
+		}
+		commit, cancel := context.WithTimeout(ctx, time.Second)
+		err := cl.CommitUncommittedOffsets(commit)
+		cancel()
+		if err != nil {
+			return
+		}
+		a.ledger.noteCommit(g.name, cl.CommittedOffsets())
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// noteCommit writes down how far a group has come.
+func (l *ledger) noteCommit(group string, offsets map[string]map[int32]kgo.EpochOffset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.commits[group] == nil {
+		l.commits[group] = make(map[place]int64)
+	}
+	for topic, partitions := range offsets {
+		for partition, o := range partitions {
+			l.commits[group][place{topic, partition}] = o.Offset
+		}
+	}
+}
+
+// groupsGoOn lets each group read on the second cluster and checks that it
+// gets the very record that it would have got next on the first.
+func groupsGoOn(ctx context.Context, s *story, snapshot *storage.Snapshot, second *kfake.Cluster, l *ledger) error {
+	offsets, err := groupOffsets(ctx, snapshot)
+	if err != nil {
+		return err
+	}
+	for _, g := range groups {
+		ends, err := endOffsets(ctx, snapshot, g.topic)
+		if err != nil {
+			return err
+		}
+		want := make(map[place]int64) // the first visible record at or behind the committed offset
+		for p, offset := range offsets[g.name] {
+			if next, ok := l.nextVisible(p, offset, ends[p]); ok {
+				want[p] = next
+			}
+		}
+		got, err := firstRecords(ctx, second, g, len(want))
+		if err != nil {
+			return err
+		}
+		again := int64(0)
+		for p, o := range l.commits[g.name] {
+			again += max(0, min(o, ends[p])-offsets[g.name][p])
+		}
+		for p, offset := range want {
+			s.check(got[p] == offset, "%s: committed %d of %s, goes on with the record at %d", g.name, offsets[g.name][p], p, got[p])
+		}
+		s.check(len(want) > 0, "%s is in the middle of %s in %d partitions (it committed %d offsets more after the last snapshot)", g.name, g.topic, len(want), again)
+	}
+	return nil
+}
+
+// groupOffsets are the committed offsets that the snapshot holds.
+func groupOffsets(ctx context.Context, snapshot *storage.Snapshot) (map[string]map[place]int64, error) {
+	all := make(map[string]map[place]int64)
+	for g, err := range snapshot.Groups(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		all[g.Name] = make(map[place]int64)
+		for _, o := range g.Offsets {
+			all[g.Name][place{o.Topic, o.Partition}] = o.Offset
+		}
+	}
+	return all, nil
+}
+
+// firstRecords joins the group and returns the first offset that it gets of
+// each of n partitions.
+func firstRecords(ctx context.Context, c *kfake.Cluster, g group, n int) (map[place]int64, error) {
+	cl, err := g.join(c)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	got := make(map[place]int64)
+	for len(got) < n {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return got, fmt.Errorf("group %s: %w", g.name, errors.Join(err, context.Cause(ctx)))
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			p := place{r.Topic, r.Partition}
+			if _, seen := got[p]; !seen {
+				got[p] = r.Offset
+			}
+		})
+	}
+	return got, nil
+}
