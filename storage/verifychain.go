@@ -74,6 +74,9 @@ func (v *chainVerifier) entry(ctx context.Context, seq int64) error {
 
 // check compares an entry with the one before it.
 func (v *chainVerifier) check(e *entry) error {
+	if e.Kind == kindCommit && e.Sequence == 1 {
+		v.claim = 1 // made by NewLineage: a first commit is its own claim
+	}
 	if e.Kind == kindCommit && e.Generation != v.claim && !v.broken {
 		return fmt.Errorf("a commit of generation %d, while %d had the lineage", e.Generation, v.claim)
 	}

@@ -27,6 +27,8 @@ type Writer struct {
 	// undecided are the digests of entries whose writing failed, perhaps after its effect.
 	undecided map[[32]byte]bool
 	fenced    *FencedError
+	// fixed is the time that NewLineage was given; zero elsewhere.
+	fixed time.Time
 }
 
 // WriterConfig says who writes.
@@ -112,6 +114,9 @@ func (w *Writer) record(head *entry, kind entryKind) record {
 	r.Kind, r.Generation = kind, w.generation
 	r.Owner, r.WriterKind, r.At = w.cfg.Owner, w.cfg.Kind, time.Now().UTC()
 	_, _ = rand.Read(r.Nonce[:]) // never fails
+	if !w.fixed.IsZero() {
+		w.stamp(&r)
+	}
 	return r
 }
 
