@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,6 +44,7 @@ func AppendBatch(dst []byte, base int64, codec kgo.CompressionCodec, rs ...*kgo.
 		latest = max(latest, r.Timestamp.UnixMilli())
 	}
 	start := len(dst)
+	dst = slices.Grow(dst, HeaderSize+len(raw))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(base))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(HeaderSize-12+len(raw)))
 	dst = binary.BigEndian.AppendUint32(dst, math.MaxUint32) // leader epoch -1
@@ -70,6 +73,15 @@ func appendRecords(dst []byte, base int64, rs []*kgo.Record) ([]byte, int32, err
 	for _, r := range rs {
 		dense = dense && r.Offset == 0
 	}
+	total := 0
+	for i, r := range rs {
+		n := atMost(r)
+		if n > math.MaxInt32 || total > math.MaxInt32 {
+			return nil, 0, fmt.Errorf("record %d is longer than 2 GiB, or all are", i)
+		}
+		total += int(n)
+	}
+	dst = slices.Grow(dst, total)
 	first, last := rs[0].Timestamp.UnixMilli(), int64(-1)
 	var scratch []byte
 	for i, r := range rs {
@@ -81,9 +93,6 @@ func appendRecords(dst []byte, base int64, rs []*kgo.Record) ([]byte, int32, err
 			return nil, 0, fmt.Errorf("offset %d of record %d out of order or range", r.Offset, i)
 		}
 		last = delta
-		if !fits(r) {
-			return nil, 0, fmt.Errorf("record %d is longer than 2 GiB", i)
-		}
 		scratch = appendRecord(scratch[:0], r, r.Timestamp.UnixMilli()-first, int32(delta))
 		dst = kbin.AppendVarint(dst, int32(len(scratch)))
 		dst = append(dst, scratch...)
@@ -106,18 +115,33 @@ func appendRecord(dst []byte, r *kgo.Record, timestampDelta int64, offsetDelta i
 	return dst
 }
 
-// fits says whether every length in the record fits an int32.
-func fits(r *kgo.Record) bool {
-	n := int64(len(r.Key)) + int64(len(r.Value)) + 32
+// atMost is what a record takes at most, in bytes.
+func atMost(r *kgo.Record) int64 {
+	n := int64(len(r.Key)) + int64(len(r.Value)) + 40
 	for _, h := range r.Headers {
 		n += int64(len(h.Key)) + int64(len(h.Value)) + 10
 	}
-	return n <= math.MaxInt32
+	return n
+}
+
+// compressors are kgo's, by codec: making one costs more than its use.
+var compressors sync.Map
+
+func compressor(codec kgo.CompressionCodec) (kgo.Compressor, error) {
+	if c, ok := compressors.Load(codec); ok {
+		known, _ := c.(kgo.Compressor)
+		return known, nil
+	}
+	c, err := kgo.DefaultCompressor(codec)
+	if err == nil && c != nil {
+		compressors.Store(codec, c)
+	}
+	return c, err
 }
 
 // compress returns what records compress to and the attributes that say how.
 func compress(raw []byte, codec kgo.CompressionCodec) ([]byte, uint16, error) {
-	c, err := kgo.DefaultCompressor(codec)
+	c, err := compressor(codec)
 	if err != nil || c == nil {
 		return raw, 0, err
 	}

@@ -51,14 +51,14 @@ func run() error {
 	for _, info := range r.Runs() {
 		fmt.Printf("%v: %d records, offsets %d to %d, %d missing\n",
 			info.Partition, info.Records, info.BaseOffset, info.EndOffset, info.Missing)
-		if err := print(r, info); err != nil {
+		if err := show(r, info); err != nil {
 			return err
 		}
 	}
 	return r.Verify()
 }
 
-func print(r *segment.Reader, info segment.RunInfo) error {
+func show(r *segment.Reader, info segment.RunInfo) error {
 	run, err := r.Run(info)
 	if err != nil {
 		return err

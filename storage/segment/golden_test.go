@@ -67,7 +67,7 @@ func golden(t *testing.T, object []byte) []goldenRun {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := goldenRun{info.Partition.String(), info.BaseOffset, info.EndOffset, info.Records, info.Bytes, info.Missing, info.HoleRuns,
+		g := goldenRun{info.String(), info.BaseOffset, info.EndOffset, info.Records, info.Bytes, info.Missing, info.HoleRuns,
 			info.MinTimestamp, info.MaxTimestamp, info.LeaderEpoch, info.MaxBatch, int32(len(run.Frames)), run.Aborted, "", nil}
 		h := sha256.New()
 		for b, err := range r.Batches(run, 0) {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -227,11 +226,4 @@ func small(t testing.TB) (object []byte, parts map[Partition][]Batch, infos []Ru
 	}
 	object, infos = write(t, Options{FrameBytes: 200, Zstd: true}, parts, map[Partition][]AbortedTxn{b: {{ProducerID: 9, FirstOffset: 0}}})
 	return object, parts, infos
-}
-
-func equalParts(t testing.TB, want, got map[Partition][]Batch) {
-	t.Helper()
-	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b Batch) bool { return bytes.Equal(a.raw, b.raw) })); d != "" {
-		t.Fatalf("other batches than written (-want +got):\n%s", d)
-	}
 }

@@ -72,8 +72,7 @@ func NewWriter(w io.Writer, o Options) *Writer {
 func (w *Writer) run(p Partition) *runWriter {
 	r := w.runs[p]
 	if r == nil {
-		r = &runWriter{index: -1}
-		r.summary.Partition = p
+		r = &runWriter{summary: summary{RunInfo: RunInfo{Partition: p}}, index: -1}
 		w.runs[p] = r
 	}
 	return r
