@@ -43,6 +43,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Hooks are called as things happen.
 	Hooks Hooks
+
+	// retryFor is rawkafka's RetryFor, shorter in tests.
+	retryFor time.Duration
 }
 
 // FollowerConfig is a continuous backup's configuration.

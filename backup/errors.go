@@ -1,0 +1,80 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// TruncatedError says that a partition's log on the source no longer is the
+// one that was archived: an unclean election, or a restored disk. What was
+// archived stays restorable as a history of its own.
+type TruncatedError struct {
+	Topic     string
+	Partition int32
+	// ArchivedEnd is the archived history's end; SourceEnd the source's log end, or where its epochs say they part.
+	ArchivedEnd, SourceEnd int64
+	Reason                 string
+}
+
+func (e *TruncatedError) Error() string {
+	return fmt.Sprintf("backup: %s/%d at %d: truncated: the source has another history from %d on: %s",
+		e.Topic, e.Partition, e.ArchivedEnd, e.SourceEnd, e.Reason)
+}
+
+// PartialError says which partitions couldn't be read: the snapshot is
+// incomplete, and isn't the latest unasked.
+type PartialError struct {
+	Errs []error // a *PartitionError each
+}
+
+func (e *PartialError) Error() string {
+	const show = 3
+	texts := make([]string, 0, show)
+	for _, err := range e.Errs[:min(show, len(e.Errs))] {
+		texts = append(texts, strings.TrimPrefix(err.Error(), "backup: "))
+	}
+	s := fmt.Sprintf("backup: the snapshot is incomplete: %d partitions couldn't be read: %s", len(e.Errs), strings.Join(texts, "; "))
+	if len(e.Errs) > show {
+		s += "; …"
+	}
+	return s
+}
+
+// Unwrap returns the partitions' errors.
+func (e *PartialError) Unwrap() []error { return e.Errs }
+
+// PartitionError is an error with its place.
+type PartitionError struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Err       error
+}
+
+func (e *PartitionError) Error() string {
+	return fmt.Sprintf("backup: %s/%d at %d: read: %v", e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *PartitionError) Unwrap() error { return e.Err }
+
+// UnknownTopicError names a literal topic that doesn't exist.
+type UnknownTopicError struct{ Topic string }
+
+func (e *UnknownTopicError) Error() string {
+	return fmt.Sprintf("backup: topic %q doesn't exist", e.Topic)
+}
+
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was
+// done.
+type ConfigError struct {
+	Errs []error
+}
+
+func (e *ConfigError) Error() string {
+	return "backup: configuration: " + strings.ReplaceAll(errors.Join(e.Errs...).Error(), "\n", "; ")
+}
+
+// Unwrap returns the faults.
+func (e *ConfigError) Unwrap() []error { return e.Errs }

@@ -1,0 +1,251 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// faultPause is how long a partition that can't be read is left alone.
+const faultPause = 5 * time.Second
+
+// source is what the source says of a partition's log.
+type source struct {
+	logStart, logEnd int64
+	epochEnd         rawkafka.EpochEnd // EndOffset is -1 where nothing is known
+	currentEpoch     int32
+	err              error
+}
+
+// judge says whether the source's log still is the one that was archived; if
+// not, where it parts and why.
+func (p *position) judge(s source) (parts int64, reason string) {
+	end := s.epochEnd
+	switch {
+	case s.logEnd < p.offset:
+		return s.logEnd, fmt.Sprintf("its log ends at %d", s.logEnd)
+	case p.epoch < 0 || p.lastEnd <= s.logStart:
+		return 0, ""
+	case s.currentEpoch >= 0 && s.currentEpoch < p.epoch:
+		return s.logStart, fmt.Sprintf("its leader epoch is %d, archived is %d", s.currentEpoch, p.epoch)
+	case end.EndOffset < 0:
+		return 0, ""
+	case end.EndOffset < p.lastEnd:
+		return end.EndOffset, fmt.Sprintf("leader epoch %d ends at %d", end.LeaderEpoch, end.EndOffset)
+	case end.LeaderEpoch >= 0 && end.LeaderEpoch < p.epoch:
+		return s.logStart, fmt.Sprintf("it has leader epoch %d up to %d, archived is %d", end.LeaderEpoch, end.EndOffset, p.epoch)
+	}
+	return 0, ""
+}
+
+// suspicious errors are no faults: the log must be looked at.
+func suspicious(err error) bool {
+	return err == nil || errors.Is(err, rawkafka.ErrLeaderChanged) || errors.Is(err, rawkafka.ErrDiverged) ||
+		errors.Is(err, kerr.OffsetOutOfRange) || rawkafka.Unknown(err)
+}
+
+// examine looks at partitions that the fetcher gave back, or that aren't read
+// yet, and reads them on where it is right: from the position, behind a hole,
+// in a new history, or not at all. An error is the store's or the context's.
+func (e *engine) examine(ctx context.Context, failures []failure) error {
+	var suspects []*part
+	for _, f := range failures {
+		if suspicious(f.err) {
+			suspects = append(suspects, f.part)
+		} else {
+			e.fault(f.part, f.err)
+		}
+	}
+	suspects, err := e.living(ctx, suspects)
+	if err != nil || len(suspects) == 0 {
+		return err
+	}
+	sources, err := e.sources(ctx, suspects)
+	if err != nil {
+		return err
+	}
+	var truncated []*part
+	for _, p := range suspects {
+		s := sources[p]
+		if s.err != nil {
+			e.fault(p, s.err)
+			continue
+		}
+		e.mu.Lock()
+		_, reason := p.now.judge(s)
+		e.mu.Unlock()
+		if reason != "" {
+			truncated = append(truncated, p)
+		} else {
+			e.resume(p, s)
+		}
+	}
+	return e.truncate(ctx, truncated, sources)
+}
+
+// living leaves out partitions whose incarnation is gone or can't be seen.
+func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
+	if len(ps) == 0 {
+		return nil, nil
+	}
+	names := make(map[string]struct{})
+	for _, p := range ps {
+		names[p.Topic] = struct{}{}
+	}
+	list := make([]string, 0, len(names))
+	for name := range names {
+		list = append(list, name)
+	}
+	topics, err := e.c.Topics(ctx, list...)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var living []*part
+	for _, p := range ps {
+		t := topics[p.Topic]
+		switch {
+		case err != nil:
+			e.fault(p, err)
+		case rawkafka.Unknown(t.Err) || t.Err == nil && t.ID != p.TopicID:
+			e.gone(p.topic)
+		case t.Err != nil:
+			e.fault(p, t.Err)
+		default:
+			living = append(living, p)
+		}
+	}
+	return living, nil
+}
+
+// sources asks for log starts, true log ends, and the ends of archived epochs.
+func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]source, error) {
+	all := make([]rawkafka.Partition, 0, len(ps))
+	epochs := make(map[rawkafka.Partition]int32)
+	e.mu.Lock()
+	for _, p := range ps {
+		all = append(all, p.Partition)
+		if p.now.epoch >= 0 {
+			epochs[p.Partition] = p.now.epoch
+		}
+	}
+	e.mu.Unlock()
+	starts, err := e.c.ListOffsets(ctx, all, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := e.c.ListOffsets(ctx, all, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	if err != nil {
+		return nil, err
+	}
+	parted, err := e.c.EpochEnds(ctx, epochs)
+	if err != nil {
+		return nil, err
+	}
+	sources := make(map[*part]source, len(ps))
+	for _, p := range ps {
+		start, end := starts[p.Partition], ends[p.Partition]
+		s := source{logStart: start.Offset, logEnd: end.Offset, currentEpoch: end.CurrentEpoch, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}}
+		s.err = errors.Join(start.Err, end.Err)
+		if parting, ok := parted[p.Partition]; ok {
+			s.epochEnd, s.err = parting, errors.Join(s.err, parting.Err)
+		}
+		sources[p] = s
+	}
+	return sources, nil
+}
+
+// resume reads on from the position, or from the log start where retention
+// has overtaken it.
+func (e *engine) resume(p *part, s source) {
+	e.mu.Lock()
+	p.fault = nil
+	if !p.known { // nothing is archived: begin at the log start
+		p.known = true
+		p.now = newPosition(0, min(s.logStart, p.cut))
+		p.durable, p.committed = p.now, p.now
+	}
+	if p.stable < 0 || p.logStart < 0 {
+		p.logStart = max(p.logStart, s.logStart)
+	}
+	if !p.seen {
+		p.seen, p.begun = true, p.now.offset
+	}
+	hole := lostToRetention(p.now.offset, min(s.logStart, p.cut), s.logStart, time.Now())
+	lost := hole.EndOffset > hole.BaseOffset
+	if lost {
+		e.found(p, hole)
+	}
+	at := p.from()
+	at.CurrentEpoch = s.currentEpoch
+	p.following = p.now.offset < p.cut && !p.gone()
+	follow := p.following
+	e.poke()
+	e.mu.Unlock()
+	if lost {
+		e.hooks.hole(p, hole)
+	}
+	if follow {
+		e.f.Set(p.Partition, at)
+	}
+}
+
+// fault notes that a partition can't be read.
+func (e *engine) fault(p *part, err error) {
+	e.mu.Lock()
+	p.following = false
+	p.fault = err
+	p.retry = time.Now().Add(faultPause)
+	e.mu.Unlock()
+	e.cfg.Logger.Warn("partition can't be read", "topic", p.Topic, "partition", p.Partition.Partition, "err", err)
+	e.poke()
+}
+
+// truncate ends histories and begins new ones from the log start. What was
+// read of the old ones is committed first.
+func (e *engine) truncate(ctx context.Context, ps []*part, sources map[*part]source) error {
+	if len(ps) == 0 {
+		return nil
+	}
+	info, err := e.commit(ctx, nil, e.partial)
+	if err != nil {
+		e.mu.Lock()
+		for _, p := range ps { // look again
+			e.failures = append(e.failures, failure{p, rawkafka.ErrDiverged})
+		}
+		e.mu.Unlock()
+		return err
+	}
+	if info.ID != "" {
+		e.hooks.commit(info)
+	}
+	for _, p := range ps {
+		e.begin(p, sources[p])
+	}
+	return nil
+}
+
+// begin ends the partition's history and begins another.
+func (e *engine) begin(p *part, s source) {
+	e.mu.Lock()
+	at, reason := p.now.judge(s)
+	terr := &TruncatedError{Topic: p.Topic, Partition: p.Partition.Partition, ArchivedEnd: p.now.offset, SourceEnd: at, Reason: reason}
+	old := p.durable
+	old.truncated = fmt.Sprintf("the source has another history from %d on: %s", at, reason)
+	p.ended = append(p.ended, old.state(p.key, ""))
+	if p.stable >= 0 {
+		p.cut = p.stable
+	}
+	p.now = newPosition(old.history+1, min(s.logStart, p.cut))
+	p.durable = p.now
+	e.uncommitted[p] = struct{}{}
+	e.counts.truncated++
+	e.counts.ended = append(e.counts.ended, terr)
+	e.mu.Unlock()
+	e.hooks.truncated(terr)
+	e.resume(p, s)
+}

@@ -1,0 +1,67 @@
+package backup
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/kafkadr/kafkadr/storage"
+)
+
+// hooks calls the caller's, one at a time.
+type hooks struct {
+	mu      sync.Mutex
+	h       Hooks
+	retries atomic.Int64
+}
+
+func (h *hooks) commit(info storage.Info) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case info.Flush && h.h.OnFlush != nil:
+		h.h.OnFlush(info)
+	case !info.Flush && h.h.OnSnapshot != nil:
+		h.h.OnSnapshot(info)
+	}
+}
+
+func (h *hooks) hole(p *part, hole storage.Hole) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnHole != nil {
+		h.h.OnHole(p.Topic, p.Partition.Partition, hole)
+	}
+}
+
+func (h *hooks) truncated(err *TruncatedError) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnTruncated != nil {
+		h.h.OnTruncated(err)
+	}
+}
+
+func (h *hooks) incarnation(t storage.Topic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnIncarnation != nil {
+		h.h.OnIncarnation(t)
+	}
+}
+
+func (h *hooks) retry(op string, err error) {
+	h.retries.Add(1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnRetry != nil {
+		h.h.OnRetry(op, err)
+	}
+}
+
+func (h *hooks) progress(s Status) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnProgress != nil {
+		h.h.OnProgress(s)
+	}
+}

@@ -1,0 +1,97 @@
+package backup
+
+import (
+	"math"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// gone marks an incarnation that the source has no more.
+func (e *engine) gone(t *topic) {
+	e.mu.Lock()
+	if !t.Deleted.IsZero() {
+		e.mu.Unlock()
+		return
+	}
+	t.Deleted, t.changed = time.Now().UTC(), true
+	var stop []rawkafka.Partition
+	for _, p := range e.parts {
+		if p.topic == t {
+			p.following, p.fault = false, nil
+			stop = append(stop, p.Partition)
+		}
+	}
+	told := t.Topic
+	e.poke()
+	e.mu.Unlock()
+	for _, p := range stop {
+		e.f.Remove(p)
+	}
+	e.hooks.incarnation(told)
+}
+
+// adopt takes a topic as the cluster has it now, and returns its partitions
+// that aren't known yet.
+func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState) []*part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.topics[d.ID]
+	if t == nil {
+		t = &topic{Topic: d, changed: true}
+		e.topics[d.ID] = t
+	} else if !sameTopic(t.Topic, d) {
+		t.Topic, t.changed = d, true
+	}
+	t.policy = policyOf(d)
+	var added []*part
+	for i := range d.Partitions {
+		id := rawkafka.Partition{Topic: d.Name, TopicID: d.ID, Partition: i}
+		if e.parts[id] != nil {
+			continue
+		}
+		p := &part{
+			Partition: id, key: segment.Partition{Topic: d.ID, Partition: i}, topic: t,
+			cut: math.MaxInt64, stable: -1, logStart: -1, highWatermark: -1, lastStable: -1,
+		}
+		if st, ok := states[i]; ok {
+			p.now = positionOf(st)
+			p.committedFault = st.Fault
+			p.known = true
+		} else {
+			p.now = newPosition(0, 0)
+			e.uncommitted[p] = struct{}{}
+		}
+		p.durable, p.committed = p.now, p.now
+		e.parts[id] = p
+		added = append(added, p)
+	}
+	return added
+}
+
+// sameTopic compares what a snapshot holds of a topic.
+func sameTopic(a, b storage.Topic) bool {
+	if a.ID != b.ID || a.Name != b.Name || a.Partitions != b.Partitions || a.ReplicationFactor != b.ReplicationFactor ||
+		a.Internal != b.Internal || a.ConfigsError != b.ConfigsError || !a.Deleted.Equal(b.Deleted) || len(a.Configs) != len(b.Configs) {
+		return false
+	}
+	for i := range a.Configs {
+		x, y := a.Configs[i], b.Configs[i]
+		if x.Key != y.Key || x.Source != y.Source || (x.Value == nil) != (y.Value == nil) || x.Value != nil && *x.Value != *y.Value {
+			return false
+		}
+	}
+	return true
+}
+
+// archived is what the archive holds of a topic.
+type archived struct {
+	storage.Topic
+	states map[int32]storage.PartitionState
+}
+
+type archive map[kadm.TopicID]*archived
