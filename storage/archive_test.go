@@ -124,7 +124,7 @@ func readAll(t testing.TB, s *storage.Snapshot, p segment.Partition) (values []s
 
 func TestCommitAndRead(t *testing.T) {
 	b := memblob.OpenBucket(nil)
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	w := newWriter(t, open(t, b), "first")
 	if w.Snapshot() != nil {
 		t.Fatal("a new lineage has a snapshot")
@@ -190,7 +190,7 @@ func TestCommitAndRead(t *testing.T) {
 
 func TestFenced(t *testing.T) {
 	b := memblob.OpenBucket(nil)
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	a := open(t, b)
 	old, p := newWriter(t, a, "old"), partition(1, 0)
 	c := write(t, old, 0, p)

@@ -12,6 +12,7 @@ import (
 //	archive                          the format marker
 //	l/<cluster>/log/000/000/003/412  log entry 3412 of a lineage
 //	l/<cluster>/seg/000000003412-00000007  segment 7 of generation 3412
+//	l/<cluster>/end/000000003413-9f3a01bc  witness of a full snapshot
 const (
 	markerKey     = "archive"
 	lineagesDir   = "l/"

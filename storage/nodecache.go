@@ -65,15 +65,6 @@ func (c *blockCache) put(id blockID, raw []byte) {
 	}
 }
 
-func (c *blockCache) drop(id blockID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if el, ok := c.blocks[id]; ok {
-		c.order.Remove(el)
-		delete(c.blocks, id)
-	}
-}
-
 // block returns a block of a log entry, the last one perhaps short.
 func (a *Archive) block(ctx context.Context, id blockID) ([]byte, error) {
 	if raw, ok := a.cache.get(id); ok {

@@ -15,7 +15,7 @@ import (
 // manifest, and the counts stay right.
 func TestTenThousandPartitions(t *testing.T) {
 	inner := memblob.OpenBucket(nil)
-	defer inner.Close()
+	defer func() { _ = inner.Close() }()
 	b, faults := faultbucket.New(inner)
 	w := newWriter(t, open(t, b), "owner")
 	const topics, partitions = 100, 100

@@ -36,7 +36,7 @@ func (a *Archive) readOnce(ctx context.Context, key string, position, length int
 	if err != nil {
 		return nil, 0, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	want := max(0, min(length, r.Size()-position))
 	raw := make([]byte, want)
 	n, err := io.ReadFull(r, raw)

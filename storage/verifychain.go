@@ -18,13 +18,13 @@ func (a *Archive) verifyChain(ctx context.Context, l Lineage) ([]ChainProblem, e
 	if err != nil {
 		return nil, fmt.Errorf("storage: verify the log: %w", err)
 	}
-	v := &chainVerifier{a: a, l: l}
+	v := &chainVerifier{a: a, l: l, known: map[string]bool{}, damaged: map[int64]bool{}}
 	for seq := int64(1); seq <= last; seq++ {
 		if err := v.entry(ctx, seq); err != nil {
 			return v.problems, fmt.Errorf("storage: verify the log: %w", err)
 		}
 	}
-	if err := v.lost(ctx, last); err != nil {
+	if err := errors.Join(v.lost(ctx, last), v.witnesses(ctx)); err != nil {
 		return v.problems, fmt.Errorf("storage: verify the log: %w", err)
 	}
 	return v.problems, nil
@@ -32,15 +32,19 @@ func (a *Archive) verifyChain(ctx context.Context, l Lineage) ([]ChainProblem, e
 
 // chainVerifier walks a log. before is the last entry that was read whole, or nil behind one that wasn't.
 type chainVerifier struct {
-	a        *Archive
-	l        Lineage
-	before   *entry
-	broken   bool
-	claim    int64
+	a      *Archive
+	l      Lineage
+	before *entry
+	broken bool
+	claim  int64
+	// known are the keys of the commits' witnesses, damaged the entries that have a problem.
+	known    map[string]bool
+	damaged  map[int64]bool
 	problems []ChainProblem
 }
 
 func (v *chainVerifier) problem(seq int64, kind string, err error) {
+	v.damaged[seq] = true
 	v.problems = append(v.problems, ChainProblem{Sequence: seq, Object: v.l.logKey(seq), Kind: kind, Detail: err.Error()})
 }
 
@@ -66,6 +70,7 @@ func (v *chainVerifier) entry(ctx context.Context, seq int64) error {
 		v.problem(seq, "chain", fault)
 	}
 	v.before, v.broken = e, false
+	v.known[v.l.witnessKey(&e.record)] = true
 	if e.Kind == kindClaim {
 		v.claim = e.Sequence
 	}
@@ -116,11 +121,10 @@ func (a *Archive) readWholeEntry(ctx context.Context, l Lineage, sequence int64)
 		return nil, err
 	}
 	key, sum := l.logKey(sequence), sha256.New()
-	size, header, err := a.hashObject(ctx, key, sum)
+	header, err := a.hashObject(ctx, key, sum)
 	if err != nil {
 		return nil, a.entryError(key, err)
 	}
-	_ = size
 	if header != entryHeader || [32]byte(sum.Sum(nil)) != e.SHA256 {
 		return nil, &DamageError{Object: key, Err: fmt.Errorf("%w: digest mismatch", wire.ErrMalformed)}
 	}
@@ -129,15 +133,16 @@ func (a *Archive) readWholeEntry(ctx context.Context, l Lineage, sequence int64)
 
 const hashBytes = 1 << 20
 
-// hashObject digests what an entry's digest covers.
-func (a *Archive) hashObject(ctx context.Context, key string, sum hash.Hash) (size int64, header string, err error) {
+// hashObject digests what an entry's digest covers, and returns its first bytes.
+func (a *Archive) hashObject(ctx context.Context, key string, sum hash.Hash) (header string, err error) {
 	var raw []byte
+	var size int64
 	for position := int64(0); position == 0 || position < size-footerBytes+36; {
 		if raw, size, err = a.readRange(ctx, key, position, hashBytes); err != nil {
-			return 0, "", err
+			return "", err
 		}
 		if len(raw) == 0 {
-			return 0, "", errTruncated
+			return "", errTruncated
 		}
 		if position == 0 {
 			header = string(raw[:min(len(raw), len(entryHeader))])
@@ -146,5 +151,5 @@ func (a *Archive) hashObject(ctx context.Context, key string, sum hash.Hash) (si
 		sum.Write(raw[:covered])
 		position += int64(len(raw))
 	}
-	return size, header, nil
+	return header, nil
 }

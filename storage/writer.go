@@ -171,6 +171,9 @@ func (w *Writer) Commit(ctx context.Context, c Change) (Info, error) {
 		switch {
 		case err == nil:
 			w.adopt(other)
+			if !c.Flush && w.fixed.IsZero() { // one object fewer where NewLineage was asked for few
+				w.a.witness(ctx, w.l, &other.record)
+			}
 			return other.Info, nil
 		case !errors.Is(err, errConflict):
 			w.undecided[digest] = true

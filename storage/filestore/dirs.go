@@ -81,7 +81,7 @@ func removeUnlocked(name string) {
 	if err != nil {
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if lock(f) == nil {
 		_ = os.Remove(name)
 	}

@@ -17,12 +17,12 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	b, err := filestore.OpenBucket(dir, nil)
 	if err != nil {
 		panic(err)
 	}
-	defer b.Close()
+	defer func() { _ = b.Close() }()
 	for _, value := range []string{"first", "second"} {
 		err := b.WriteAll(context.Background(), "log/1", []byte(value), &blob.WriterOptions{IfNotExist: true})
 		fmt.Println(value, gcerrors.Code(err))
