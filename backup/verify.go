@@ -2,30 +2,41 @@ package backup
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // VerifyOptions are the settings of a Verify. The zero value reads everything.
 type VerifyOptions struct {
-	// Sample is the share of objects that are read, 0 to 1; existence and sizes are checked of all. Default all.
+	// Sample is the share of objects that are read, above 0 and below 1, chosen at
+	// random; existence and sizes are checked of all. Default all.
 	Sample float64
-	// OnProgress is called now and then.
+	// OnProgress is called after each object, one call at a time.
 	OnProgress func(objects, total int, bytes int64)
 }
 
 // Report is what Verify found.
 type Report struct {
 	Snapshot storage.Info `json:"snapshot"`
-	Objects  int          `json:"objects"`
-	Bytes    int64        `json:"bytes"`
-	Records  int64        `json:"records"`
-	Problems []Problem    `json:"problems"`
+	// Objects and Bytes count what was read.
+	Objects int   `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+	// Records counts the records of the batches that were read and are whole.
+	Records int64 `json:"records"`
+	// Problems are at most 10 000; More counts those beyond.
+	Problems []Problem `json:"problems"`
+	More     int64     `json:"more_problems,omitempty"`
 }
 
 // Problem is damage, or an offset that nothing explains.
 type Problem struct {
-	// Kind is damaged, missing_object, size, manifest, unexplained, …
+	// Kind is manifest, missing_object, size, damaged, or unexplained.
 	Kind       string `json:"kind"`
 	Topic      string `json:"topic"`
 	Partition  int32  `json:"partition"`
@@ -35,8 +46,146 @@ type Problem struct {
 	Detail     string `json:"detail"`
 }
 
-// Verify reads and checks everything the snapshot names, and the lineage's manifest chain, and explains every offset.
-// Damage is in the Report, not an error.
+// Kinds of problems.
+const (
+	problemManifest    = "manifest"
+	problemMissing     = "missing_object"
+	problemSize        = "size"
+	problemDamaged     = "damaged"
+	problemUnexplained = "unexplained"
+)
+
+const (
+	maxProblems = 10_000
+	// verifyAtOnce objects are read at once, verifyBytes of each are in memory.
+	verifyAtOnce = 4
+	verifyBytes  = 4 << 20
+)
+
+// Verify reads and checks everything the snapshot names, and the lineage's
+// manifest chain, and explains every offset: each is in a batch, or in a hole
+// whose reason is recorded. Offsets that a batch covers without a record for
+// them are explained by the batch: only the log cleaner makes such.
+// Damage is in the Report, not an error; errors are the store's and the
+// context's.
 func Verify(ctx context.Context, a *storage.Archive, s *storage.Snapshot, o VerifyOptions) (*Report, error) {
-	panic("TODO")
+	v := &verifier{
+		a: a, s: s, o: o, report: &Report{Snapshot: s.Info(), Problems: []Problem{}},
+		names: map[segment.Partition]string{}, holes: map[segment.Partition][][]storage.Range{},
+		wanted: map[string][]uint64{}, bad: map[string]bool{},
+	}
+	for _, step := range []func(context.Context) error{v.chain, v.manifest, v.objects, v.name} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return v.report, nil
+}
+
+// verifier gathers what Verify finds. Its maps are written by manifest alone.
+type verifier struct {
+	a      *storage.Archive
+	s      *storage.Snapshot
+	o      VerifyOptions
+	names  map[segment.Partition]string
+	holes  map[segment.Partition][][]storage.Range // of each history
+	wanted map[string][]uint64                     // digests of the runs, by object
+
+	mu     sync.Mutex
+	report *Report
+	bad    map[string]bool // objects whose runs are still to be named
+	total  int
+}
+
+func (v *verifier) problem(p Problem) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.report.Problems) >= maxProblems {
+		v.report.More++
+		return
+	}
+	v.report.Problems = append(v.report.Problems, p)
+}
+
+// damaged reports damage and says whether err is something else.
+func (v *verifier) damaged(err error, kind, object string) error {
+	var d *storage.DamageError
+	var version *storage.VersionError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &d):
+		if d.Object != "" {
+			object = d.Object
+		}
+		v.problem(Problem{
+			Kind: kind, Topic: v.names[d.Partition], Partition: d.Partition.Partition, BaseOffset: d.BaseOffset, EndOffset: d.EndOffset,
+			Object: object, Detail: d.Err.Error(),
+		})
+		return nil
+	case errors.As(err, &version):
+		v.problem(Problem{Kind: kind, Object: object, Detail: err.Error()})
+		return nil
+	}
+	return err
+}
+
+// chain checks the lineage's commit log.
+func (v *verifier) chain(ctx context.Context) error {
+	problems, err := v.a.VerifyChain(ctx, storage.Lineage{ClusterID: v.s.Info().ClusterID})
+	for _, p := range problems {
+		v.problem(Problem{Kind: problemManifest, Object: p.Object, Detail: p.Kind + ": " + p.Detail})
+	}
+	return v.damaged(err, problemManifest, "")
+}
+
+// objects reads all objects, several at once.
+func (v *verifier) objects(ctx context.Context) error {
+	var all []storage.Object
+	for o, err := range v.s.Objects(ctx) {
+		if err != nil {
+			return v.damaged(err, problemManifest, "")
+		}
+		all = append(all, o)
+	}
+	v.total = len(all)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(verifyAtOnce)
+	for _, o := range all {
+		g.Go(func() error { return v.object(gctx, o) })
+	}
+	return g.Wait()
+}
+
+func (v *verifier) object(ctx context.Context, o storage.Object) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	whole := v.o.Sample <= 0 || v.o.Sample >= 1 || rand.Float64() < v.o.Sample
+	tail := min(o.Size, 1)
+	_, size, err := v.s.ReadObject(ctx, o.Key, o.Size-tail, tail)
+	var damage *storage.DamageError
+	switch {
+	case errors.As(err, &damage) && errors.Is(err, storage.ErrMissing):
+		v.broken(o.Key, problemMissing, err)
+	case errors.As(err, &damage), err == nil && size != o.Size:
+		v.broken(o.Key, problemSize, err)
+	case err != nil:
+		return err
+	case whole:
+		return v.read(ctx, o)
+	}
+	return nil
+}
+
+// broken notes an object that can't be read at all: name lists its runs.
+func (v *verifier) broken(key, kind string, err error) {
+	detail := "its size isn't the manifest's"
+	if err != nil {
+		detail = err.Error()
+	}
+	v.mu.Lock()
+	v.bad[key] = true
+	v.mu.Unlock()
+	v.problem(Problem{Kind: kind, Object: key, Detail: detail})
 }

@@ -23,6 +23,7 @@ type verifier struct {
 	sums     []summary
 	aborts   []AbortTracker
 	skipped  []bool
+	each     func(run int, b Batch)
 	findings []error
 }
 
@@ -31,9 +32,13 @@ type verifier struct {
 // against runs, footer, and that nothing lies between them. It goes on behind
 // damage: its error joins a *[DamageError] for each, at most 100. An error of
 // the ReaderAt ends it.
-func (r *Reader) Verify() error {
+func (r *Reader) Verify() error { return r.VerifyBatches(nil) }
+
+// VerifyBatches is [Reader.Verify], and calls each for every batch that is
+// whole, with its run's place in [Reader.Runs]; those of one run in order.
+func (r *Reader) VerifyBatches(each func(run int, b Batch)) error {
 	n := len(r.runs)
-	v := &verifier{r: r, runs: make([]*Run, n), sums: make([]summary, n), aborts: make([]AbortTracker, n), skipped: make([]bool, n)}
+	v := &verifier{r: r, runs: make([]*Run, n), sums: make([]summary, n), aborts: make([]AbortTracker, n), skipped: make([]bool, n), each: each}
 	for _, step := range []func() error{v.header, v.blocks, v.frames} {
 		if err := step(); err != nil {
 			return errors.Join(append(v.findings, err)...)
@@ -130,6 +135,9 @@ func (v *verifier) frame(buf *frameBuffers, f placed) error {
 				BaseOffset: f.BaseOffset, EndOffset: f.EndOffset, Reason: "batch", Err: err})
 		}
 		v.sums[f.run].add(b, v.aborts[f.run].Aborted(b))
+		if v.each != nil {
+			v.each(f.run, b)
+		}
 	}
 	return nil
 }
