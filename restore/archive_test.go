@@ -2,13 +2,16 @@ package restore
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
+	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
@@ -16,7 +19,17 @@ import (
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// pool has the real clusters that tests share.
+var pool testkafka.Pool
+
+func TestMain(m *testing.M) {
+	code := pool.Run(m.Run)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // fakeTopic is a topic for an archive that no Kafka was needed for.
 type fakeTopic struct {
@@ -50,13 +63,20 @@ const testCluster = "AAAAAAAAAAAAAAAAAAAAAA"
 // fakeArchive writes topics into an archive and returns its snapshot.
 func fakeArchive(t testing.TB, change func(*storage.Change), topics ...fakeTopic) *storage.Snapshot {
 	t.Helper()
+	s, _ := fakeBucket(t, change, topics...)
+	return s
+}
+
+// fakeBucket is fakeArchive with its bucket.
+func fakeBucket(t testing.TB, change func(*storage.Change), topics ...fakeTopic) (*storage.Snapshot, *blob.Bucket) {
+	t.Helper()
 	bucket := memblob.OpenBucket(nil)
 	t.Cleanup(func() { _ = bucket.Close() })
 	a, err := storage.Open(t.Context(), bucket, storage.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return writeArchive(t, a, change, topics...)
+	return writeArchive(t, a, change, topics...), bucket
 }
 
 func writeArchive(t testing.TB, a *storage.Archive, change func(*storage.Change), topics ...fakeTopic) *storage.Snapshot {

@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -104,40 +103,3 @@ func TestRestoreRandomHistories(t *testing.T) {
 	}
 }
 
-// A run that is cancelled anywhere is completed by the next.
-func TestRestoreResumes(t *testing.T) {
-	topics := []fakeTopic{{name: "a", partitions: []history{plain(t, 100, 40, 7), plain(t, 0, 40, 7)}}}
-	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))
-	for n := 1; ; n++ {
-		p, err := NewPlan(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(p.Conflicts) > 0 {
-			t.Fatal(p.Conflicts)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		seen := 0
-		p.job.cfg.Hooks.OnRetry = func(string, error) {}
-		p.job.cfg.Edit = nil
-		for _, tj := range p.job.topics {
-			for _, j := range tj.partitions {
-				j.filter.edit = nil
-			}
-		}
-		p.job.cfg.Hooks.OnPartition = func(string, int32, int64) {
-			if seen++; seen == n {
-				cancel()
-			}
-		}
-		_, err = p.Run(ctx)
-		cancel()
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-	}
-	checkTopics(t, cl, filter{}, topics...)
-}
