@@ -32,7 +32,7 @@ type Config struct {
 	InFlight int
 	// RequestBytes bounds one produce request. Default 4 MiB (a larger batch goes alone).
 	RequestBytes int
-	// QueueBytes bounds what one partition has queued; a larger batch is queued alone. Default 1 MiB.
+	// QueueBytes bounds what one partition has queued beside what is in a request; a larger batch is queued alone. Default 1 MiB.
 	QueueBytes int
 	// JoinBelow joins adjacent small batches up to this length where round trips bind. Default 256 KiB; negative: never.
 	JoinBelow int

@@ -73,7 +73,7 @@ func (p *Partition) fill(ctx context.Context, b segment.Batch) error {
 		return err
 	}
 	buf := b.ForProduce(p.c.bufs.get(b.Len()), p.prod.pid(), p.prod.epoch, p.prod.sequence)
-	p.push(&item{buf: buf, base: position, end: position + int64(b.Records()), joined: true})
+	p.push(&item{buf: buf, base: position, end: position + int64(b.Records())})
 	return p.Flush(ctx, false)
 }
 

@@ -3,6 +3,7 @@ package exactcopy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -51,7 +52,10 @@ func (t *target) newCopier(cfg Config) *Copier {
 // topic creates a topic and returns its partitions.
 func (t *target) topic(name string, partitions int32, replicas int16, configs map[string]*string) []rawkafka.Partition {
 	t.Helper()
-	r, err := t.cluster.Admin().CreateTopic(t.Context(), partitions, replicas, configs, name)
+	forever := "-1"
+	all := map[string]*string{"retention.ms": &forever}
+	maps.Copy(all, configs)
+	r, err := t.cluster.Admin().CreateTopic(t.Context(), partitions, replicas, all, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +63,18 @@ func (t *target) topic(name string, partitions int32, replicas int16, configs ma
 	for i := range partitions {
 		ps = append(ps, rawkafka.Partition{Topic: name, TopicID: kadm.TopicID(r.ID), Partition: i})
 	}
-	return ps
+	for try := 1; ; try++ { // until the leaders know
+		got, err := t.cluster.ListOffsets(t.Context(), ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+		t.must(err)
+		ready := true
+		for _, o := range got {
+			ready = ready && o.Err == nil
+		}
+		if ready {
+			return ps
+		}
+		t.must(rawkafka.Sleep(t.Context(), rawkafka.Backoff(try)))
+	}
 }
 
 func (t *target) opened(c *Copier, name rawkafka.Partition) *Partition {

@@ -14,6 +14,7 @@ import (
 type joiner struct {
 	// nanos is what joining cost lately, per KiB of batches as they are, by codec.
 	nanos [8]atomic.Int64
+	joins atomic.Int64
 }
 
 const (
@@ -86,6 +87,7 @@ func (j *joiner) join(run []*item, bufs *buffers) *item {
 	pid, epoch, sequence := identity(first)
 	buf := b.ForProduce(bufs.get(b.Len()), pid, epoch, sequence)
 	j.took(codec(first), size, time.Since(start))
+	j.joins.Add(1)
 	return &item{buf: buf, base: base, end: run[len(run)-1].end, joined: true}
 }
 

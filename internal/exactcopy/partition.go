@@ -26,14 +26,14 @@ type Partition struct {
 	mu       sync.Mutex
 	broker   int32 // the leader, as far as known
 	queue    []*item
-	queued   int   // bytes
+	queued   int   // bytes, without what is in a request
 	position int64 // the queue's end
 	end      int64 // the log's, as far as answered
 	durable  int64 // the high watermark is at least this
 	sending  bool  // someone is at work on queue[0]
 	tries    int   // of queue[0]
 	failing  time.Time
-	took     time.Duration // the last request
+	rtt      time.Duration // of its broker
 	closed   bool
 	err      error
 }
@@ -91,7 +91,7 @@ func (p *Partition) room(ctx context.Context, n int) error {
 	if err := p.c.limit(ctx, n); err != nil {
 		return err
 	}
-	return p.wait(ctx, func() bool { return len(p.queue) == 0 || p.queued+n <= p.c.cfg.QueueBytes })
+	return p.wait(ctx, func() bool { return p.queued == 0 || p.queued+n <= p.c.cfg.QueueBytes })
 }
 
 // wait waits for a condition of the locked state, or an error.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -26,6 +27,18 @@ type broker struct {
 	workers int
 
 	markers markerLine
+	rtt     atomic.Int64 // the shortest lately: how long a request takes that doesn't wait
+}
+
+// roundTrip takes a request's time in.
+func (b *broker) roundTrip(took time.Duration) time.Duration {
+	shortest := b.rtt.Load()
+	shortest += max(shortest/256, 1) // forgets
+	if shortest == 1 || int64(took) < shortest {
+		shortest = int64(took)
+	}
+	b.rtt.Store(shortest)
+	return time.Duration(shortest)
 }
 
 // send puts a partition in the line.
@@ -126,6 +139,7 @@ type sending struct {
 }
 
 func (b *broker) answers(ctx context.Context, sent map[place]sending, resp *kmsg.ProduceResponse, took time.Duration) {
+	rtt := b.roundTrip(took)
 	names := make(map[[16]byte]string, 1)
 	for _, s := range sent {
 		names[s.p.name.TopicID] = s.p.name.Topic
@@ -142,7 +156,7 @@ func (b *broker) answers(ctx context.Context, sent map[place]sending, resp *kmsg
 				continue
 			}
 			delete(sent, at)
-			s.p.setTook(took)
+			s.p.setRTT(rtt)
 			if s.p.answered(ctx, s.it, kerr.ErrorForCode(a.ErrorCode), a.BaseOffset) {
 				b.send(s.p)
 			}
@@ -170,7 +184,7 @@ func (p *Partition) nextBytes() int {
 func (p *Partition) run() (n, size int) {
 	head := p.queue[0]
 	n, size = p.c.joiner.run(p.queue, p.c.cfg.JoinBelow)
-	if n > 1 && !p.c.joiner.pays(n, size, codec(head.buf), p.took) {
+	if n > 1 && !p.c.joiner.pays(n, size, codec(head.buf), p.rtt) {
 		return 1, len(head.buf)
 	}
 	return n, size
@@ -188,8 +202,9 @@ func (p *Partition) next() *item {
 	it := p.queue[0]
 	n, _ := p.run()
 	if n < 2 {
-		it.joined = true
+		p.takeOff(it)
 		p.mu.Unlock()
+		p.notify()
 		return it
 	}
 	run := p.queue[:n:n]
@@ -199,20 +214,28 @@ func (p *Partition) next() *item {
 
 // join makes one item of a run at the queue's front. Only one worker is here, and the user only appends.
 func (p *Partition) join(run []*item) *item {
+	defer p.notify()
 	joined := p.c.joiner.join(run, &p.c.bufs)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if joined == nil { // can't be: as they are, then
-		run[0].joined = true
+		p.takeOff(run[0])
 		return run[0]
 	}
-	p.queued += len(joined.buf)
 	for _, it := range run {
-		p.queued -= len(it.buf)
+		p.takeOff(it)
 		p.recycle(it)
 	}
 	p.queue = append([]*item{joined}, p.queue[len(run):]...)
 	return joined
+}
+
+// takeOff notes that an item goes into a request: from now on it stays as it is, and makes room for others. The caller holds the lock.
+func (p *Partition) takeOff(it *item) {
+	if !it.joined {
+		it.joined = true
+		p.queued -= len(it.buf)
+	}
 }
 
 // answered takes a decisive answer in. It says whether there is more to send.
@@ -232,10 +255,10 @@ func (p *Partition) answered(ctx context.Context, it *item, err error, base int6
 	return false
 }
 
-func (p *Partition) setTook(d time.Duration) {
+func (p *Partition) setRTT(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.took = d
+	p.rtt = d
 }
 
 // done takes the head off the queue.
@@ -243,7 +266,6 @@ func (p *Partition) done(it *item, durable bool) (more bool) {
 	p.mu.Lock()
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
-	p.queued -= len(it.buf)
 	p.end = it.end
 	if durable {
 		p.durable = it.end
