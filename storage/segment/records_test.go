@@ -258,7 +258,7 @@ func TestDecodeBatchIsBounded(t *testing.T) {
 		if !errors.Is(err, ErrTooLarge) {
 			t.Errorf("codec %#x: %v", codec, err)
 		}
-		if made > 7*limit {
+		if made > 12*limit { // all growth taken together; a whole bomb takes twice its length
 			t.Errorf("codec %#x: %d bytes allocated for a limit of %d", codec, made, limit)
 		}
 	}
