@@ -102,4 +102,3 @@ func TestRestoreRandomHistories(t *testing.T) {
 		}
 	}
 }
-

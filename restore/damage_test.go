@@ -1,0 +1,98 @@
+package restore
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"gocloud.dev/blob"
+
+	"github.com/kafkadr/kafkadr/storage"
+)
+
+// segmentKey finds the archive's only segment.
+func segmentKey(t *testing.T, b *blob.Bucket) string {
+	t.Helper()
+	it := b.List(nil)
+	for {
+		o, err := it.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(o.Key, "/seg/") {
+			return o.Key
+		}
+	}
+}
+
+// damage flips a byte of the last frame.
+func damage(t *testing.T, b *blob.Bucket, s *storage.Snapshot) {
+	t.Helper()
+	key := segmentKey(t, b)
+	raw, err := b.ReadAll(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/3] ^= 1
+	if err := b.WriteAll(t.Context(), key, raw, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A damaged frame is never produced, and the error says where; other partitions are restored. VerifyFirst finds it before any effect.
+func TestDamagedFrame(t *testing.T) {
+	for _, first := range []bool{false, true} {
+		topic := fakeTopic{name: "t", partitions: []history{plain(t, 0, 200, 10), plain(t, 0, 200, 10)}}
+		s, b := fakeBucket(t, nil, topic)
+		cfg, cl := fakeConfig(t, s)
+		cfg.VerifyFirst = first
+		damage(t, b, s)
+		p, err := NewPlan(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Run(t.Context())
+		var placed *PartitionError
+		var damaged *storage.DamageError
+		if !errors.As(err, &placed) || !errors.As(err, &damaged) || placed.Topic != "t" {
+			t.Fatalf("%v, want the place of the damage", err)
+		}
+		topics, err := admin(t, cl).ListTopics(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first {
+			if len(topics) != 0 {
+				t.Errorf("topics %v before everything was verified", topics.Names())
+			}
+			continue
+		}
+		c := connectTo(t, cl)
+		for i, h := range topic.partitions {
+			want, _ := expected(t, h, filter{})
+			got, _, end := onTarget(t, c, "t", int32(i))
+			if int32(i) != placed.Partition && end != h.end {
+				t.Errorf("the other partition ends at %d", end)
+			}
+			for i := range got {
+				if got[i] != want[i] {
+					t.Fatalf("%v, want %v", got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+// A missing object is found by the plan.
+func TestMissingObject(t *testing.T) {
+	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []history{plain(t, 0, 2, 2)}})
+	cfg, _ := fakeConfig(t, s)
+	if err := b.Delete(t.Context(), segmentKey(t, b)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := NewPlan(t.Context(), cfg)
+	var damaged *storage.DamageError
+	if !errors.As(err, &damaged) {
+		t.Errorf("%v, want a DamageError", err)
+	}
+}
