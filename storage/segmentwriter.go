@@ -25,6 +25,8 @@ type SegmentWriter struct {
 	done bool
 	// confirm reads the object's end back.
 	confirm func(size int64, tail []byte) error
+	// fenced says who took the lineage over, if an error may come of that: a sweep removes what older writers wrote.
+	fenced func(err error) error
 }
 
 // NewSegment starts an object; nothing refers to it before Commit. The context governs the upload until Close.
@@ -41,6 +43,12 @@ func (w *Writer) NewSegment(ctx context.Context) (*SegmentWriter, error) {
 	return &SegmentWriter{
 		w: w, key: key, up: up, seg: segment.NewWriter(up, w.cfg.Segment),
 		confirm: func(size int64, tail []byte) error { return w.a.confirm(ctx, key, size, tail) },
+		fenced: func(err error) error {
+			if !errors.Is(err, errMissing) {
+				return nil
+			}
+			return w.lookFenced(ctx)
+		},
 	}, nil
 }
 
@@ -64,7 +72,8 @@ type Closed struct {
 }
 
 // Close makes the object durable and returns its runs, to be named in a Change. The object's end is read back: so a
-// store that says failure after success, or success and has nothing, is found out. A segment without
+// store that says failure after success, or success and has nothing, is found out. Where a sweep took the lineage over
+// and removed it, the error is a *[FencedError]. A segment without
 // batches makes no object and has no runs.
 func (s *SegmentWriter) Close() (*Closed, error) {
 	if s.done {
@@ -83,9 +92,18 @@ func (s *SegmentWriter) Close() (*Closed, error) {
 	closeErr := s.up.close()
 	s.w.a.operation("put", s.key, s.up.size, closeErr)
 	if err := s.confirm(s.up.size, s.up.tail); err != nil {
-		return nil, s.wrap(errors.Join(closeErr, err))
+		return nil, s.wrap(errors.Join(s.fenced(err), closeErr, err))
 	}
 	return &Closed{Object: Object{Key: s.key, Size: s.up.size}, Runs: runs}, nil
+}
+
+// lookFenced is a *FencedError if the newest claim is another writer's.
+func (w *Writer) lookFenced(ctx context.Context) error {
+	head, err := w.a.head(ctx, w.l)
+	if err != nil || head == nil || head.Generation == w.generation {
+		return err
+	}
+	return fencedBy(head)
 }
 
 // Abort drops the object. After Close it does nothing.

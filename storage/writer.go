@@ -181,10 +181,14 @@ func (w *Writer) Commit(ctx context.Context, c Change) (Info, error) {
 		case w.undecided[other.SHA256]:
 			w.adopt(other) // an earlier Commit of ours succeeded after all: build on it
 		default:
-			w.fenced = &FencedError{ClusterID: w.l.ClusterID, Owner: other.Owner, Kind: other.WriterKind, At: other.At}
+			w.fenced = fencedBy(other)
 			return Info{}, w.fenced
 		}
 	}
+}
+
+func fencedBy(e *entry) *FencedError {
+	return &FencedError{ClusterID: e.ClusterID, Owner: e.Owner, Kind: e.WriterKind, At: e.At}
 }
 
 func (w *Writer) adopt(e *entry) {
