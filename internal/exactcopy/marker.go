@@ -192,20 +192,33 @@ func (p *Partition) Hole(ctx context.Context, n int64) error {
 		return err
 	}
 	position := p.Position()
-	m, err := p.c.Method(ctx)
-	if err == nil {
-		if m == Transactions {
-			err = p.endTransactions(ctx, n)
-		} else {
-			err = p.markTo(ctx, position+n)
-		}
-	}
-	if err != nil {
+	if err := p.hole(ctx, position, n); err != nil {
 		err = at(p.name, position, "hole", err)
 		p.fail(err)
 		return err
 	}
 	return nil
+}
+
+// hole begins and ends with what is on all replicas: a marker, and the first data of an epoch, would be taken by a new leader that hasn't got
+// what is before them.
+func (p *Partition) hole(ctx context.Context, position, n int64) error {
+	if err := p.awaitDurable(ctx, position); err != nil {
+		return err
+	}
+	m, err := p.c.Method(ctx)
+	if err != nil {
+		return err
+	}
+	if m == Transactions {
+		err = p.endTransactions(ctx, n)
+	} else {
+		err = p.markTo(ctx, position+n)
+	}
+	if err != nil {
+		return err
+	}
+	return p.awaitDurable(ctx, position+n)
 }
 
 // markTo brings the true end to target. Each marker has an epoch of its own, one above the last, and the data behind them goes on in the next:

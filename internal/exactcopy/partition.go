@@ -2,6 +2,7 @@ package exactcopy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -147,10 +148,18 @@ func (p *Partition) Flush(ctx context.Context, durable bool) error {
 	if !durable {
 		return nil
 	}
-	return at(p.name, position, "flush", p.awaitDurable(ctx, position))
+	if err := p.awaitDurable(ctx, position); err != nil {
+		err = at(p.name, position, "flush", err)
+		if errors.Is(err, ErrUndecided) {
+			p.fail(err)
+		}
+		return err
+	}
+	return nil
 }
 
-// awaitDurable waits for the high watermark, where the answers don't imply it.
+// awaitDurable waits for the high watermark, where the answers don't imply it. A log that has lost what was appended, as a leader that was cut off
+// does, is ErrUndecided.
 func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 	for try := 1; ; try++ {
 		p.mu.Lock()
@@ -159,20 +168,31 @@ func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 		if done {
 			return nil
 		}
-		got, err := p.listEnd(ctx, rawkafka.Consumer)
+		watermark, err := p.listEnd(ctx, rawkafka.Consumer)
 		if err != nil {
-			return err
+			return undecided(err)
 		}
-		p.mu.Lock()
-		p.durable = max(p.durable, got)
-		p.mu.Unlock()
-		if got < position {
-			if err := rawkafka.Sleep(ctx, rawkafka.Backoff(try)); err != nil {
-				return err
-			}
+		if watermark >= position {
+			p.mu.Lock()
+			p.durable = watermark
+			p.mu.Unlock()
+			return nil
+		}
+		end, err := p.listEnd(ctx, rawkafka.Debug)
+		switch {
+		case err != nil:
+			return undecided(err)
+		case end < position:
+			return undecided(fmt.Errorf("the log went back from %d to %d", position, end))
+		}
+		p.c.cfg.OnRetry("flush", at(p.name, position, "flush", errNotDurable))
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(try)); err != nil {
+			return err
 		}
 	}
 }
+
+var errNotDurable = errors.New("the high watermark lags behind: a follower is missing")
 
 // listEnd asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer).
 func (p *Partition) listEnd(ctx context.Context, replica int32) (int64, error) {

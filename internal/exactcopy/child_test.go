@@ -1,0 +1,221 @@
+package exactcopy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// A stream is a source that a test knows by heart: offsets [0, len) of each partition, in runs of records and of holes.
+type stream struct{ kinds []bool }
+
+func newStream(seed uint64, partition int32, length int) stream {
+	rnd := rand.New(rand.NewPCG(seed, uint64(partition)))
+	s := stream{trues(1 + rnd.IntN(10))}
+	for record := false; len(s.kinds) < length; record = !record {
+		n := 1 + rnd.IntN(40)
+		if !record && rnd.IntN(3) > 0 {
+			n = 1
+		}
+		for range n {
+			s.kinds = append(s.kinds, record)
+		}
+	}
+	s.kinds = s.kinds[:length]
+	return s
+}
+
+// run is what lies at an offset: a record or not, and how many of its kind, up to bound.
+func (s stream) run(at int64, bound int) (record bool, n int) {
+	record = s.kinds[at]
+	for n = 1; n < bound && int(at)+n < len(s.kinds) && s.kinds[int(at)+n] == record; n++ {
+	}
+	return record, n
+}
+
+// copyStream copies to the end, opening the partition again whenever it is undecided.
+func copyStream(ctx context.Context, c *Copier, name rawkafka.Partition, s stream) error {
+	for {
+		err := copyOnce(ctx, c, name, s)
+		if err == nil || !errors.Is(err, ErrUndecided) && !rawkafka.Retriable(err) || ctx.Err() != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "again:", err)
+	}
+}
+
+func copyOnce(ctx context.Context, c *Copier, name rawkafka.Partition, s stream) error {
+	p, err := c.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	for p.Position() < int64(len(s.kinds)) {
+		position := p.Position()
+		record, n := s.run(position, 20)
+		if !record {
+			_, n = s.run(position, 1000)
+			err = p.Hole(ctx, int64(n))
+		} else {
+			err = p.Append(ctx, mustBatch(position, n))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return p.Flush(ctx, true)
+}
+
+func mustBatch(base int64, n int) segment.Batch {
+	var rs []*kgo.Record
+	for i := range n {
+		rs = append(rs, &kgo.Record{Value: fmt.Appendf(nil, "record %d", base+int64(i)), Timestamp: time.UnixMilli(1_700_000_000_000)})
+	}
+	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), rs...)
+	if err != nil {
+		panic(err)
+	}
+	b, err := segment.ParseBatch(raw)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// childJob is what a copying process of its own is told.
+type childJob struct {
+	Addrs      []string
+	Partitions []rawkafka.Partition
+	Seed       uint64
+	Length     int
+}
+
+const childEnv = "KAFKADR_EXACTCOPY_CHILD"
+
+// child is the copying process, where this is one.
+func child() bool {
+	text := os.Getenv(childEnv)
+	if text == "" {
+		return false
+	}
+	if err := runChild(text); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return true
+}
+
+func runChild(text string) error {
+	var job childJob
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	var cluster *rawkafka.Cluster
+	for try := 1; ; try++ {
+		var err error
+		if cluster, err = rawkafka.Connect(ctx, []kgo.Opt{kgo.SeedBrokers(job.Addrs...)}, rawkafka.Config{RequestTimeout: 15 * time.Second}); err == nil {
+			break
+		} else if try == 10 {
+			return err
+		}
+	}
+	defer cluster.Close()
+	c, err := New(ctx, Config{Cluster: cluster, TransactionalID: "stream", Quiet: 12 * time.Second})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var mu sync.Mutex
+	var errs []error
+	each(job.Partitions, func(name rawkafka.Partition) {
+		err := copyStream(ctx, c, name, newStream(job.Seed, name.Partition, job.Length))
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+	})
+	return errors.Join(errs...)
+}
+
+// start starts the copying process.
+func (j childJob) start(t *testing.T) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	text, err := json.Marshal(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = io.Discard, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, &out
+}
+
+// TestKilled: on three brokers, one follower standing still now and then, the leader is stopped (SIGSTOP) while the copying process is killed and started
+// again, with data and holes under way. Nothing is doubled, lost or moved.
+func TestKilled(t *testing.T) {
+	rounds, longest, length := 4, 3*time.Second, 6_000
+	if os.Getenv("KAFKADR_LONG") != "" {
+		rounds, longest, length = 40, 40*time.Second, 60_000
+	}
+	seed := uint64(20261122)
+	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"min.insync.replicas": "1", "replica.lag.time.max.ms": "4000"}})
+	tg := connect(t, kafka, Config{})
+	names := tg.topic("killed", 4, 3, nil)
+	job := childJob{kafka.Addrs(), names, seed, length}
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	cmd, out := job.start(t)
+	for i := range rounds {
+		until(t, rnd, 1500*time.Millisecond)
+		leader, _, err := tg.cluster.Leader(t.Context(), names[rnd.IntN(len(names))])
+		tg.must(err)
+		follower := kafka.Brokers()[(int(leader)+rnd.IntN(2))%3]
+		if follower != leader && i%2 == 0 {
+			kafka.Pause(t, follower)
+			until(t, rnd, time.Second)
+		}
+		kafka.Pause(t, leader)
+		until(t, rnd, 300*time.Millisecond)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		cmd, out = job.start(t)
+		until(t, rnd, longest)
+		kafka.Resume(t, leader)
+		kafka.Resume(t, follower)
+		for _, name := range names {
+			tg.cluster.Forget(name)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range names {
+		tg.check(name, newStream(seed, name.Partition, length).kinds)
+	}
+}
+
+// until lets a random time pass: the faults' instants are the test's input.
+func until(t *testing.T, rnd *rand.Rand, longest time.Duration) {
+	t.Helper()
+	if err := rawkafka.Sleep(t.Context(), longest/20+time.Duration(rnd.Int64N(int64(longest)))); err != nil {
+		t.Fatal(err)
+	}
+}
