@@ -79,8 +79,8 @@ type filling struct {
 }
 
 // maxClosed is how many closed segments may wait for a commit: beyond that
-// nothing is read.
-const maxClosed = 16
+// nothing is read. At half of it a commit is due.
+const maxClosed = 64
 
 func newEngine(ctx context.Context, cfg Config, c *rawkafka.Cluster, w *storage.Writer, h *hooks) *engine {
 	e := &engine{

@@ -4,8 +4,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -36,41 +34,49 @@ func (e *engine) gone(t *topic) {
 }
 
 // adopt takes a topic as the cluster has it now, and returns its partitions
-// that aren't known yet.
-func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState) []*part {
+// that are to be looked at: new ones, and all where it was thought gone. states
+// are what the archive holds. fresh says that the incarnation is new.
+func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState) (look []*part, fresh bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	t := e.topics[d.ID]
-	if t == nil {
+	if fresh = t == nil; fresh {
 		t = &topic{Topic: d, changed: true}
 		e.topics[d.ID] = t
-	} else if !sameTopic(t.Topic, d) {
+	}
+	back := !t.Deleted.IsZero()
+	if !sameTopic(t.Topic, d) {
 		t.Topic, t.changed = d, true
 	}
 	t.policy = policyOf(d)
-	var added []*part
 	for i := range d.Partitions {
 		id := rawkafka.Partition{Topic: d.Name, TopicID: d.ID, Partition: i}
-		if e.parts[id] != nil {
+		p := e.parts[id]
+		if p == nil {
+			p = e.add(id, t, states)
+		} else if !back {
 			continue
 		}
-		p := &part{
-			Partition: id, key: segment.Partition{Topic: d.ID, Partition: i}, topic: t,
-			cut: math.MaxInt64, stable: -1, logStart: -1, highWatermark: -1, lastStable: -1,
-		}
-		if st, ok := states[i]; ok {
-			p.now = positionOf(st)
-			p.committedFault = st.Fault
-			p.known = true
-		} else {
-			p.now = newPosition(0, 0)
-			e.uncommitted[p] = struct{}{}
-		}
-		p.durable, p.committed = p.now, p.now
-		e.parts[id] = p
-		added = append(added, p)
+		look = append(look, p)
 	}
-	return added
+	return look, fresh
+}
+
+// add begins with a partition; e.mu is held.
+func (e *engine) add(id rawkafka.Partition, t *topic, states map[int32]storage.PartitionState) *part {
+	p := &part{
+		Partition: id, key: segment.Partition{Topic: id.TopicID, Partition: id.Partition}, topic: t,
+		cut: math.MaxInt64, stable: -1, logStart: -1, highWatermark: -1, lastStable: -1,
+	}
+	if st, ok := states[id.Partition]; ok {
+		p.now, p.committedFault, p.known = positionOf(st), st.Fault, true
+	} else {
+		p.now = newPosition(0, 0)
+		e.uncommitted[p] = struct{}{}
+	}
+	p.durable, p.committed = p.now, p.now
+	e.parts[id] = p
+	return p
 }
 
 // sameTopic compares what a snapshot holds of a topic.
@@ -87,11 +93,3 @@ func sameTopic(a, b storage.Topic) bool {
 	}
 	return true
 }
-
-// archived is what the archive holds of a topic.
-type archived struct {
-	storage.Topic
-	states map[int32]storage.PartitionState
-}
-
-type archive map[kadm.TopicID]*archived

@@ -43,11 +43,8 @@ type part struct {
 // topic is an incarnation as the next full snapshot has it.
 type topic struct {
 	storage.Topic
-	policy    string // cleanup.policy
-	changed   bool   // since the last commit
-	seen      bool   // in the cluster's last metadata
-	denied    error
-	published bool // a hook has told of it
+	policy  string // cleanup.policy
+	changed bool   // since the last commit
 }
 
 // position is how far a partition's history has come. It is a value: holes

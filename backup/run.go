@@ -114,26 +114,24 @@ func stableOffsets(ctx context.Context, c *rawkafka.Cluster, topics map[string]r
 // begin sets the cut and looks at every partition.
 func (r *run) begin(ctx context.Context, selected map[string]rawkafka.Topic, described []storage.Topic, stable map[rawkafka.Partition]rawkafka.Offset) error {
 	e := r.e
-	a, err := load(ctx, e.w.Snapshot())
+	if err := e.load(ctx); err != nil {
+		return err
+	}
+	look, err := e.adoptAll(ctx, selected, described)
 	if err != nil {
 		return err
 	}
-	parts, err := e.adoptAll(ctx, a, selected, described)
-	if err != nil {
-		return err
-	}
-	failures := make([]failure, 0, len(parts))
 	e.mu.Lock()
-	for _, p := range parts {
-		o := stable[p.Partition]
-		if o.Err == nil {
-			p.stable, p.lastStable = o.Offset, o.Offset
-			p.cut = max(o.Offset, p.now.offset)
+	for i, f := range look {
+		o := stable[f.part.Partition]
+		if f.err == nil && o.Err == nil {
+			f.stable, f.lastStable = o.Offset, o.Offset
+			f.cut = max(o.Offset, f.now.offset)
 		}
-		failures = append(failures, failure{p, o.Err})
+		look[i].err = errors.Join(f.err, o.Err)
 	}
 	e.mu.Unlock()
-	return e.examine(ctx, failures)
+	return e.examine(ctx, look)
 }
 
 func (r *run) run(ctx context.Context) (*Result, error) {
@@ -184,6 +182,11 @@ func (r *run) loop(ctx context.Context) error {
 		}
 		if err := r.step(ctx, func() error { return r.e.examine(ctx, r.e.takeFailures()) }); err != nil {
 			return err
+		}
+		if r.e.crowded() {
+			if err := r.step(ctx, func() error { return r.commit(ctx, nil) }); err != nil {
+				return err
+			}
 		}
 		if !r.e.done() {
 			continue

@@ -3,6 +3,8 @@ package backup
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
@@ -29,24 +31,30 @@ func claim(ctx context.Context, cfg Config, clusterID, kind string) (*storage.Wr
 	return w, nil
 }
 
-// load reads what the archive holds.
-func load(ctx context.Context, s *storage.Snapshot) (archive, error) {
-	a := make(archive)
+// load takes in the topics that the archive holds.
+func (e *engine) load(ctx context.Context) error {
+	s := e.w.Snapshot()
 	if s == nil {
-		return a, nil
+		return nil
 	}
 	for t, err := range s.Topics(ctx) {
 		if err != nil {
-			return nil, fmt.Errorf("backup: %w", err)
+			return fmt.Errorf("backup: %w", err)
 		}
-		a[t.ID] = &archived{Topic: t}
+		e.topics[t.ID] = &topic{Topic: t, policy: policyOf(t)}
 	}
-	return a, nil
+	return nil
 }
 
-// statesOf reads the newest histories of an archived topic.
-func (a archive) statesOf(ctx context.Context, s *storage.Snapshot, t storage.Topic) (map[int32]storage.PartitionState, error) {
-	if a[t.ID] == nil {
+// states are the newest histories that the archive holds of a topic, where its
+// partitions haven't been taken in yet.
+func (e *engine) states(ctx context.Context, t storage.Topic) (map[int32]storage.PartitionState, error) {
+	e.mu.Lock()
+	known := e.topics[t.ID]
+	_, taken := e.parts[rawkafka.Partition{Topic: t.Name, TopicID: t.ID}]
+	e.mu.Unlock()
+	s := e.w.Snapshot()
+	if s == nil || known == nil || taken {
 		return nil, nil
 	}
 	states := make(map[int32]storage.PartitionState)
@@ -59,57 +67,67 @@ func (a archive) statesOf(ctx context.Context, s *storage.Snapshot, t storage.To
 	return states, nil
 }
 
-// adoptAll takes the selected topics in, and marks those that are gone.
-func (e *engine) adoptAll(ctx context.Context, a archive, selected map[string]rawkafka.Topic, described []storage.Topic) ([]*part, error) {
-	var parts []*part
-	snapshot := e.w.Snapshot()
+// adoptAll takes the selected topics in, marks those that are gone, and
+// returns the partitions that are to be looked at.
+func (e *engine) adoptAll(ctx context.Context, selected map[string]rawkafka.Topic, described []storage.Topic) ([]failure, error) {
+	var look []failure
 	for _, d := range described {
-		states, err := a.statesOf(ctx, snapshot, d)
+		if err := selected[d.Name].Err; err != nil || d.Partitions == 0 {
+			continue // it is being made, or taken away, or denied
+		}
+		states, err := e.states(ctx, d)
 		if err != nil {
 			return nil, err
 		}
-		known := a[d.ID]
-		if known != nil {
-			e.mu.Lock()
-			e.topics[d.ID] = &topic{Topic: known.Topic}
-			e.mu.Unlock()
+		parts, fresh := e.adopt(d, states)
+		for _, p := range parts {
+			look = append(look, failure{p, nil})
 		}
-		parts = append(parts, e.adopt(d, states)...)
-		if known == nil {
+		if fresh {
 			e.hooks.incarnation(d)
 		}
 	}
-	return parts, e.missing(ctx, a, selected)
+	lost, err := e.missing(ctx, selected)
+	return append(look, lost...), err
 }
 
-// missing marks archived incarnations that the source has no more. A topic
-// that isn't listed may be one that may not be described: it is asked for.
-func (e *engine) missing(ctx context.Context, a archive, selected map[string]rawkafka.Topic) error {
-	lost := make(map[string][]*archived)
-	var names []string
-	for _, t := range a {
+// missing marks incarnations that the source has no more. A topic that isn't
+// listed may be one that may not be described: it is asked for, and returned
+// with the answer.
+func (e *engine) missing(ctx context.Context, selected map[string]rawkafka.Topic) ([]failure, error) {
+	var lost []*topic
+	names := make(map[string]struct{})
+	e.mu.Lock()
+	for _, t := range e.topics {
 		if now, ok := selected[t.Name]; t.Deleted.IsZero() && (!ok || now.ID != t.ID) {
-			lost[t.Name] = append(lost[t.Name], t)
-			names = append(names, t.Name)
+			lost = append(lost, t)
+			names[t.Name] = struct{}{}
 		}
 	}
-	if len(names) == 0 {
-		return nil
+	e.mu.Unlock()
+	if len(lost) == 0 {
+		return nil, nil
 	}
-	topics, err := e.c.Topics(ctx, names...)
+	topics, err := e.c.Topics(ctx, slices.Collect(maps.Keys(names))...)
 	if err != nil {
-		return fmt.Errorf("backup: %w", err)
+		return nil, fmt.Errorf("backup: %w", err)
 	}
-	for name, ts := range lost {
-		for _, t := range ts {
-			if now := topics[name]; rawkafka.Unknown(now.Err) || now.Err == nil && now.ID != t.ID {
-				e.mu.Lock()
-				known := &topic{Topic: t.Topic}
-				e.topics[t.ID] = known
-				e.mu.Unlock()
-				e.gone(known)
+	var denied []failure
+	for _, t := range lost {
+		now := topics[t.Name]
+		switch {
+		case rawkafka.Unknown(now.Err) || now.Err == nil && now.ID != t.ID:
+			e.gone(t)
+		case rawkafka.Denies(now.Err):
+			states, err := e.states(ctx, t.Topic)
+			if err != nil {
+				return nil, err
+			}
+			parts, _ := e.adopt(t.Topic, states)
+			for _, p := range parts {
+				denied = append(denied, failure{p, now.Err})
 			}
 		}
 	}
-	return nil
+	return denied, nil
 }

@@ -85,3 +85,10 @@ func (e *engine) done() bool {
 	}
 	return true
 }
+
+// crowded says whether many closed segments wait for a commit.
+func (e *engine) crowded() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.closed) >= maxClosed/2
+}
