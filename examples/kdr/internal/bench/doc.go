@@ -4,7 +4,7 @@
 // A figure is the ratio of two jobs that ran in turn, in the same run, each
 // in a process of its own. The limit of backup is a program that fetches raw,
 // checks each batch's CRC, writes and fsyncs the same bytes; that of restore
-// produces prebuilt batches with five requests in flight; that of verify
+// reads prebuilt batches from files and produces them, five requests in flight; that of verify
 // reads the same files through SHA-256 and CRC-32C; that of a backup to
 // MinIO uploads objects of the same size and number.
 package bench

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime/pprof"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,8 +90,21 @@ func (j job) run(t *testing.T) measure {
 	if err := json.Unmarshal(out, &m); err != nil {
 		t.Fatalf("%s: %v: %s", j.Kind, err, out)
 	}
-	m.PeakKiB = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
 	return m
+}
+
+// peakKiB is the largest resident set of this process. (getrusage would count that of the process that started it.)
+func peakKiB() (n int64) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			_, _ = fmt.Sscan(rest, &n)
+		}
+	}
+	return n
 }
 
 func cpuTime() time.Duration {
@@ -107,15 +122,21 @@ func (j job) do(ctx context.Context) (m measure, err error) {
 		return m, err
 	}
 	defer cl.Close()
+	stop, err := j.profile()
+	if err != nil {
+		return m, err
+	}
+	defer stop()
 	start, cpu := time.Now(), cpuTime()
 	switch j.Kind {
 	case "limit-backup":
 		m.Bytes, err = limitBackup(ctx, cl, j.Topic, j.Dir)
 	case "backup":
 		m.Bytes, err = j.backup(ctx, opts)
+	case "prebuild":
+		m.Bytes, err = prebuild(ctx, cl, j.Topic, j.Dir)
 	case "limit-restore":
-		m.Bytes, m.Wall, m.CPU, err = limitRestore(ctx, cl, j.Topic, j.Target)
-		return m, err
+		m.Bytes, err = limitRestore(ctx, cl, j.Dir, j.Target)
 	case "restore":
 		m.Bytes, err = j.restore(ctx, opts)
 	case "limit-verify":
@@ -127,8 +148,27 @@ func (j job) do(ctx context.Context) (m measure, err error) {
 	default:
 		err = fmt.Errorf("no such job: %s", j.Kind)
 	}
-	m.Wall, m.CPU = time.Since(start), cpuTime()-cpu
+	m.Wall, m.CPU, m.PeakKiB = time.Since(start), cpuTime()-cpu, peakKiB()
 	return m, err
+}
+
+// profile writes a CPU profile of the job where KAFKADR_BENCH_PROFILE names a directory.
+func (j job) profile() (stop func(), err error) {
+	dir := os.Getenv("KAFKADR_BENCH_PROFILE")
+	if dir == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(filepath.Join(dir, j.Kind+".prof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
 
 func (j job) archive(ctx context.Context) (*storage.Archive, func(), error) {

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -10,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -147,90 +149,140 @@ func limitBackup(ctx context.Context, cl *kgo.Client, topic, dir string) (int64,
 	return n, err
 }
 
-// limitRestore reads all batches into memory, prepares them, and then
-// measures producing them, five requests in flight: per request one batch of each
-// partition of a set, sets of partitions in turn.
-func limitRestore(ctx context.Context, cl *kgo.Client, from, to string) (int64, time.Duration, time.Duration, error) {
-	parts := map[int32][][]byte{}
-	var n int64
-	err := fetchRaw(ctx, cl, from, func(p int32, raw []byte) error {
+// prebuild writes the topic's batches as a producer sends them, a file per
+// partition, for limitRestore.
+func prebuild(ctx context.Context, cl *kgo.Client, topic, dir string) (n int64, err error) {
+	files := map[int32]*os.File{}
+	defer func() {
+		for _, f := range files {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	err = fetchRaw(ctx, cl, topic, func(p int32, raw []byte) error {
+		f := files[p]
+		if f == nil {
+			var err error
+			if f, err = os.Create(filepath.Join(dir, fmt.Sprint(p))); err != nil {
+				return err
+			}
+			files[p] = f
+		}
 		for b, err := range segment.Batches(raw) {
 			if err != nil {
 				return err
 			}
 			if b.Control() || b.Transactional() {
-				return fmt.Errorf("the limit knows plain batches alone")
+				return errors.New("the limit knows plain batches alone")
 			}
-			parts[p] = append(parts[p], b.ForProduce(nil, -1, -1, -1))
+			if _, err := f.Write(b.ForProduce(nil, -1, -1, -1)); err != nil {
+				return err
+			}
 			n += int64(b.Len())
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, 0, 0, err
+	return n, err
+}
+
+// producer hands out the next batches of partitions that have none under way.
+type producer struct {
+	mu    sync.Mutex
+	free  *sync.Cond
+	files map[int32]*bufio.Reader
+	busy  map[int32]bool
+	n     int64
+}
+
+// take returns a batch of each of up to max idle partitions, or none at the end.
+func (p *producer) take(ctx context.Context, max int) (map[int32][]byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for ctx.Err() == nil && len(p.files) > 0 {
+		out := map[int32][]byte{}
+		for i, f := range p.files {
+			if p.busy[i] || len(out) == max {
+				continue
+			}
+			head, err := f.Peek(12)
+			if err == io.EOF {
+				delete(p.files, i)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			raw := make([]byte, 12+binary.BigEndian.Uint32(head[8:]))
+			if _, err := io.ReadFull(f, raw); err != nil {
+				return nil, err
+			}
+			out[i], p.busy[i] = raw, true
+			p.n += int64(len(raw))
+		}
+		if len(out) > 0 {
+			return out, nil
+		}
+		if len(p.files) > 0 {
+			p.free.Wait()
+		}
 	}
+	return nil, ctx.Err()
+}
+
+func (p *producer) done(sent map[int32][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range sent {
+		p.busy[i] = false
+	}
+	p.free.Broadcast()
+}
+
+// limitRestore produces the prebuilt batches of dir, five requests in flight,
+// in each a batch of some of the partitions.
+func limitRestore(ctx context.Context, cl *kgo.Client, dir, to string) (int64, error) {
 	s, err := describe(ctx, cl, to)
 	if err != nil {
-		return 0, 0, 0, err
+		return 0, err
 	}
-	start, cpu := time.Now(), cpuTime()
+	p := &producer{files: map[int32]*bufio.Reader{}, busy: map[int32]bool{}}
+	p.free = sync.NewCond(&p.mu)
+	for i := range s.leaders {
+		f, err := os.Open(filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = f.Close() }()
+		p.files[i] = bufio.NewReaderSize(f, 1<<20)
+	}
 	const inFlight = 5
-	var mu sync.Mutex
-	busy := map[int32]bool{}
-	cond := sync.NewCond(&mu)
+	each := (len(p.files) + inFlight - 1) / inFlight
 	g, ctx := errgroup.WithContext(ctx)
 	for range inFlight {
 		g.Go(func() error {
 			for {
-				mu.Lock()
-				var mine []int32
-				for {
-					left := 0
-					for p, q := range parts {
-						if len(q) > 0 {
-							left++
-							if !busy[p] && len(mine) < (len(parts)+inFlight-1)/inFlight {
-								mine = append(mine, p)
-							}
-						}
-					}
-					if left == 0 {
-						mu.Unlock()
-						return nil
-					}
-					if len(mine) > 0 || ctx.Err() != nil {
-						break
-					}
-					cond.Wait()
+				batches, err := p.take(ctx, each)
+				if err != nil || len(batches) == 0 {
+					return err
 				}
 				req := kmsg.NewPtrProduceRequest()
 				req.Acks, req.TimeoutMillis = -1, 30000
 				rt := kmsg.NewProduceRequestTopic()
 				rt.Topic, rt.TopicID = to, s.id
-				for _, p := range mine {
-					busy[p] = true
+				for i, raw := range batches {
 					rp := kmsg.NewProduceRequestTopicPartition()
-					rp.Partition, rp.Records = p, parts[p][0]
-					parts[p] = parts[p][1:]
+					rp.Partition, rp.Records = i, raw
 					rt.Partitions = append(rt.Partitions, rp)
 				}
 				req.Topics = append(req.Topics, rt)
-				mu.Unlock()
-				err := produceOnce(ctx, cl.Broker(int(s.leaders[0])), req)
-				mu.Lock()
-				for _, p := range mine {
-					busy[p] = false
-				}
-				cond.Broadcast()
-				mu.Unlock()
+				err = produceOnce(ctx, cl.Broker(int(s.leaders[0])), req)
+				p.done(batches)
 				if err != nil {
 					return err
 				}
 			}
 		})
 	}
-	err = g.Wait()
-	return n, time.Since(start), cpuTime() - cpu, err
+	return p.n, g.Wait()
 }
 
 func produceOnce(ctx context.Context, br *kgo.Broker, req *kmsg.ProduceRequest) error {
@@ -266,4 +318,17 @@ func limitVerify(dir string) (int64, error) {
 		return err
 	})
 	return n, err
+}
+
+// countRaw counts the records in a topic's batches.
+func countRaw(ctx context.Context, cl *kgo.Client, topic string, n *int64) error {
+	return fetchRaw(ctx, cl, topic, func(_ int32, raw []byte) error {
+		for b, err := range segment.Batches(raw) {
+			if err != nil {
+				return err
+			}
+			*n += int64(b.Records())
+		}
+		return nil
+	})
 }
