@@ -16,10 +16,9 @@ func (l *loader) codecs() {
 	topic := l.create("hard.codecs", 2, noRetention...)
 	codecs := []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
 	var clients []*kgo.Client
+	defer func() { closeAll(clients) }()
 	for _, codec := range codecs {
-		c := l.producer(kgo.ProducerBatchCompression(codec))
-		defer c.Close()
-		clients = append(clients, c)
+		clients = append(clients, l.producer(kgo.ProducerBatchCompression(codec)))
 	}
 	for n := 0; n < l.Records; {
 		for i, c := range clients {
@@ -27,6 +26,12 @@ func (l *loader) codecs() {
 			l.batch(c, l.records(topic, int32((n+i)%2), n, size)...)
 			n += size
 		}
+	}
+}
+
+func closeAll(clients []*kgo.Client) {
+	for _, c := range clients {
+		c.Close()
 	}
 }
 

@@ -45,8 +45,8 @@ func (l *loader) interleave(topic string) {
 	inside := make([]bool, len(txs))
 	for i := range txs {
 		txs[i] = l.transactional(fmt.Sprintf("%s-%d", topic, i))
-		defer txs[i].Close()
 	}
+	defer closeAll(txs)
 	partitions := int(l.topics[len(l.topics)-1].Partitions)
 	for n := 0; n < l.Records; {
 		i := l.rng.IntN(len(txs) + 1)

@@ -1,0 +1,39 @@
+# make test                         all tests of all modules; says at the end what was skipped and how to have it
+# make test GOTESTFLAGS='-race -run Crash'
+# make test-long                    the same with the long counts (hours; needs Kafka, MinIO and kcat)
+# make bench                        the README's table, against a real Kafka
+# make lint fuzz
+
+GO            ?= go
+GOLANGCI_LINT ?= golangci-lint
+GOTESTFLAGS   ?=
+FUZZTIME      ?= 10s
+BENCHFLAGS    ?=
+MODULES        = $(shell $(GO) list -m -f '{{.Dir}}')
+
+.PHONY: all build test test-long bench bench-memory lint fuzz
+
+all: build lint test
+
+build:
+	for m in $(MODULES); do (cd $$m && $(GO) build ./...) || exit 1; done
+
+test:
+	$(GO) run ./internal/tools/gotest $(GOTESTFLAGS)
+
+test-long:
+	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat $(GO) run ./internal/tools/gotest -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
+
+# KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table.
+bench:
+	cd examples/kdr && KAFKADR_BENCH=1 KAFKADR_REQUIRE=kafka,minio $(GO) test -v -run '^TestBench$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
+
+bench-memory:
+	cd examples/kdr && KAFKADR_BENCH_FLAT=1 KAFKADR_REQUIRE=kafka $(GO) test -v -run '^TestFlat$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
+
+lint:
+	for m in $(MODULES); do (cd $$m && $(GO) vet ./... && $(GOLANGCI_LINT) run ./...) || exit 1; done
+
+# Every fuzz target, one after the other, for FUZZTIME each.
+fuzz:
+	FUZZTIME=$(FUZZTIME) .ci/fuzz
