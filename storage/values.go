@@ -259,7 +259,7 @@ func encodeTopic(t Topic) []byte {
 	e.String(t.ConfigsError)
 	encodeTime(&e, t.Deleted)
 	e.Uvarint(uint64(len(t.Configs)))
-	for _, c := range slices.SortedFunc(slices.Values(t.Configs), func(a, b TopicConfig) int { return strings.Compare(a.Key, b.Key) }) {
+	for _, c := range slices.SortedStableFunc(slices.Values(t.Configs), func(a, b TopicConfig) int { return strings.Compare(a.Key, b.Key) }) {
 		e.String(c.Key)
 		e.OptString(c.Value)
 		e.String(c.Source)

@@ -120,7 +120,7 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, contentType string, op
 	}
 	wctx, cancel := context.WithCancel(ctx)
 	w, err := b.inner.NewWriter(wctx, key, &blob.WriterOptions{
-		IfNotExist: opts.IfNotExist, ContentType: contentType, BufferSize: opts.BufferSize,
+		IfNotExist: opts.IfNotExist && !b.f.isCareless(), ContentType: contentType, BufferSize: opts.BufferSize,
 		MaxConcurrency: opts.MaxConcurrency, Metadata: opts.Metadata,
 	})
 	if err != nil {

@@ -97,6 +97,7 @@ type Faults struct {
 	gate     func(context.Context, Op) error
 	released chan struct{}
 	blocked  int
+	careless bool
 }
 
 // New puts faults in front of inner. The bucket that it returns doesn't close inner.
@@ -117,6 +118,19 @@ func (f *Faults) Gate(gate func(context.Context, Op) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.gate = gate
+}
+
+// IgnoreCreateOnly makes the store overwrite what was to be created only, as some do.
+func (f *Faults) IgnoreCreateOnly() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.careless = true
+}
+
+func (f *Faults) isCareless() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.careless
 }
 
 // Reset forgets the operations so far and takes a rule.
