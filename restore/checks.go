@@ -181,8 +181,17 @@ func (p *planner) contents(ctx context.Context) error {
 	return err
 }
 
-// content compares what a partition holds with the archive.
+// content compares what a partition holds with the archive. It looks again where another restore has just moved the log start.
 func (j *job) content(ctx context.Context, c *rawkafka.Cluster, pj *partitionJob) (*Conflict, error) {
+	for n := 0; ; n++ {
+		cf, err := j.contentOnce(ctx, c, pj)
+		if n == maxFetches || !errors.Is(err, kerr.OffsetOutOfRange) {
+			return cf, err
+		}
+	}
+}
+
+func (j *job) contentOnce(ctx context.Context, c *rawkafka.Cluster, pj *partitionJob) (*Conflict, error) {
 	if pj.position > pj.end {
 		cf := pj.conflict(pj.end, "foreign_records", "the target ends at %d, beyond what would be restored", pj.position)
 		return &cf, nil

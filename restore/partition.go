@@ -178,7 +178,9 @@ func (c *partitionCopy) stream(ctx context.Context, to *exactcopy.Partition) err
 			return fmt.Errorf("the target is at %d, the archive at %d", to.Position(), o.base)
 		}
 		if o.hole() {
-			err = to.Hole(ctx, o.end-o.base)
+			if err = c.lock.held(ctx); err == nil {
+				err = to.Hole(ctx, o.end-o.base)
+			}
 		} else {
 			err = to.Append(ctx, o.batch)
 		}

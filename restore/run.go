@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ type runner struct {
 	cluster  *rawkafka.Cluster
 	copier   *exactcopy.Copier
 	progress *progress
+	lock     *lock
+	warnings []string
 }
 
 // Run carries the plan out, or goes on with it after a crash: make a new plan then, and run it. A plan with conflicts is a *[RefusedError]
@@ -60,7 +63,25 @@ func (r *runner) run(ctx context.Context) (*Result, error) {
 	if r.cluster.ID() != r.plan.TargetCluster {
 		return nil, refuse(clusterConflict("target", "the plan is for cluster %s, this is %s", r.plan.TargetCluster, r.cluster.ID()))
 	}
-	if err := r.prepare(ctx); err != nil {
+	if r.lock, err = r.takeLock(ctx); err != nil {
+		return nil, err
+	}
+	ctx, lost := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { r.lock.keep(ctx, lost) })
+	defer wg.Wait()
+	defer lost(nil)
+	res, err := r.locked(ctx)
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrTakenOver) {
+		return nil, cause
+	}
+	return res, err
+}
+
+// locked is what is done under the lock.
+func (r *runner) locked(ctx context.Context) (*Result, error) {
+	err := r.prepare(ctx)
+	if err != nil {
 		return nil, err
 	}
 	if r.copier, err = r.newCopier(ctx, r.cluster); err != nil {
@@ -93,7 +114,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	for _, t := range missing {
 		switch err := answers[t.name]; {
 		case err == nil:
-			t.created = true
+			t.created = !r.lock.shared
 		case errors.Is(err, kerr.TopicAlreadyExists):
 			raced = append(raced, t)
 			hold[t.name] = t.configs.whileCopying()
@@ -248,7 +269,7 @@ func (r *runner) reporting(ctx context.Context) func() {
 
 // finish gives topics their own policy, but what must be held, and restores groups and ACLs.
 func (r *runner) finish(ctx context.Context) (*Result, error) {
-	res := &Result{Held: map[string]map[string]string{}, Warnings: r.plan.Warnings}
+	res := &Result{Held: map[string]map[string]string{}, Warnings: append(slices.Clone(r.plan.Warnings), r.warnings...)}
 	set := map[string]map[string]*string{}
 	now := time.Now()
 	for _, t := range r.topics {
