@@ -286,7 +286,11 @@ func (s *session) faulted() []failure {
 // finish commits what was read.
 func (s *session) finish(ctx context.Context) error {
 	for n := 1; ; n++ {
-		err := s.commit(ctx, nil)
+		var p *pending
+		if s.ready() {
+			p = s.pending
+		}
+		err := s.commit(ctx, p)
 		if err == nil {
 			return nil
 		}

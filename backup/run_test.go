@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -212,4 +213,10 @@ func TestRunIsIncremental(t *testing.T) {
 		}
 		verified(t, a, s)
 	}
+}
+
+func sortedNames(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return names
 }

@@ -127,7 +127,7 @@ func (f *Fetcher) add(req *kmsg.FetchRequest, r *reading, n int) {
 	p.Partition = r.Partition.Partition
 	p.CurrentLeaderEpoch, p.LastFetchedEpoch = r.epoch, r.lastEpoch
 	p.FetchOffset = r.offset
-	p.PartitionMaxBytes = f.cfg.MaxBytes
+	p.PartitionMaxBytes = max(f.cfg.MaxBytes/4*3, 1) // kfake leaves the aborted list out where MaxBytes is what ends a partition
 	if n > 1 {
 		p.PartitionMaxBytes = max(f.cfg.MaxBytes/2, 1)
 	}
