@@ -3,6 +3,7 @@ package storage
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -116,7 +117,7 @@ func (a *Archive) loadBytes(ctx context.Context, key string, position, length in
 }
 
 func (a *Archive) nodeError(key string, err error) error {
-	if err == errMissing {
+	if errors.Is(err, errMissing) {
 		return &DamageError{Object: key, Err: err}
 	}
 	return a.entryError(key, err)

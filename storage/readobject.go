@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// ErrMissing: an object that a manifest names isn't there. It is found in a *[DamageError].
+// ErrMissing says that an object that a manifest names isn't there. It is found in a *[DamageError].
 var ErrMissing = errMissing
 
 // ReadObject reads a range of a segment that the snapshot names, and the segment's size, for those who verify the bytes: nothing is
