@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -100,9 +101,18 @@ func mustBatch(base int64, n int) segment.Batch {
 // childJob is what a copying process of its own is told.
 type childJob struct {
 	Addrs      []string
-	Partitions []rawkafka.Partition
+	Topic      string
+	TopicID    []byte
+	Partitions int32
 	Seed       uint64
 	Length     int
+}
+
+func (j childJob) names() (ps []rawkafka.Partition) {
+	for i := range j.Partitions {
+		ps = append(ps, rawkafka.Partition{Topic: j.Topic, TopicID: kadm.TopicID(j.TopicID), Partition: i})
+	}
+	return ps
 }
 
 const childEnv = "KAFKADR_EXACTCOPY_CHILD"
@@ -143,7 +153,7 @@ func runChild(text string) error {
 	defer c.Close()
 	var mu sync.Mutex
 	var errs []error
-	each(job.Partitions, func(name rawkafka.Partition) {
+	each(job.names(), func(name rawkafka.Partition) {
 		err := copyStream(ctx, c, name, newStream(job.Seed, name.Partition, job.Length))
 		mu.Lock()
 		defer mu.Unlock()
@@ -172,19 +182,27 @@ func (j childJob) start(t *testing.T) (*exec.Cmd, *strings.Builder) {
 // TestKilled: on three brokers, one follower standing still now and then, the leader is stopped (SIGSTOP) while the copying process is killed and started
 // again, with data and holes under way. Nothing is doubled, lost or moved.
 func TestKilled(t *testing.T) {
-	rounds, longest, length := 4, 3*time.Second, 6_000
+	rounds, longest, length := 4, 3*time.Second, 40_000
 	if os.Getenv("KAFKADR_LONG") != "" {
-		rounds, longest, length = 40, 40*time.Second, 60_000
+		rounds, longest, length = 40, 40*time.Second, 1_000_000
 	}
 	seed := uint64(20261122)
 	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"min.insync.replicas": "1", "replica.lag.time.max.ms": "4000"}})
 	tg := connect(t, kafka, Config{})
 	names := tg.topic("killed", 4, 3, nil)
-	job := childJob{kafka.Addrs(), names, seed, length}
+	job := childJob{kafka.Addrs(), "killed", names[0].TopicID[:], 4, seed, length}
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	cmd, out := job.start(t)
+	var last int64
 	for i := range rounds {
-		until(t, rnd, 1500*time.Millisecond)
+		var end int64
+		await(t, func() bool { // it is in the middle of it
+			end, _ = tg.ends(names[0])
+			return end > last+100 || end == int64(length)
+		})
+		last = end
+		t.Logf("round %d: at %d of %d", i, end, length)
+		until(t, rnd, time.Second)
 		leader, _, err := tg.cluster.Leader(t.Context(), names[rnd.IntN(len(names))])
 		tg.must(err)
 		follower := kafka.Brokers()[(int(leader)+rnd.IntN(2))%3]
@@ -204,7 +222,9 @@ func TestKilled(t *testing.T) {
 			tg.cluster.Forget(name)
 		}
 	}
-	if err := cmd.Wait(); err != nil {
+	err := cmd.Wait()
+	t.Logf("the last process: %s", out)
+	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, name := range names {

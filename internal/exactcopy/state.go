@@ -151,9 +151,19 @@ func (p *Partition) request(ctx context.Context, req kmsg.Request) (kmsg.Respons
 	return p.c.cfg.Cluster.Request(ctx, broker, req)
 }
 
-// tail reads our producer's state off the log's last batch, for leaders that have forgotten it or don't tell. Nothing is found where the last batch
-// is somebody else's, or above the high watermark.
-func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
+// tail reads our producer's state off the log's end, for leaders that have forgotten it or don't tell. Nothing is found where our last batch
+// is too far back (the weaker way's transactions lie behind it), or above the high watermark.
+func (p *Partition) tail(ctx context.Context, end int64) (last known, err error) {
+	for _, back := range []int64{1, 100, 10_000} {
+		last, err = p.tailFrom(ctx, max(end-back, 0), end)
+		if err != nil || last.found || back >= end {
+			break
+		}
+	}
+	return last, err
+}
+
+func (p *Partition) tailFrom(ctx context.Context, from, end int64) (known, error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID, req.MinBytes, req.MaxBytes = -1, 1, 1<<20
 	req.ReplicaState.ID = -1
@@ -161,7 +171,7 @@ func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
 	ft := kmsg.NewFetchRequestTopic()
 	ft.Topic, ft.TopicID = p.name.Topic, p.name.TopicID
 	fp := kmsg.NewFetchRequestTopicPartition()
-	fp.Partition, fp.FetchOffset, fp.PartitionMaxBytes = p.name.Partition, end-1, 64<<10
+	fp.Partition, fp.FetchOffset, fp.PartitionMaxBytes = p.name.Partition, from, 1<<20
 	ft.Partitions = append(ft.Partitions, fp)
 	req.Topics = append(req.Topics, ft)
 	resp, err := p.request(ctx, req)
@@ -189,18 +199,23 @@ func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
 
 func (p *Partition) lastIn(raw []byte, end int64) known {
 	var last known
+	var reached int64
 	for b, err := range segment.Batches(raw) {
 		if err != nil {
 			break
 		}
 		gen, ours := p.prod.owns(b.ProducerID())
-		if b.EndOffset() != end || !ours {
+		reached = b.EndOffset()
+		if !ours {
 			continue
 		}
 		last = known{true, gen, b.ProducerEpoch(), -1}
 		if !b.Control() {
 			last.sequence = after(b.BaseSequence(), int64(b.Records())-1)
 		}
+	}
+	if reached != end {
+		return known{}
 	}
 	return last
 }
