@@ -35,7 +35,11 @@ func TestReal(t *testing.T) { exercise(t, Real(t, Options{})) }
 
 func TestRealSecure(t *testing.T) { exerciseSecure(t, Real(t, Options{Secure: true}).(Secured)) }
 
-func TestRealThree(t *testing.T) { exercise(t, Real(t, Options{Brokers: 3})) }
+func TestRealThree(t *testing.T) {
+	cl := Real(t, Options{Brokers: 3})
+	t.Run("brokers come and go", func(t *testing.T) { exercise(t, cl) })
+	t.Run("unclean election", func(t *testing.T) { losesRecords(t, cl) })
+}
 
 // exercise produces, and goes on producing through everything that can happen to a broker.
 func exercise(t *testing.T, cl Cluster) {

@@ -2,6 +2,7 @@ package testkafka
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,7 +16,7 @@ func DumpLog(t testing.TB, files ...string) string {
 	j := needJava(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	cmd := j.command(ctx, []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, "kafka.tools.DumpLogSegments",
+	cmd := j.command(ctx, []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}, "org.apache.kafka.tools.DumpLogSegments",
 		"--deep-iteration", "--print-data-log", "--files", strings.Join(files, ","))
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -32,14 +33,38 @@ func DumpLog(t testing.TB, files ...string) string {
 	return text
 }
 
-// LogFiles are the .log files that a broker of a real cluster holds for a partition, in offset order.
+// LogFiles are copies of the .log files that a broker of a real cluster holds for a partition (named as in "orders-3"), in offset order. The broker
+// may run: what the cleaner swaps away while they are copied is tried again.
 func LogFiles(t testing.TB, cl Cluster, broker int32, topicPartition string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(LogDir(t, cl, broker), topicPartition, "*.log"))
-	if err != nil {
-		t.Fatalf("testkafka: %v", err)
-	}
+	from, to := filepath.Join(LogDir(t, cl, broker), topicPartition), t.TempDir()
+	var files []string
+	Eventually(t, 30*time.Second, func(context.Context) error {
+		var err error
+		files, err = copyLogs(from, to)
+		return err
+	})
 	return files
+}
+
+func copyLogs(from, to string) ([]string, error) {
+	logs, err := filepath.Glob(filepath.Join(from, "*.log"))
+	if err != nil {
+		return nil, err
+	}
+	var copies []string
+	for _, log := range logs {
+		b, err := os.ReadFile(log)
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(to, filepath.Base(log))
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			return nil, err
+		}
+		copies = append(copies, file)
+	}
+	return copies, nil
 }
 
 // LogDir is a real broker's log directory; with kfake the test is skipped.

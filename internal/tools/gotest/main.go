@@ -2,7 +2,7 @@
 //
 //	go run ./internal/tools/gotest [flags of go test] [packages]
 //
-// Packages default to ./... of each module. It exits with 1 if a module's tests fail.
+// Packages default to ./... of each module; those that are given are taken from the working directory. It exits with 1 if tests fail.
 package main
 
 import (
@@ -18,15 +18,20 @@ import (
 )
 
 func main() {
-	modules, err := modules()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "gotest:", err)
-		os.Exit(1)
+	args := os.Args[1:]
+	dirs := []string{"."}
+	if !slices.ContainsFunc(args, isPackage) {
+		args = append(args, "./...")
+		var err error
+		if dirs, err = modules(); err != nil {
+			fmt.Fprintln(os.Stderr, "gotest:", err)
+			os.Exit(1)
+		}
 	}
 	r := &report{out: os.Stdout, skips: map[string][]string{}, tests: map[string]*strings.Builder{}}
 	failed := 0
-	for _, dir := range modules {
-		if err := r.run(dir, arguments(os.Args[1:])); err != nil {
+	for _, dir := range dirs {
+		if err := r.run(dir, append([]string{"test", "-json"}, args...)); err != nil {
 			fmt.Fprintf(os.Stderr, "gotest: %s: %v\n", dir, err)
 			failed++
 		}
@@ -43,13 +48,7 @@ func modules() ([]string, error) {
 	return strings.Fields(string(out)), err
 }
 
-func arguments(args []string) []string {
-	all := append([]string{"test", "-json"}, args...)
-	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, ".") }) {
-		all = append(all, "./...")
-	}
-	return all
-}
+func isPackage(arg string) bool { return strings.HasPrefix(arg, "./") }
 
 // event is a line of go test -json; see go doc test2json.
 type event struct {

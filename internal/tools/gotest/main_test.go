@@ -39,12 +39,3 @@ not JSON
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
-
-func TestArguments(t *testing.T) {
-	if diff := cmp.Diff([]string{"test", "-json", "-race", "./..."}, arguments([]string{"-race"})); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]string{"test", "-json", "./storage"}, arguments([]string{"./storage"})); diff != "" {
-		t.Error(diff)
-	}
-}
