@@ -175,3 +175,38 @@ func schedulerLoop(schedule []int, turns [2]chan struct{}, waiting, done chan in
 	}
 	return ran
 }
+
+// TestSweep counts with DryRun, removes without, and makes no lineage of one that isn't there.
+func TestSweep(t *testing.T) {
+	b := memblob.OpenBucket(nil)
+	defer func() { _ = b.Close() }()
+	a := open(t, b)
+	if res, err := a.Sweep(t.Context(), lineage, storage.SweepOptions{}); err != nil || *res != (storage.SweepResult{}) {
+		t.Fatal(res, err)
+	}
+	if ls, err := a.Lineages(t.Context()); err != nil || len(ls) > 0 {
+		t.Fatal(ls, err)
+	}
+	noError(t, job(t, b, "owner"))
+	w := newWriter(t, a, "dead")
+	size := write(t, w, 0, partition(1, 0)).Object.Size + write(t, w, 0, partition(1, 1)).Object.Size
+	want := storage.SweepResult{Objects: 2, Bytes: size}
+	if res, err := a.Sweep(t.Context(), lineage, storage.SweepOptions{DryRun: true}); err != nil || *res != want {
+		t.Fatal(res, err)
+	}
+	for range 2 {
+		res, err := a.Sweep(t.Context(), lineage, storage.SweepOptions{Owner: "sweeper"})
+		if err != nil || *res != want {
+			t.Fatal(res, err)
+		}
+		want = storage.SweepResult{}
+	}
+	_, err := w.Commit(t.Context(), storage.Change{CreatedAt: cutAt})
+	var fenced *storage.FencedError
+	if !errors.As(err, &fenced) || fenced.Owner != "sweeper" || fenced.Kind != "sweep" {
+		t.Fatal(err)
+	}
+	if end := check(t, b); end != 10 {
+		t.Fatal(end)
+	}
+}

@@ -37,7 +37,10 @@ func (s *Snapshot) scan(ctx context.Context, prefix []byte) iter.Seq2[tree.Item,
 // manifestError names the object that a manifest's error is of.
 func (s *Snapshot) manifestError(err error) error {
 	var node *tree.DamageError
+	var damage *DamageError
 	switch {
+	case errors.As(err, &damage):
+		return damage
 	case errors.As(err, &node):
 		return &DamageError{Object: s.l.logKey(node.Ref.Entry), Err: err}
 	case errors.Is(err, wire.ErrMalformed):

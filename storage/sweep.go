@@ -20,7 +20,8 @@ type SweepResult struct {
 }
 
 // Sweep removes the segments of a lineage that no commit names: leavings of writers that died, or were fenced. It claims a generation first,
-// as a writer does, so every older writer is fenced and can't name what is removed; what newer ones write stays.
+// as a writer does, so every older writer is fenced and can't name what is removed; what newer ones write stays. A lineage
+// that the archive doesn't hold is left so.
 func (a *Archive) Sweep(ctx context.Context, l Lineage, o SweepOptions) (*SweepResult, error) {
 	named, generation, err := a.sweepable(ctx, l, o)
 	if err != nil {
@@ -48,11 +49,14 @@ func (a *Archive) Sweep(ctx context.Context, l Lineage, o SweepOptions) (*SweepR
 
 // sweepable returns the segments that commits name, and the generation below which others may go.
 func (a *Archive) sweepable(ctx context.Context, l Lineage, o SweepOptions) (map[string]bool, int64, error) {
+	if err := l.validate(); err != nil {
+		return nil, 0, err
+	}
+	head, err := a.head(ctx, l)
+	if err != nil || head == nil {
+		return nil, 0, err
+	}
 	if o.DryRun {
-		head, err := a.head(ctx, l)
-		if err != nil || head == nil {
-			return nil, 0, err
-		}
 		e, err := a.commitAt(ctx, l, head, false)
 		if err != nil {
 			return nil, 0, err

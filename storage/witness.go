@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // A log's end can't show that an entry behind it is gone. So each full snapshot has a witness beside the log, written after
 // it: an empty object whose key is the snapshot's number and nonce. Readers don't need it, and a crash before it was
 // written does no harm; one without its entry is a commit that was lost.
+
+const witnessTimeout = 5 * time.Second
 
 func (l Lineage) witnessPrefix() string { return l.prefix() + "end/" }
 
@@ -16,20 +19,19 @@ func (l Lineage) witnessKey(r *record) string {
 	return fmt.Sprintf("%s%012d-%x", l.witnessPrefix(), r.Sequence, r.Nonce[:4])
 }
 
-// witness writes a commit's. The commit stands without it.
+// witness writes a commit's. The commit stands without it, so it is tried once and not for long.
 func (a *Archive) witness(ctx context.Context, l Lineage, r *record) {
 	key := l.witnessKey(r)
-	err := a.retry(ctx, "put", key, func(ctx context.Context) error {
-		err := a.putOnce(ctx, key, nil)
-		a.operation("put", key, 0, err)
-		return err
-	})
+	ctx, cancel := context.WithTimeout(ctx, min(a.cfg.OperationTimeout, witnessTimeout))
+	defer cancel()
+	err := a.putOnce(ctx, key, nil)
+	a.operation("put", key, 0, err)
 	if err != nil && !isConflict(err) {
 		a.log.WarnContext(ctx, "a snapshot is committed, its witness couldn't be written", "key", key, "err", err)
 	}
 }
 
-// witnesses checks that every commit that has a witness is there. known are those of the log, by key.
+// witnesses checks that every commit that has a witness is there.
 func (v *chainVerifier) witnesses(ctx context.Context) error {
 	for o, err := range v.a.list(ctx, v.l.witnessPrefix(), "") {
 		if err != nil {

@@ -1,6 +1,7 @@
 package filestore
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -19,10 +20,16 @@ import (
 	"github.com/kafkadr/kafkadr/storage/storagetest"
 )
 
-const childDir = "FILESTORE_TEST_CHILD_DIR"
+const (
+	childDir    = "FILESTORE_TEST_CHILD_DIR"
+	childWrites = "FILESTORE_TEST_CHILD_WRITES"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
+		if os.Getenv(childWrites) != "" {
+			os.Exit(writeForever(dir))
+		}
 		os.Exit(child(dir))
 	}
 	goleak.VerifyTestMain(m)
@@ -104,6 +111,74 @@ func TestCreateOnlyAcrossProcesses(t *testing.T) {
 	for key, pid := range winner {
 		if got, err := b.ReadAll(t.Context(), key); err != nil || string(got) != pid {
 			t.Fatalf("%s holds %q, %v; want %q", key, got, err, pid)
+		}
+	}
+}
+
+const killedObject = 1 << 20
+
+// writeForever makes objects until it is killed, and says which are durable.
+func writeForever(dir string) int {
+	b, err := OpenBucket(dir, nil)
+	if err != nil {
+		return 1
+	}
+	for i := 0; ; i++ {
+		key := fmt.Sprintf("%d/%d", os.Getpid(), i)
+		w, err := b.NewWriter(context.Background(), key, &blob.WriterOptions{IfNotExist: true})
+		for range 16 {
+			if err == nil {
+				_, err = w.Write(bytes.Repeat([]byte{byte(i)}, killedObject/16))
+			}
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if err != nil {
+			return 1
+		}
+		fmt.Println(key)
+	}
+}
+
+// TestKilled kills a writing process, again and again: every object is whole, and those that were said to be durable are there.
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 5 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), childDir+"="+dir, childWrites+"=1")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var said []string
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if said = append(said, lines.Text()); len(said) == 2+i {
+				_ = cmd.Process.Kill()
+			}
+		}
+		_ = cmd.Wait() // killed
+		b := openDir(t, dir)
+		there := map[string]bool{}
+		for it := b.List(nil); ; {
+			o, err := it.Next(t.Context())
+			if err != nil {
+				break
+			}
+			if there[o.Key] = true; o.Size != killedObject {
+				t.Errorf("%s has %d bytes", o.Key, o.Size)
+			}
+		}
+		for _, key := range said {
+			if !there[key] {
+				t.Errorf("%s is gone", key)
+			}
+		}
+		if len(said) < 2+i {
+			t.Fatalf("the child ended after %d objects", len(said))
 		}
 	}
 }
