@@ -59,10 +59,10 @@ type commits struct{ full, any storage.Info }
 
 // counts are since the start.
 type counts struct {
-	records, bytes, objects           int64
-	holes, retries, errors, truncated int64
-	found                             []PartitionHole
-	ended                             []*TruncatedError
+	records, bytes, objects  int64
+	holes, errors, truncated int64
+	found                    []PartitionHole
+	ended                    []*TruncatedError
 }
 
 // failure is a partition that the fetcher gave back.
@@ -160,7 +160,8 @@ func (e *engine) fetched(ctx context.Context, f rawkafka.Fetched) (again *part, 
 		case f.Position < p.now.offset:
 			return nil, nil
 		case e.broken == nil && e.room():
-			return nil, e.append(p, f)
+			e.append(p, f)
+			return nil, nil
 		}
 		if err := e.wait(ctx); err != nil {
 			return nil, err
@@ -193,7 +194,7 @@ func (p *part) lastEpoch() int32 {
 }
 
 // append adds what came to the open segment; e.mu is held.
-func (e *engine) append(p *part, f rawkafka.Fetched) error {
+func (e *engine) append(p *part, f rawkafka.Fetched) {
 	p.highWatermark, p.lastStable = max(f.HighWatermark, -1), max(f.LastStable, -1)
 	if p.stable < 0 {
 		p.logStart = max(p.logStart, f.LogStart)
@@ -201,7 +202,8 @@ func (e *engine) append(p *part, f rawkafka.Fetched) error {
 	var noted bool
 	for b, err := range segment.Batches(f.Batches) {
 		if err != nil {
-			return e.unreadable(p, err)
+			e.unreadable(p, err)
+			return
 		}
 		if b.BaseOffset() >= p.cut {
 			break
@@ -210,14 +212,15 @@ func (e *engine) append(p *part, f rawkafka.Fetched) error {
 			continue
 		}
 		if p.now.epoch >= 0 && b.BaseOffset() < p.now.lastEnd {
-			return e.unreadable(p, &segment.BatchError{BaseOffset: b.BaseOffset(), Reason: "begins before the end of the batch that is archived"})
+			e.unreadable(p, &segment.BatchError{BaseOffset: b.BaseOffset(), Reason: "begins before the end of the batch that is archived"})
+			return
 		}
 		if b.BaseOffset() > p.now.offset {
 			e.found(p, p.topic.gap(p.now.offset, b.BaseOffset()))
 		}
 		if err := e.put(p, b, f.Aborted, !noted); err != nil {
 			e.breaks(err)
-			return nil
+			return
 		}
 		noted = true
 	}
@@ -228,7 +231,6 @@ func (e *engine) append(p *part, f rawkafka.Fetched) error {
 		p.following = false
 		e.poke()
 	}
-	return nil
 }
 
 // put appends one batch, and first the aborted transactions that overlap what came.
@@ -267,11 +269,10 @@ func (e *engine) found(p *part, h storage.Hole) {
 	}
 }
 
-func (e *engine) unreadable(p *part, err error) error {
+func (e *engine) unreadable(p *part, err error) {
 	p.following = false
 	e.failures = append(e.failures, failure{p, err})
 	e.poke()
-	return nil
 }
 
 // breaks notes a store error: the main goroutine rolls back. e.mu is held.

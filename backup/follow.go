@@ -41,9 +41,11 @@ func (s *session) loop(ctx context.Context) error {
 	c := s.f.cfg
 	flush, full, discover := time.NewTicker(s.f.flushEvery()), time.NewTicker(c.Every), time.NewTicker(c.Discover)
 	watch, progress := time.NewTicker(look), time.NewTicker(time.Second)
-	for _, t := range []*time.Ticker{flush, full, discover, watch, progress} {
-		defer t.Stop()
-	}
+	defer func() {
+		for _, t := range []*time.Ticker{flush, full, discover, watch, progress} {
+			t.Stop()
+		}
+	}()
 	if err := s.begin(ctx); err != nil {
 		return err
 	}

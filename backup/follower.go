@@ -147,13 +147,12 @@ func (f *Follower) session(ctx context.Context, c *rawkafka.Cluster, again bool)
 }
 
 func wrap(err error) error {
-	var place interface{ Unwrap() error }
 	switch {
-	case err == nil, err == errStopped:
+	case err == nil:
 		return err
 	case errors.Is(err, storage.ErrFenced):
 		return fmt.Errorf("backup: commit: %w", err)
-	case errors.As(err, &place) && isOurs(err):
+	case isOurs(err):
 		return err
 	}
 	return fmt.Errorf("backup: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -65,11 +66,12 @@ func follow(t testing.TB, ctx context.Context, cfg backup.FollowerConfig) *follo
 // until polls a condition.
 func until(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within 20 s: %s", what)
+	testkafka.Eventually(t, 20*time.Second, func(context.Context) error {
+		if !is() {
+			return errors.New("not yet: " + what)
 		}
-	}
+		return nil
+	})
 }
 
 func (f *following) see(do func() bool) bool {
@@ -192,8 +194,8 @@ func TestFollowIdleCommitsNothing(t *testing.T) {
 	cfg.Every = time.Hour
 	f := follow(t, t.Context(), cfg)
 	until(t, "first snapshot", func() bool { return f.see(func() bool { return len(f.snapshots) == 1 }) })
-	flushes := len(f.flushes)
-	time.Sleep(300 * time.Millisecond) // several flushes could have been
+	flushes, at := len(f.flushes), time.Now()
+	until(t, "several flushes could have been", func() bool { return time.Since(at) > 300*time.Millisecond })
 	f.stop(a)
 	if len(f.flushes) != flushes || len(f.snapshots) != 1 {
 		t.Errorf("%d flushes, %d snapshots", len(f.flushes), len(f.snapshots))

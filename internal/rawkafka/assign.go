@@ -22,19 +22,27 @@ func (f *Fetcher) assign(ctx context.Context, g *errgroup.Group) error {
 		if len(due) > 0 {
 			f.assignTo(ctx, g, due, f.c.lead(ctx, due))
 		}
-		var timer <-chan time.Time
-		if !next.IsZero() {
-			t := time.NewTimer(time.Until(next))
-			defer t.Stop()
-			timer = t.C
-		}
-		select {
-		case <-f.wake:
-		case <-timer:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := f.rest(ctx, next); err != nil {
+			return err
 		}
 	}
+}
+
+// rest waits until there is something to assign; a zero time is never.
+func (f *Fetcher) rest(ctx context.Context, next time.Time) error {
+	var timer <-chan time.Time
+	if !next.IsZero() {
+		t := time.NewTimer(time.Until(next))
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-f.wake:
+	case <-timer:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // unassigned lists whom to assign now, and when the next is due.
