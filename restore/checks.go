@@ -142,11 +142,11 @@ func (p *planner) positions(ctx context.Context) error {
 		return fmt.Errorf("restore: target: end offsets: %w", err)
 	}
 	for tp, j := range jobs {
-		if o := ends[tp]; o.Err != nil {
+		o := ends[tp]
+		if o.Err != nil {
 			return j.wrap(0, fmt.Errorf("target: end offset: %w", o.Err))
-		} else {
-			j.position = o.Offset
 		}
+		j.position = o.Offset
 	}
 	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"gocloud.dev/blob"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // segmentKey finds the archive's only segment.
@@ -91,6 +93,31 @@ func TestMissingObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := NewPlan(t.Context(), cfg)
+	var damaged *storage.DamageError
+	if !errors.As(err, &damaged) {
+		t.Errorf("%v, want a DamageError", err)
+	}
+}
+
+// A damaged index is found by the plan.
+func TestDamagedIndex(t *testing.T) {
+	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []history{plain(t, 0, 2, 2)}})
+	cfg, _ := fakeConfig(t, s)
+	key := segmentKey(t, b)
+	raw, err := b.ReadAll(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r, err := range s.Runs(t.Context(), segment.Partition{Topic: kadm.TopicID{15: 1}}, 0, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw[r.Block.Position+int64(r.Block.Length)/2] ^= 4
+	}
+	if err := b.WriteAll(t.Context(), key, raw, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = NewPlan(t.Context(), cfg)
 	var damaged *storage.DamageError
 	if !errors.As(err, &damaged) {
 		t.Errorf("%v, want a DamageError", err)

@@ -14,7 +14,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// ErrTakenOver: another restore of the same topics was started, and goes on with them.
+// ErrTakenOver says that another restore of the same topics was started, which goes on with them.
 var ErrTakenOver = errors.New("another restore of the same topics took over")
 
 const (

@@ -74,9 +74,7 @@ func (s *opStream) Next() (op, error) {
 	for {
 		switch {
 		case len(s.pieces) > 0:
-			if o, ok := s.emit(); ok {
-				return o, nil
-			}
+			return s.emit(), nil
 		case s.batchEnd > s.next: // what is left of the batch is hidden
 			s.next = s.batchEnd
 		case s.done || s.next >= s.end:
@@ -90,17 +88,17 @@ func (s *opStream) Next() (op, error) {
 }
 
 // emit returns the hole in front of the next piece, or the piece.
-func (s *opStream) emit() (op, bool) {
+func (s *opStream) emit() op {
 	p := s.pieces[0]
 	s.next = p.base
 	if s.hole < s.next {
 		o := op{base: s.hole, end: s.next}
 		s.hole = s.next
-		return o, true
+		return o
 	}
 	s.pieces = s.pieces[1:]
 	s.hole, s.next = p.end, p.end
-	return p, true
+	return p
 }
 
 // last returns the trailing hole, unless until cuts it off.

@@ -176,7 +176,7 @@ const planWorkers = 8
 func (p *planner) sums(ctx context.Context) error {
 	return p.each(ctx, func(ctx context.Context, j *partitionJob) error {
 		var err error
-		if j.total, err = j.sum(ctx, p.cfg.Snapshot, j.start()); err != nil {
+		if j.total, err = j.sum(ctx, p.cfg.Snapshot, j.start(), true); err != nil {
 			return j.wrap(j.start(), err)
 		}
 		if j.filter.filtered() {
@@ -201,7 +201,7 @@ func (p *planner) remaining(ctx context.Context) error {
 		case j.filter.filtered():
 			j.todo, _, err = j.scan(ctx, p.cfg.Snapshot, j.position)
 		default:
-			j.todo, err = j.sum(ctx, p.cfg.Snapshot, j.position)
+			j.todo, err = j.sum(ctx, p.cfg.Snapshot, j.position, false)
 		}
 		return err
 	})

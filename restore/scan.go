@@ -35,8 +35,9 @@ func (t *totals) hole(offsets int64) {
 func (f *filter) filtered() bool { return f.edit != nil || !f.until.IsZero() }
 
 // sum adds up what the index says of a partition from an offset on. Runs that the offset lies in count whole; of what
-// control and aborted batches hide, only the runs are known, and each counts as one offset at least.
-func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64) (totals, error) {
+// control and aborted batches hide, only the runs are known, and each counts as one offset at least. With check it reads the runs' indexes, so
+// that a damaged one is found before anything is done.
+func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64, check bool) (totals, error) {
 	t := totals{minTimestamp: math.MaxInt64, maxStamp: math.MinInt64}
 	next := from
 	var hidden int64
@@ -46,6 +47,11 @@ func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64)
 		}
 		if r.BaseOffset >= j.state.EndOffset {
 			break
+		}
+		if check {
+			if _, err := s.OpenRun(ctx, r); err != nil {
+				return t, err
+			}
 		}
 		t.hole(r.BaseOffset - next)
 		t.add(r)
