@@ -113,6 +113,23 @@ func exerciseSecure(t *testing.T, cl Secured) {
 	if err := wrong.Ping(ctx); err == nil || cl.Real() && !errors.Is(err, kerr.SaslAuthenticationFailed) {
 		t.Fatalf("wrong password: %v, want SASL_AUTHENTICATION_FAILED", err)
 	}
+	readSecurely(t, cl)
+}
+
+// readSecurely reads as the super user, with kcat as well.
+func readSecurely(t *testing.T, cl Secured) {
+	t.Helper()
+	topics := Load(t, cl, Hard{Only: []string{"case"}})
+	want, err := Capture(t.Context(), cl.Opts(), Names(topics), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want.Len() != 20 {
+		t.Errorf("%d records, want 20", want.Len())
+	}
+	for _, d := range (Comparison{HeaderText: true}).Equal(want, Kcat(t, cl, want, "read_committed")) {
+		t.Errorf("kcat: %s", d)
+	}
 }
 
 func metadata(t *testing.T, cl Cluster) kadm.Metadata {

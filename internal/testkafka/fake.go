@@ -25,7 +25,8 @@ type fake struct {
 	gone map[int32]bool // down, and removed from the cluster
 }
 
-// Fake starts kfake, closed when the test ends. With [Options.Network] it may live in a synctest bubble.
+// Fake starts kfake, closed when the test ends. With [Options.Network] it may live in a synctest bubble (without Secure:
+// kgo dials either through TLS or through a network in memory).
 // The in-process cluster itself is reached with [Kfake].
 func Fake(t testing.TB, o Options) Cluster {
 	t.Helper()
@@ -80,12 +81,18 @@ func (f *fake) Real() bool       { return false }
 func (f *fake) Brokers() []int32 { return f.brokers }
 
 func (f *fake) Opts() []kgo.Opt {
+	opts := f.seeds()
+	if f.sec != nil {
+		opts = append(opts, f.sec.opts(adminUser, f.sec.password)...)
+	}
+	return opts
+}
+
+// seeds are the options that find the cluster, without a login.
+func (f *fake) seeds() []kgo.Opt {
 	opts := []kgo.Opt{kgo.SeedBrokers(f.Addrs()...)}
 	if f.network != nil {
 		opts = append(opts, kgo.Dialer(f.network.DialContext))
-	}
-	if f.sec != nil {
-		opts = append(opts, f.sec.opts(adminUser, f.sec.password)...)
 	}
 	return opts
 }

@@ -149,7 +149,7 @@ func (f *securedFake) CreateUser(t testing.TB, user, password string) {
 }
 
 func (f *securedFake) UserOpts(user, password string) []kgo.Opt {
-	return append([]kgo.Opt{kgo.SeedBrokers(f.Addrs()...)}, f.sec.opts(user, password)...)
+	return append(f.seeds(), f.sec.opts(user, password)...)
 }
 
 func (f *securedFake) ClientProperties(t testing.TB, user, password string) string {
