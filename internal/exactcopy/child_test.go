@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -187,6 +188,9 @@ func TestKilled(t *testing.T) {
 		rounds, longest, length = 40, 40*time.Second, 1_000_000
 	}
 	seed := uint64(20261122)
+	if n, err := strconv.ParseUint(os.Getenv("KAFKADR_SEED"), 10, 64); err == nil {
+		seed = n
+	}
 	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"min.insync.replicas": "1", "replica.lag.time.max.ms": "4000"}})
 	tg := connect(t, kafka, Config{})
 	names := tg.topic("killed", 4, 3, nil)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -92,6 +93,7 @@ const markerWorkers = 2
 // markerJob is n markers for one partition, of rising epochs.
 type markerJob struct {
 	name  rawkafka.Partition
+	start int64 // the true end before
 	pid   int64
 	first int16
 	n     int
@@ -157,33 +159,94 @@ func (b *broker) markAll(ctx context.Context) {
 	}
 }
 
-// write sends one request, and asks for all its true ends with another.
+// write sends one request, and behind it, on the same connection, one for the true ends: a broker answers a connection's requests in turn.
 func (b *broker) write(ctx context.Context, jobs []*markerJob) {
-	req := kmsg.NewPtrWriteTxnMarkersRequest()
-	names := make([]rawkafka.Partition, len(jobs))
-	for i, j := range jobs {
-		names[i] = j.name
+	req := written{kmsg.NewPtrWriteTxnMarkersRequest(), new(sync.Once), make(chan struct{})}
+	for _, j := range jobs {
 		for k := range j.n {
 			req.Markers = append(req.Markers, marker(j.pid, j.first+int16(k), j.name.Topic, j.name.Partition))
 		}
 	}
+	ends := make(chan map[rawkafka.Partition]rawkafka.Offset, 1)
+	b.c.run(func(ctx context.Context) {
+		select {
+		case <-req.done:
+		case <-ctx.Done():
+		}
+		ends <- b.ends(ctx, jobs)
+	})
 	var answers map[place]error
 	resp, failed := b.c.cfg.Cluster.Request(ctx, b.id, req)
 	if failed == nil {
 		answers = markerErrors(resp.(*kmsg.WriteTxnMarkersResponse))
 	}
-	ends, endErr := b.c.cfg.Cluster.ListOffsets(ctx, names, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	req.close()
+	var got map[rawkafka.Partition]rawkafka.Offset
+	select {
+	case got = <-ends:
+	case <-ctx.Done(): // nobody asks any more
+	}
+	b.tell(ctx, jobs, answers, failed, got)
+}
+
+// tell hands out what became of the jobs.
+func (b *broker) tell(ctx context.Context, jobs []*markerJob, answers map[place]error, failed error, ends map[rawkafka.Partition]rawkafka.Offset) {
+	var again []*markerJob
 	for _, j := range jobs {
-		m := marked{request: failed, end: ends[j.name].Offset, endErr: ends[j.name].Err}
-		if endErr != nil {
-			m.endErr = endErr
+		if o := ends[j.name]; failed == nil && (o.Err != nil || o.Offset < j.start+int64(j.n)) {
+			again = append(again, j) // the question may have overtaken the markers
+		}
+	}
+	if len(again) > 0 {
+		ends = maps.Clone(ends)
+		if ends == nil {
+			ends = make(map[rawkafka.Partition]rawkafka.Offset)
+		}
+		maps.Copy(ends, b.ends(ctx, again))
+	}
+	for _, j := range jobs {
+		o, known := ends[j.name]
+		if !known {
+			o.Err = ErrClosed
 		}
 		err, ok := answers[place{j.name.Topic, j.name.Partition}]
-		if m.err = err; !ok && failed == nil {
+		m := marked{err: err, request: failed, end: o.Offset, endErr: o.Err}
+		if !ok && failed == nil {
 			m.request = errOmitted
 		}
 		j.done <- m
 	}
+}
+
+// ends asks for the true ends.
+func (b *broker) ends(ctx context.Context, jobs []*markerJob) map[rawkafka.Partition]rawkafka.Offset {
+	names := make([]rawkafka.Partition, len(jobs))
+	for i, j := range jobs {
+		names[i] = j.name
+	}
+	got, err := b.c.cfg.Cluster.ListOffsets(ctx, names, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	if err != nil {
+		got = make(map[rawkafka.Partition]rawkafka.Offset, len(names))
+		for _, name := range names {
+			got[name] = rawkafka.Offset{Err: err}
+		}
+	}
+	return got
+}
+
+// written is a request that tells when kgo writes it: what is asked from then on goes behind it.
+type written struct {
+	*kmsg.WriteTxnMarkersRequest
+	once *sync.Once
+	done chan struct{}
+}
+
+func (w written) close() { w.once.Do(func() { close(w.done) }) }
+
+// AppendTo implements [kmsg.Request].
+func (w written) AppendTo(dst []byte) []byte {
+	w.close()
+	return w.WriteTxnMarkersRequest.AppendTo(dst)
 }
 
 // Hole makes n invisible offsets: a barrier, done when it returns. A marker is a control record, which no consumer sees.
@@ -263,8 +326,8 @@ func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error)
 		return err, passing(err)
 	}
 	p.setLeader(broker)
-	j := &markerJob{name: p.name, done: make(chan marked, 1)}
 	start := p.end
+	j := &markerJob{name: p.name, start: start, done: make(chan marked, 1)}
 	j.pid, j.first, j.n = p.prod.markers(min(target-start, maxMarkers))
 	m, err := p.c.broker(broker).mark(ctx, j)
 	switch {

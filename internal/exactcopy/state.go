@@ -182,19 +182,17 @@ func (p *Partition) tailFrom(ctx context.Context, from, end int64) (known, error
 	if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
 		return known{}, err
 	}
-	for _, t := range r.Topics {
-		for _, a := range t.Partitions {
-			err := kerr.ErrorForCode(a.ErrorCode)
-			if errors.Is(err, kerr.OffsetOutOfRange) { // deleted up to the end
-				return known{}, nil
-			}
-			if err != nil {
-				return known{}, err
-			}
-			return p.lastIn(a.RecordBatches, end), nil
-		}
+	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+		return known{}, errOmitted
 	}
-	return known{}, errOmitted
+	a := r.Topics[0].Partitions[0]
+	switch err := kerr.ErrorForCode(a.ErrorCode); {
+	case errors.Is(err, kerr.OffsetOutOfRange): // deleted up to the end
+		return known{}, nil
+	case err != nil:
+		return known{}, err
+	}
+	return p.lastIn(a.RecordBatches, end), nil
 }
 
 func (p *Partition) lastIn(raw []byte, end int64) known {
