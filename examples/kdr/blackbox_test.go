@@ -318,6 +318,7 @@ func TestFollow(t *testing.T) {
 		}
 	}
 	s.send("orders", 3, 50)
+	f.waitForRecords(t, 490)
 	start := time.Now()
 	f.stop(t, syscall.SIGTERM).want(t, 130)
 	if d := time.Since(start); d > 10*time.Second {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -124,4 +126,22 @@ func (f *following) metricsAddr(t testing.TB) string {
 		t.Fatalf("no metrics: %s", f.stderr.String())
 	}
 	return m[1]
+}
+
+// waitForRecords waits until so many records are archived, by the metrics.
+func (f *following) waitForRecords(t testing.TB, n int) {
+	t.Helper()
+	addr := f.metricsAddr(t)
+	testkafka.Eventually(t, time.Minute, func(context.Context) error {
+		resp, err := http.Get("http://" + addr + "/metrics")
+		if err != nil {
+			return errors.Join(err, f.alive())
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(resp.Body)
+		if want := fmt.Sprintf("kafkadr_backup_records_total %d\n", n); !strings.Contains(string(body), want) {
+			return errors.Join(err, fmt.Errorf("no %q in\n%s", want, body))
+		}
+		return nil
+	})
 }

@@ -96,12 +96,29 @@ func (f *storeFlags) open(ctx context.Context, a *app, how use, hooks storage.Ho
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := f.reach(ctx, bucket); err != nil {
+		_ = bucket.Close()
+		return nil, nil, err
+	}
 	arch, err := storage.Open(ctx, bucket, storage.Config{Logger: a.log, Hooks: hooks, ReadOnly: how == reading})
 	if err != nil {
 		_ = bucket.Close()
 		return nil, nil, fmt.Errorf("%s: %w", f.name(), err)
 	}
 	return arch, func() { _ = bucket.Close() }, nil
+}
+
+// reach asks the store once, so that a wrong address, name or key is told at
+// once and not after the retries that an archive makes.
+func (f *storeFlags) reach(ctx context.Context, bucket *blob.Bucket) error {
+	ok, err := bucket.IsAccessible(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: can't be reached: %w", f.name(), err)
+	case !ok:
+		return fmt.Errorf("%s: there is no such bucket", f.name())
+	}
+	return nil
 }
 
 func (f *storeFlags) bucket(ctx context.Context, how use) (*blob.Bucket, error) {
@@ -129,8 +146,7 @@ func (f *storeFlags) fileBucket(how use) (*blob.Bucket, error) {
 // name is the store for messages: without parameters and user info, which may
 // hold secrets.
 func (f *storeFlags) name() string {
-	u := url.URL{Scheme: f.at.Scheme, Host: f.at.Host, Path: f.at.Path}
-	return u.String()
+	return f.at.Scheme + "://" + f.at.Host + f.at.Path
 }
 
 // openSnapshot opens the snapshot of that ID, or the latest one for none. A

@@ -31,7 +31,10 @@ func (a *applications) consume(ctx context.Context, g group) {
 	if err != nil {
 		return
 	}
-	defer cl.Close()
+	defer func() {
+		_ = cl.LeaveGroupContext(ctx) // nobody to wait for
+		cl.Close()
+	}()
 	for {
 		poll, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := cl.PollRecords(poll, 100)

@@ -63,12 +63,13 @@ func (a *applications) start(ctx context.Context) {
 	}
 }
 
-// lost ends the applications, which go down with their cluster.
+// lost ends the applications, which go down with their cluster: what they
+// were waiting for never came.
 func (a *applications) lost() {
 	a.cancel()
-	a.running.Wait()
 	a.plain.Close()
 	a.txn.Close()
+	a.running.Wait()
 }
 
 func (a *applications) random(stream uint64) *rand.Rand {

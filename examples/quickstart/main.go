@@ -87,11 +87,11 @@ func disaster(ctx context.Context, s *story, archive *storage.Archive, seed uint
 		return nil, time.Time{}, context.Cause(ctx)
 	}
 	stopped := time.Now()
-	first.Close()
-	apps.lost()
+	first.Close() // with it go the applications, and the backup, at once
 	if err := backup.kill(); err != nil {
 		return nil, time.Time{}, err
 	}
+	apps.lost()
 	s.say("%s", apps.ledger.summary())
 	return apps.ledger, stopped, nil
 }
