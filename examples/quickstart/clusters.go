@@ -23,7 +23,7 @@ func startCluster(id string) (*kfake.Cluster, error) {
 
 // clientOpts are the options of every client of a cluster.
 func clientOpts(c *kfake.Cluster) []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...)}
+	return []kgo.Opt{kgo.SeedBrokers(c.ListenAddrs()...), kgo.DisableClientMetrics()}
 }
 
 // createTopics creates the story's topics.

@@ -31,10 +31,7 @@ func (a *applications) consume(ctx context.Context, g group) {
 	if err != nil {
 		return
 	}
-	defer func() {
-		_ = cl.LeaveGroupContext(ctx) // nobody to wait for
-		cl.Close()
-	}()
+	defer cl.Close()
 	for {
 		poll, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := cl.PollRecords(poll, 100)

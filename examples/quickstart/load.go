@@ -67,8 +67,8 @@ func (a *applications) start(ctx context.Context) {
 // were waiting for never came.
 func (a *applications) lost() {
 	a.cancel()
-	a.plain.Close()
-	a.txn.Close()
+	a.running.Go(a.plain.Close)
+	a.running.Go(a.txn.Close)
 	a.running.Wait()
 }
 
