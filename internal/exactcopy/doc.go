@@ -20,6 +20,9 @@
 //
 // # Limits
 //
+// The rights needed are Read, Write and Describe on the topic, and ClusterAction or Alter on the cluster for markers, or Write and Describe on the
+// transactional ids that begin with the copy's.
+//
 // One writer of other records in the partition shifts it: nobody else may produce to the topic until the copy is done. Batches with offsets missing
 // inside, LogAppendTime or the control bit can't be produced: the caller encodes them anew. Batches of the transactional kind arrive as plain
 // ones, with another producer id, epoch and sequence. A leader that was elected uncleanly may have lost what was appended: the partition ends with

@@ -380,3 +380,40 @@ func TestSendable(t *testing.T) {
 	tg.appendAll(p, 1, 1)
 	tg.must(p.Flush(t.Context(), true))
 }
+
+// TestEnd: when the copier's context ends, everything returns within a second, with the context's cause.
+func TestEnd(t *testing.T) {
+	kafka := testkafka.Fake(t, testkafka.Options{})
+	tg := connect(t, kafka, Config{})
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	c, err := New(ctx, Config{Cluster: tg.cluster, TransactionalID: "end"})
+	tg.must(err)
+	name := tg.topic("t", 1, 1, nil)[0]
+	p := tg.opened(c, name)
+	kafka.Pause(t, kafka.Brokers()[0])
+	defer kafka.Resume(t, kafka.Brokers()[0])
+	tg.appendAll(p, 1, 10)
+	done := make(chan error)
+	go func() { done <- p.Flush(t.Context(), false) }()
+	start := time.Now()
+	cancel(cause)
+	if err := <-done; !errors.Is(err, cause) {
+		t.Errorf("got %v", err)
+	}
+	p.Close()
+	c.Close()
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("took %v", d)
+	}
+	if _, err := c.Open(t.Context(), name); err == nil {
+		t.Error("a closed copier opens a partition")
+	}
+}
+
+// TestConfig: what is missing is said.
+func TestConfig(t *testing.T) {
+	if _, err := New(t.Context(), Config{}); err == nil {
+		t.Error("an empty Config was taken")
+	}
+}

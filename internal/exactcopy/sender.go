@@ -297,7 +297,7 @@ func (p *Partition) recycle(it *item) {
 // became of the last request.
 func (p *Partition) failed(ctx context.Context, it *item, err error) {
 	if ctx.Err() != nil {
-		p.stop(ErrClosed)
+		p.stop(context.Cause(ctx))
 		return
 	}
 	p.mu.Lock()
@@ -325,7 +325,7 @@ const unknownFor = 15 * time.Second
 func (p *Partition) again(ctx context.Context, try int) {
 	p.c.cfg.Cluster.Forget(p.name)
 	if err := p.pause(ctx, rawkafka.Backoff(try)); err != nil {
-		p.stop(ErrClosed)
+		p.stop(err)
 		return
 	}
 	id, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)

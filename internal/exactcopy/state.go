@@ -17,8 +17,11 @@ import (
 // Moved leaders and lost connections are followed for RetryFor.
 func (c *Copier) Open(ctx context.Context, name rawkafka.Partition) (*Partition, error) {
 	c.mu.Lock()
-	old := c.open[name]
+	old, closed := c.open[name], c.closed
 	c.mu.Unlock()
+	if closed {
+		return nil, at(name, 0, "open", ErrClosed)
+	}
 	if old != nil {
 		old.Close()
 	}
