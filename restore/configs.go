@@ -156,17 +156,19 @@ func (c *topicConfigs) expires(e expiry, now time.Time) string {
 	return ""
 }
 
-// atEnd are the configs to set when a topic is complete: its own, but for held ones. nil gives the target's default back.
-func (c *topicConfigs) atEnd(held map[string]string) map[string]*string {
+// atEnd are the configs to set when a topic is complete: its own, but for held ones, where the target has what was set for copying. Others were changed
+// since, and stay. nil gives the target's default back.
+func (c *topicConfigs) atEnd(held map[string]string, now map[string]current) map[string]*string {
 	end := map[string]*string{}
-	for key := range c.copying {
-		end[key] = nil
-	}
-	for key, value := range c.final {
-		end[key] = &value
-	}
-	for key := range held {
-		delete(end, key)
+	for key, value := range c.copying {
+		if _, ok := held[key]; ok || !now[key].own || now[key].value != value {
+			continue
+		}
+		if final, ok := c.final[key]; ok {
+			end[key] = &final
+		} else {
+			end[key] = nil
+		}
 	}
 	return end
 }

@@ -109,10 +109,11 @@ func configsOn(t testing.TB, cl testkafka.Cluster, topic string, keys ...string)
 
 // Policies are held where records would expire, whole until Release, which is asked twice; others are there at the end of Run.
 func TestHoldAndRelease(t *testing.T) {
-	testHoldAndRelease(t, func(s *storage.Snapshot) (Config, testkafka.Cluster) { return fakeConfig(t, s) })
+	testHoldAndRelease(t, func(s *storage.Snapshot) (Config, testkafka.Cluster) { return fakeConfig(t, s) }, func() {})
 }
 
-func testHoldAndRelease(t *testing.T, config func(*storage.Snapshot) (Config, testkafka.Cluster)) {
+// testHoldAndRelease calls while when policies are held.
+func testHoldAndRelease(t *testing.T, config func(*storage.Snapshot) (Config, testkafka.Cluster), while func()) {
 	old, none := plain(t, 0, 5, 10), history{}
 	topics := []fakeTopic{
 		{name: "hold-expired", partitions: []history{old}, configs: map[string]string{"retention.ms": "60000"}},
@@ -145,6 +146,7 @@ func testHoldAndRelease(t *testing.T, config func(*storage.Snapshot) (Config, te
 	check("hold-compact", "delete", "-1", "-1")
 	check("hold-kept", "delete", "-1", "100000000")
 	check("hold-empty", "compact", "60000", "-1")
+	while()
 	checkTopics(t, cl, filter{}, topics...)
 	for n := range 2 {
 		rel, err := Release(t.Context(), cfg)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -270,16 +271,7 @@ func (r *runner) reporting(ctx context.Context) func() {
 // finish gives topics their own policy, but what must be held, and restores groups and ACLs.
 func (r *runner) finish(ctx context.Context) (*Result, error) {
 	res := &Result{Held: map[string]map[string]string{}, Warnings: append(slices.Clone(r.plan.Warnings), r.warnings...)}
-	set := map[string]map[string]*string{}
-	now := time.Now()
-	for _, t := range r.topics {
-		held, _ := t.configs.held(t.expiry(), now)
-		if len(held) > 0 {
-			res.Held[t.name] = held
-		}
-		set[t.name] = t.configs.atEnd(held)
-	}
-	if _, err := alterConfigs(ctx, r.cluster, set); err != nil {
+	if err := r.finalConfigs(ctx, res); err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
 	if err := r.commitGroups(ctx, res); err != nil {
@@ -291,4 +283,32 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	res.Records, res.Bytes = r.progress.visible.Load(), r.progress.produced.Load()
 	res.Duration = time.Since(r.progress.started)
 	return res, nil
+}
+
+// finalConfigs sets the topics' own configs, but for those that are held.
+func (r *runner) finalConfigs(ctx context.Context, res *Result) error {
+	now := time.Now()
+	for topics := range slices.Chunk(r.topics, adminTopics) {
+		names := make([]string, 0, len(topics))
+		for _, t := range topics {
+			names = append(names, t.name)
+		}
+		are, err := describeTopics(ctx, r.cluster, names)
+		if err != nil {
+			return err
+		}
+		set := map[string]map[string]*string{}
+		for _, t := range topics {
+			held, _ := t.configs.held(t.expiry(), now)
+			set[t.name] = t.configs.atEnd(held, are[t.name])
+			maps.DeleteFunc(held, func(key, _ string) bool { return are[t.name][key].value != holds[key] })
+			if len(held) > 0 {
+				res.Held[t.name] = held
+			}
+		}
+		if _, err := alterConfigs(ctx, r.cluster, set); err != nil {
+			return err
+		}
+	}
+	return nil
 }

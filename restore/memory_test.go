@@ -1,0 +1,102 @@
+//go:build unix
+
+package restore
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/filestore"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// Memory at defaults is bounded by configuration, not by partitions or data: 200 MiB with 8 partitions, 300 with 1 000.
+func TestMemory(t *testing.T) {
+	if os.Getenv("KAFKADR_LONG") == "" {
+		t.Skip("KAFKADR_LONG isn't set")
+	}
+	for _, tt := range []struct{ partitions, batches, most int }{{8, 100, 200}, {1000, 1, 300}} {
+		dir := t.TempDir()
+		a := openDir(t, dir)
+		topic := fakeTopic{name: fmt.Sprintf("memory-%d", tt.partitions)}
+		h := large(t, tt.batches)
+		for range tt.partitions {
+			topic.partitions = append(topic.partitions, h)
+		}
+		writeArchive(t, a, nil, topic)
+		cl := pool.Real(t, testkafka.Options{})
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMemoryHelper$")
+		cmd.Env = append(os.Environ(), "RESTORE_DIR="+dir, "RESTORE_BROKERS="+strings.Join(cl.Addrs(), ","))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		peak := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10
+		t.Logf("%d partitions: %d MiB at most, %s", tt.partitions, peak, cmd.ProcessState.UserTime())
+		if peak > int64(tt.most) {
+			t.Errorf("%d partitions: %d MiB, want at most %d", tt.partitions, peak, tt.most)
+		}
+	}
+}
+
+func openDir(t testing.TB, dir string) *storage.Archive {
+	t.Helper()
+	b, err := filestore.OpenBucket(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	a, err := storage.Open(t.Context(), b, storage.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// large is a history of batches of 900 KB that don't compress.
+func large(t testing.TB, batches int) history {
+	t.Helper()
+	var h history
+	noise := bytes.NewBuffer(nil)
+	r := rand.New(rand.NewPCG(1, 1))
+	for noise.Len() < 1000 {
+		fmt.Fprintf(noise, "%x", r.Uint64())
+	}
+	for range batches {
+		var rs []*kgo.Record
+		for k := range int64(900) {
+			rs = append(rs, &kgo.Record{Offset: h.end + k, Timestamp: time.Now(), Value: noise.Bytes()[:1000]})
+		}
+		raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.batches = append(h.batches, storedBatch{raw: raw})
+		h.end += 900
+	}
+	return h
+}
+
+// TestMemoryHelper is the process that TestMemory looks at.
+func TestMemoryHelper(t *testing.T) {
+	dir := os.Getenv("RESTORE_DIR")
+	if dir == "" {
+		t.Skip("run by TestMemory")
+	}
+	s, err := openDir(t, dir).Latest(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored(t, Config{Snapshot: s, Target: []kgo.Opt{kgo.SeedBrokers(strings.Split(os.Getenv("RESTORE_BROKERS"), ",")...)}})
+}
