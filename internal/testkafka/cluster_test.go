@@ -116,7 +116,7 @@ func exerciseSecure(t *testing.T, cl Secured) {
 	readSecurely(t, cl)
 }
 
-// readSecurely reads as the super user, with kcat as well.
+// readSecurely reads as the super user, and on a real Kafka with kcat.
 func readSecurely(t *testing.T, cl Secured) {
 	t.Helper()
 	topics := Load(t, cl, Hard{Only: []string{"case"}})
@@ -126,6 +126,9 @@ func readSecurely(t *testing.T, cl Secured) {
 	}
 	if want.Len() != 20 {
 		t.Errorf("%d records, want 20", want.Len())
+	}
+	if !cl.Real() {
+		return
 	}
 	for _, d := range (Comparison{HeaderText: true}).Equal(want, Kcat(t, cl, want, "read_committed")) {
 		t.Errorf("kcat: %s", d)

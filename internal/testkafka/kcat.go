@@ -25,11 +25,12 @@ func Kcat(t testing.TB, cl Cluster, like *Content, isolation string) *Content {
 	if err != nil {
 		Missing(t, "kcat", kcatInstall)
 	}
+	addrs := kcatAddrs(t, cl)
 	out := &Content{Topics: map[string]map[int32]*Partition{}}
 	for topic, ps := range like.Topics {
 		out.Topics[topic] = map[int32]*Partition{}
 		for p, part := range ps {
-			k := kcat{bin: bin, args: kcatArgs(cl, topic, p, isolation), mark: newID()}
+			k := kcat{bin: bin, args: kcatArgs(addrs, topic, p, isolation), mark: newID()}
 			recs, err := k.read(t.Context())
 			if err != nil {
 				t.Fatalf("testkafka: kcat %s/%d: %v", topic, p, err)
@@ -40,17 +41,26 @@ func Kcat(t testing.TB, cl Cluster, like *Content, isolation string) *Content {
 	return out
 }
 
-func kcatArgs(cl Cluster, topic string, partition int32, isolation string) []string {
-	args := []string{"-C", "-q", "-e", "-b", strings.Join(cl.Addrs(), ","), "-t", topic, "-p", fmt.Sprint(partition), "-o", "beginning",
+func kcatArgs(addrs []string, topic string, partition int32, isolation string) []string {
+	return []string{"-C", "-q", "-e", "-b", strings.Join(addrs, ","), "-t", topic, "-p", fmt.Sprint(partition), "-o", "beginning",
 		"-X", "isolation.level=" + isolation, "-X", "broker.address.family=v4", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=20"}
-	if s, ok := cl.(Secured); ok {
-		user, password := s.Admin()
-		for _, x := range []string{"security.protocol=SASL_SSL", "sasl.mechanisms=SCRAM-SHA-512", "sasl.username=" + user,
-			"sasl.password=" + password, "ssl.ca.location=" + s.CAFile()} {
-			args = append(args, "-X", x)
+}
+
+// kcatAddrs are addresses that kcat can use: librdkafka 2.0, which Debian 12 has, asks for a SASL handshake of version 0, which Kafka 4 (and
+// kfake) no longer knows. A secure real cluster has an internal listener without SASL.
+func kcatAddrs(t testing.TB, cl Cluster) []string {
+	t.Helper()
+	switch c := cl.(type) {
+	case *securedCluster:
+		var as []string
+		for _, b := range c.brokers {
+			as = append(as, fmt.Sprintf("127.0.0.1:%d", b.internalPort))
 		}
+		return as
+	case Secured:
+		t.Skip("kcat can't log in to kfake")
 	}
-	return args
+	return cl.Addrs()
 }
 
 type kcat struct {
