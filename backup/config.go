@@ -44,8 +44,10 @@ type Config struct {
 	// Hooks are called as things happen.
 	Hooks Hooks
 
-	// retryFor is rawkafka's RetryFor, shorter in tests.
-	retryFor time.Duration
+	// retryFor is rawkafka's RetryFor, and storeTries how often in a row a Run
+	// reads again what the store lost (default 8); less in tests.
+	retryFor   time.Duration
+	storeTries int
 }
 
 // FollowerConfig is a continuous backup's configuration.

@@ -87,7 +87,7 @@ func TestRunCrashLoop(t *testing.T) {
 	c := loaded(t)
 	want := expected(t, c)
 	config := func(a *storage.Archive) backup.Config {
-		return backup.Config{Source: source(c), Archive: a, SegmentBytes: 2000}
+		return backup.Impatient(backup.Config{Source: source(c), Archive: a, SegmentBytes: 2000})
 	}
 	run := func(b *blob.Bucket, f *faultbucket.Faults, rule faultbucket.Rule) error {
 		f.Reset(rule)

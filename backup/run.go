@@ -12,13 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-const (
-	// checkpoint is how often a Run commits what is durable, so that a crash
-	// costs little. Such commits are incomplete: nobody takes them for a cut.
-	checkpoint = 10 * time.Second
-	// storeTries is how often a Run reads again, in a row, what the store lost.
-	storeTries = 8
-)
+// checkpoint is how often a Run commits what is durable, so that a crash
+// costs little. Such commits are incomplete: nobody takes them for a cut.
+const checkpoint = 10 * time.Second
 
 // Run takes one snapshot: the last stable offsets of all partitions, taken
 // once at the start, are the cut. Only what the archive doesn't hold yet is
@@ -229,7 +225,7 @@ func (r *run) step(ctx context.Context, do func() error) error {
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.Is(err, storage.ErrFenced), errors.As(err, &change), r.failed >= storeTries:
+	case errors.Is(err, storage.ErrFenced), errors.As(err, &change), r.failed >= r.cfg.storeTries:
 		return err
 	}
 	r.failed++

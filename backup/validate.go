@@ -41,6 +41,9 @@ func (c Config) complete() (Config, error) {
 	if c.FetchBytes == 0 {
 		c.FetchBytes = 8 << 20
 	}
+	if c.storeTries == 0 {
+		c.storeTries = 8
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
