@@ -192,7 +192,7 @@ func batchesOf(c *storage.Cursor) iter.Seq2[segment.Batch, error] {
 	return func(yield func(segment.Batch, error) bool) {
 		for {
 			b, _, err := c.Next()
-			if err == io.EOF || !yield(b, err) || err != nil {
+			if errors.Is(err, io.EOF) || !yield(b, err) || err != nil {
 				return
 			}
 		}

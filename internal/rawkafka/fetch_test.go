@@ -1,0 +1,281 @@
+package rawkafka_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/time/rate"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// collector gathers what a Fetcher hands on.
+type collector struct {
+	mu     sync.Mutex
+	next   map[rawkafka.Partition]int64
+	failed map[rawkafka.Partition]error
+	moved  chan struct{}
+	order  []rawkafka.Partition
+}
+
+func newCollector() *collector {
+	return &collector{next: map[rawkafka.Partition]int64{}, failed: map[rawkafka.Partition]error{}, moved: make(chan struct{}, 1)}
+}
+
+func (c *collector) Fetched(_ context.Context, f rawkafka.Fetched) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.Position != c.next[f.Partition] {
+		return nil
+	}
+	for b, err := range segment.Batches(f.Batches) {
+		if err != nil {
+			return err
+		}
+		if b.BaseOffset() > c.next[f.Partition] {
+			return errors.New("a gap")
+		}
+		c.next[f.Partition] = b.EndOffset()
+		c.order = append(c.order, f.Partition)
+	}
+	c.poke()
+	return nil
+}
+
+func (c *collector) Failed(p rawkafka.Partition, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed[p] = err
+	c.poke()
+}
+
+func (c *collector) poke() {
+	select {
+	case c.moved <- struct{}{}:
+	default:
+	}
+}
+
+// until waits for a condition on what was gathered.
+func (c *collector) until(t testing.TB, is func() bool) {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		c.mu.Lock()
+		ok := is()
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-c.moved:
+		case <-timeout:
+			t.Fatalf("not so within 20 s: %v %v", c.next, c.failed)
+		}
+	}
+}
+
+// fetch runs a Fetcher until the test ends.
+func fetch(t testing.TB, rc *rawkafka.Cluster, cfg rawkafka.FetchConfig) (*rawkafka.Fetcher, *collector) {
+	t.Helper()
+	c := newCollector()
+	f := rawkafka.NewFetcher(rc, cfg, c)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		case <-time.After(time.Second):
+			t.Error("Run goes on")
+		}
+	})
+	return f, c
+}
+
+func all(t testing.TB, rc *rawkafka.Cluster, f *rawkafka.Fetcher, topic string, n int32) []rawkafka.Partition {
+	t.Helper()
+	var ps []rawkafka.Partition
+	for i := range n {
+		p := partition(t, rc, topic, i)
+		ps = append(ps, p)
+		f.Set(p, rawkafka.Position{CurrentEpoch: -1, LastEpoch: -1})
+	}
+	return ps
+}
+
+func TestFetchAllFairly(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(4, "orders"))
+	for p := range int32(4) {
+		produce(t, c, "orders", p, 50)
+	}
+	rc := connect(t, c, rawkafka.Config{})
+	f, got := fetch(t, rc, rawkafka.FetchConfig{MaxBytes: 400})
+	ps := all(t, rc, f, "orders", 4)
+	got.until(t, func() bool {
+		for _, p := range ps {
+			if got.next[p] < 50 {
+				return false
+			}
+		}
+		return true
+	})
+	first := map[rawkafka.Partition]bool{}
+	for _, p := range got.order[:60] {
+		first[p] = true
+	}
+	if len(first) != 4 {
+		t.Errorf("the first 60 batches are of %d partitions", len(first))
+	}
+}
+
+func TestFetchFollowsLeaders(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(1, "orders"))
+	rc := connect(t, c, rawkafka.Config{})
+	f, got := fetch(t, rc, rawkafka.FetchConfig{})
+	p := all(t, rc, f, "orders", 1)[0]
+	for i := range int64(6) {
+		produce(t, c, "orders", 0, 5)
+		got.until(t, func() bool { return got.next[p] == (i+1)*5 })
+		if err := c.MoveTopicPartition("orders", 0, int32(i+1)%3); err != nil {
+			t.Fatal(err)
+		}
+		got.until(t, func() bool { return errors.Is(got.failed[p], rawkafka.ErrLeaderChanged) })
+		got.mu.Lock()
+		delete(got.failed, p)
+		at := got.next[p]
+		got.mu.Unlock()
+		f.Set(p, rawkafka.Position{Offset: at, CurrentEpoch: -1, LastEpoch: -1})
+	}
+}
+
+func TestFetchFailures(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(3, "orders"))
+	rc := connect(t, c, rawkafka.Config{RetryFor: 200 * time.Millisecond})
+	f, got := fetch(t, rc, rawkafka.FetchConfig{})
+	beyond, gone := partition(t, rc, "orders", 0), partition(t, rc, "orders", 1)
+	gone.TopicID[3]++
+	f.Set(beyond, rawkafka.Position{Offset: 100, CurrentEpoch: -1, LastEpoch: -1})
+	f.Set(gone, rawkafka.Position{CurrentEpoch: -1, LastEpoch: -1})
+	got.until(t, func() bool { return len(got.failed) == 2 })
+	if !errors.Is(got.failed[beyond], kerr.OffsetOutOfRange) || !rawkafka.Unknown(got.failed[gone]) {
+		t.Error(got.failed)
+	}
+}
+
+func TestFetchChecksCRC(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	produce(t, c, "orders", 0, 10)
+	rc := connect(t, c, rawkafka.Config{})
+	var bad int
+	raw := grab(t, rc)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if bad++; bad <= 2 {
+			c.KeepControl()
+			return damaged(req.(*kmsg.FetchRequest), raw), nil, true
+		}
+		return nil, nil, false
+	})
+	f, got := fetch(t, rc, rawkafka.FetchConfig{})
+	p := all(t, rc, f, "orders", 1)[0]
+	got.until(t, func() bool { return got.next[p] == 10 })
+	if bad < 3 {
+		t.Errorf("%d fetches", bad)
+	}
+}
+
+// grab fetches the topic's bytes.
+func grab(t testing.TB, rc *rawkafka.Cluster) []byte {
+	t.Helper()
+	p := partition(t, rc, "orders", 0)
+	broker, _, err := rc.Leader(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.SessionEpoch, req.MaxBytes, req.MinBytes = -1, 1<<20, 1
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic, rt.TopicID = p.Topic, p.TopicID
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.PartitionMaxBytes = 1 << 20
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	resp, err := rc.Request(t.Context(), broker, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches
+}
+
+func damaged(req *kmsg.FetchRequest, raw []byte) kmsg.Response {
+	raw = append([]byte(nil), raw...)
+	raw[len(raw)-1] ^= 1
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	st := kmsg.NewFetchResponseTopic()
+	st.Topic, st.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+	sp := kmsg.NewFetchResponseTopicPartition()
+	sp.HighWatermark, sp.LastStableOffset, sp.RecordBatches = 10, 10, raw
+	st.Partitions = append(st.Partitions, sp)
+	resp.Topics = append(resp.Topics, st)
+	return resp
+}
+
+func TestFetchVoid(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	rc := connect(t, c, rawkafka.Config{})
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		resp := damaged(req.(*kmsg.FetchRequest), make([]byte, 1)).(*kmsg.FetchResponse)
+		resp.Topics[0].Partitions[0].RecordBatches = nil
+		return resp, nil, true
+	})
+	void := make(chan rawkafka.Fetched, 1)
+	h := voidHandler{void}
+	f := rawkafka.NewFetcher(rc, rawkafka.FetchConfig{}, h)
+	f.Set(partition(t, rc, "orders", 0), rawkafka.Position{Offset: 3, CurrentEpoch: -1, LastEpoch: -1})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	got := <-void
+	cancel()
+	<-done
+	if !got.Void || got.Position != 3 || got.LastStable != 10 {
+		t.Errorf("%+v", got)
+	}
+}
+
+type voidHandler struct{ void chan rawkafka.Fetched }
+
+func (h voidHandler) Fetched(_ context.Context, f rawkafka.Fetched) error {
+	select {
+	case h.void <- f:
+	default:
+	}
+	return nil
+}
+
+func (h voidHandler) Failed(rawkafka.Partition, error) {}
+
+func TestFetchUntilAndRate(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	produce(t, c, "orders", 0, 20)
+	rc := connect(t, c, rawkafka.Config{})
+	f, got := fetch(t, rc, rawkafka.FetchConfig{MaxBytes: 400, Limiter: rate.NewLimiter(4000, 100)})
+	p := partition(t, rc, "orders", 0)
+	at := time.Now()
+	f.Set(p, rawkafka.Position{Until: 20, CurrentEpoch: -1, LastEpoch: -1})
+	got.until(t, func() bool { return got.next[p] >= 20 })
+	if d := time.Since(at); d < 200*time.Millisecond { // some 1 500 bytes at 4 000 a second
+		t.Errorf("took %v", d)
+	}
+}
