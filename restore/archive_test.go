@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -202,4 +203,28 @@ func restored(t testing.TB, cfg Config) *Result {
 		t.Fatal(err)
 	}
 	return res
+}
+
+// large is a history of batches of 900 KB that don't compress.
+func large(t testing.TB, batches int) history {
+	t.Helper()
+	var h history
+	noise := bytes.NewBuffer(nil)
+	r := rand.New(rand.NewPCG(1, 1))
+	for noise.Len() < 1000 {
+		fmt.Fprintf(noise, "%x", r.Uint64())
+	}
+	for range batches {
+		var rs []*kgo.Record
+		for k := range int64(900) {
+			rs = append(rs, &kgo.Record{Offset: h.end + k, Timestamp: time.Now(), Value: noise.Bytes()[:1000]})
+		}
+		raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.batches = append(h.batches, storedBatch{raw: raw})
+		h.end += 900
+	}
+	return h
 }

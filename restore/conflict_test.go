@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"errors"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // admin is an admin client on cl.
@@ -267,5 +269,37 @@ func TestForeignRecordsAfterPlan(t *testing.T) {
 	}
 	if _, _, end := onTarget(t, connectTo(t, cl), "t", 0); end != 2 {
 		t.Errorf("the log ends at %d, want 2", end)
+	}
+}
+
+// A record in the middle that differs is found where all is compared, and a record at the end always.
+func TestVerifyTarget(t *testing.T) {
+	with := func(changed int) *storage.Snapshot {
+		h := history{}
+		for i := range 100 {
+			rs := rows(h.end, 20)
+			rs[0].Value = bytes.Repeat([]byte{byte(i)}, 20_000)
+			if i == changed {
+				rs[5].Value = []byte("changed")
+			}
+			raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.batches = append(h.batches, storedBatch{raw: raw})
+			h.end += 20
+		}
+		return fakeArchive(t, nil, fakeTopic{name: "t", partitions: []history{h}})
+	}
+	cfg, cl := fakeConfig(t, with(-1))
+	restored(t, cfg)
+	for changed, wants := range map[int][2]string{ // by sample, by all
+		-1: {"", ""}, 33: {"", "foreign_records"}, 97: {"foreign_records", "foreign_records"}, 0: {"foreign_records", "foreign_records"},
+	} {
+		cfg.Snapshot = with(changed)
+		for i, want := range wants {
+			cfg.VerifyTarget = i == 1
+			checkConflict(t, cfg, cl, want)
+		}
 	}
 }

@@ -14,6 +14,8 @@ const (
 	txnHolesPerSec   = 100
 	fillerPerSecond  = 5_000_000
 	bytesPerSecond   = 100 << 20
+	// A hole waits for the data before it, that it is replicated, the markers, where the log ends then, and that it is replicated again.
+	holeRoundTrips = 5
 )
 
 // describe writes into the plan what was found.
@@ -72,7 +74,7 @@ func (p *planner) partition(j *partitionJob) (pp PartitionPlan, holes time.Durat
 	if p.plan.HoleMethod == string(exactcopy.Transactions) {
 		rate = txnHolesPerSec
 	}
-	holes = satAdd(time.Duration(min(pp.HoleRuns, math.MaxInt64/8/int64(rtt)))*2*rtt, seconds(float64(pp.HoleOffsets)/rate))
+	holes = satAdd(time.Duration(min(pp.HoleRuns, math.MaxInt64/8/int64(rtt)))*holeRoundTrips*rtt, seconds(float64(pp.HoleOffsets)/rate))
 	holes = satAdd(holes, seconds(float64(pp.Filler)/fillerPerSecond))
 	pp.Time = satAdd(holes, seconds(float64(pp.Bytes)/bytesPerSecond))
 	return pp, holes

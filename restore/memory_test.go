@@ -1,24 +1,20 @@
-//go:build unix
+//go:build linux
 
 package restore
 
 import (
-	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/filestore"
-	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // Memory at defaults is bounded by configuration, not by partitions or data: 200 MiB with 8 partitions, 300 with 1 000.
@@ -62,30 +58,6 @@ func openDir(t testing.TB, dir string) *storage.Archive {
 		t.Fatal(err)
 	}
 	return a
-}
-
-// large is a history of batches of 900 KB that don't compress.
-func large(t testing.TB, batches int) history {
-	t.Helper()
-	var h history
-	noise := bytes.NewBuffer(nil)
-	r := rand.New(rand.NewPCG(1, 1))
-	for noise.Len() < 1000 {
-		fmt.Fprintf(noise, "%x", r.Uint64())
-	}
-	for range batches {
-		var rs []*kgo.Record
-		for k := range int64(900) {
-			rs = append(rs, &kgo.Record{Offset: h.end + k, Timestamp: time.Now(), Value: noise.Bytes()[:1000]})
-		}
-		raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		h.batches = append(h.batches, storedBatch{raw: raw})
-		h.end += 900
-	}
-	return h
 }
 
 // TestMemoryHelper is the process that TestMemory looks at.

@@ -49,12 +49,11 @@ func (t *TopicPlan) text(b *strings.Builder) {
 	}
 	for _, pp := range t.Partitions {
 		fmt.Fprintf(b, "  %d: [%d,%d)", pp.Partition, pp.StartOffset, pp.EndOffset)
-		switch {
-		case pp.Method == "":
+		if pp.Method == "" {
 			b.WriteString(" complete\n")
-		default:
-			fmt.Fprintf(b, " from %d: %d records, %d bytes, %d hole runs, %d filler, %s\n",
-				pp.Position, pp.Records, pp.Bytes, pp.HoleRuns, pp.Filler, pp.Time.Round(time.Millisecond))
+			continue
 		}
+		fmt.Fprintf(b, " from %d: %d records, %d bytes, %d hole runs, %d filler, %s\n",
+			pp.Position, pp.Records, pp.Bytes, pp.HoleRuns, pp.Filler, pp.Time.Round(time.Millisecond))
 	}
 }
