@@ -309,3 +309,49 @@ func TestFollowerCancelledEndsAtOnce(t *testing.T) {
 	}
 	faults.Release()
 }
+
+func TestFollowerSaysThatATransactionHangs(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	a := archive(t, bucket(t))
+	f := follow(t, t.Context(), quick(c, a))
+	produce(t, c, "orders", 0, 0, 5, 1)
+	hang(t, c, "orders")
+	produce(t, c, "orders", 0, 5, 20, 1)
+	until(t, "the lag of the last stable offset", func() bool {
+		s := f.Status()
+		return s.LSOLag == 21 && s.LSOLagPartition == "orders/0" && s.LagRecords == 0 && s.Committed.Records == 5
+	})
+}
+
+func TestFollowerOvertakenByRetention(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	b, faults := faultbucket.New(bucket(t))
+	t.Cleanup(func() { _ = b.Close() })
+	a, err := storage.Open(t.Context(), b, storage.Config{Retries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := follow(t, t.Context(), quick(c, a))
+	produce(t, c, "orders", 0, 0, 10, 2)
+	until(t, "first", func() bool { return f.Status().Committed.Records == 10 })
+	faults.Set(faultbucket.On(faultbucket.Put, faultbucket.Full))
+	produce(t, c, "orders", 0, 10, 30, 2)
+	until(t, "store errors", func() bool { return f.Status().StoreErrors > 1 })
+	var os kadm.Offsets
+	os.AddOffset("orders", 0, 26, -1)
+	if _, err := admin(t, c).DeleteRecords(t.Context(), os); err != nil {
+		t.Fatal(err)
+	}
+	faults.Set(nil)
+	until(t, "a hole, then the rest", func() bool {
+		return f.Status().LagRecords == 0 && f.see(func() bool { return len(f.holes) == 1 })
+	})
+	s := f.stop(a)
+	if h := f.holes[0]; h.BaseOffset != 10 || h.EndOffset != 26 || h.Reason != storage.LogStartMoved {
+		t.Errorf("%+v", h)
+	}
+	if p := stateOf(t, s, "orders", 0); p.EndOffset != 40 || len(p.Holes) != 1 {
+		t.Errorf("%+v", p)
+	}
+	verified(t, a, s)
+}
