@@ -2,6 +2,7 @@ package segment
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"iter"
 	"math"
@@ -87,7 +88,7 @@ func Batches(raw []byte) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		for len(raw) > 0 {
 			b, rest, err := SplitBatch(raw)
-			if err == ErrShortBatch {
+			if errors.Is(err, ErrShortBatch) {
 				return
 			}
 			if !yield(b, err) || err != nil {

@@ -35,7 +35,7 @@ func TestSplitBatch(t *testing.T) {
 		}
 	}
 	for n := range b.raw {
-		if _, _, err := SplitBatch(b.raw[:n]); err != ErrShortBatch {
+		if _, _, err := SplitBatch(b.raw[:n]); !errors.Is(err, ErrShortBatch) {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
 	}

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"math"
 	"time"
@@ -31,7 +32,7 @@ func ConvertLegacy(raw []byte) ([]byte, error) {
 	for len(rest) >= 17 {
 		if rest[16] == 2 {
 			_, behind, err := SplitBatch(rest)
-			if err == ErrShortBatch {
+			if errors.Is(err, ErrShortBatch) {
 				break
 			}
 			if err != nil {
@@ -47,7 +48,7 @@ func ConvertLegacy(raw []byte) ([]byte, error) {
 			out = append(make([]byte, 0, len(raw)+HeaderSize), raw[:len(raw)-len(rest)]...)
 		}
 		m, behind, err := splitMessage(rest)
-		if err == ErrShortBatch {
+		if errors.Is(err, ErrShortBatch) {
 			return out, nil
 		}
 		if err == nil {
