@@ -35,6 +35,8 @@ type engine struct {
 	started time.Time
 	// partial marks flushes: they hold less than a cut.
 	partial bool
+	// patience is how long a partition that can't be looked at is no fault yet.
+	patience time.Duration
 
 	mu sync.Mutex
 	// moved is closed and replaced when something that is waited for happens.
@@ -224,7 +226,7 @@ func (e *engine) append(p *part, f rawkafka.Fetched) {
 		}
 		noted = true
 	}
-	if end := min(f.LastStable, p.cut); f.Void && end > p.now.offset {
+	if end := min(f.LastStable, p.cut); f.Void && !p.topic.remote && end > p.now.offset {
 		e.found(p, p.topic.gap(p.now.offset, end))
 	}
 	if p.now.offset >= p.cut {

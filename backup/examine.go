@@ -11,8 +11,12 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// faultPause is how long a partition that can't be read is left alone.
-const faultPause = 5 * time.Second
+const (
+	// faultPause is how long a partition that can't be read is left alone,
+	// lookPause one that can't be looked at yet.
+	faultPause = 5 * time.Second
+	lookPause  = 500 * time.Millisecond
+)
 
 // source is what the source says of a partition's log.
 type source struct {
@@ -73,7 +77,7 @@ func (e *engine) examine(ctx context.Context, failures []failure) error {
 	for _, p := range suspects {
 		s := sources[p]
 		if s.err != nil {
-			e.fault(p, s.err)
+			e.later(p, s.err)
 			continue
 		}
 		e.mu.Lock()
@@ -110,7 +114,7 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 		t := topics[p.Topic]
 		switch {
 		case err != nil:
-			e.fault(p, err)
+			e.later(p, err)
 		case rawkafka.Unknown(t.Err) || t.Err == nil && t.ID != p.TopicID:
 			e.gone(p.topic)
 		case t.Err != nil:
@@ -163,7 +167,7 @@ func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]source, err
 // has overtaken it.
 func (e *engine) resume(p *part, s source) {
 	e.mu.Lock()
-	p.fault = nil
+	p.fault, p.again, p.failing = nil, false, time.Time{}
 	if !p.known { // nothing is archived: begin at the log start
 		p.known = true
 		p.now = newPosition(0, min(s.logStart, p.cut))
@@ -194,10 +198,40 @@ func (e *engine) resume(p *part, s source) {
 	}
 }
 
+// later looks again at a partition soon, or notes a fault where the error
+// doesn't pass in time.
+func (e *engine) later(p *part, err error) {
+	e.mu.Lock()
+	if p.failing.IsZero() {
+		p.failing = time.Now()
+	}
+	wait := rawkafka.Retriable(err) && time.Since(p.failing) < e.patience
+	if wait {
+		p.following, p.again, p.retry = false, true, time.Now().Add(lookPause)
+	}
+	e.mu.Unlock()
+	if !wait {
+		e.fault(p, err)
+	}
+}
+
+// due are the partitions that are to be looked at again.
+func (e *engine) due(faulted bool) []failure {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var due []failure
+	for _, p := range e.parts {
+		if (p.again || faulted && p.fault != nil) && !p.gone() && time.Now().After(p.retry) {
+			due = append(due, failure{p, nil})
+		}
+	}
+	return due
+}
+
 // fault notes that a partition can't be read.
 func (e *engine) fault(p *part, err error) {
 	e.mu.Lock()
-	p.following = false
+	p.following, p.again = false, false
 	p.fault = err
 	p.retry = time.Now().Add(faultPause)
 	e.mu.Unlock()

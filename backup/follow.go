@@ -67,14 +67,26 @@ func (s *session) loop(ctx context.Context) error {
 		case <-full.C:
 			err = s.source(ctx, s.prepare)
 		case <-watch.C:
-			if s.ready() {
-				err = s.store(ctx, func() error { return s.commit(ctx, s.pending) })
-			}
+			err = s.watch(ctx)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// watch commits a full snapshot whose cut is reached, and looks again at
+// partitions that couldn't be looked at.
+func (s *session) watch(ctx context.Context) error {
+	if due := s.e.due(false); len(due) > 0 {
+		if err := s.store(ctx, func() error { return s.e.examine(ctx, due) }); err != nil {
+			return err
+		}
+	}
+	if !s.ready() {
+		return nil
+	}
+	return s.store(ctx, func() error { return s.commit(ctx, s.pending) })
 }
 
 // woken looks at what the fetcher gave back, and commits where much waits.
@@ -255,7 +267,7 @@ func (s *session) discover(ctx context.Context) error {
 	if err := s.adopt(ctx, selected, described); err != nil {
 		return err
 	}
-	return s.e.examine(ctx, s.faulted())
+	return s.e.examine(ctx, s.e.due(true))
 }
 
 // news are topics whose incarnation or partitions aren't known.
@@ -270,19 +282,6 @@ func (s *session) news(selected map[string]rawkafka.Topic) map[string]rawkafka.T
 		}
 	}
 	return news
-}
-
-// faulted are the partitions that couldn't be read and are to be tried again.
-func (s *session) faulted() []failure {
-	s.e.mu.Lock()
-	defer s.e.mu.Unlock()
-	var again []failure
-	for _, p := range s.e.parts {
-		if p.fault != nil && !p.gone() && time.Now().After(p.retry) {
-			again = append(again, failure{p, nil})
-		}
-	}
-	return again
 }
 
 // finish commits what was read.

@@ -123,6 +123,7 @@ func (f *Follower) session(ctx context.Context, c *rawkafka.Cluster, again bool)
 		return err
 	}
 	s := &session{f: f, e: newEngine(ctx, f.cfg.Config, c, w, f.hooks)}
+	s.e.c, s.e.patience = c.Patient(impatience), patience
 	s.e.partial = w.Snapshot() == nil || !w.Snapshot().Info().Complete
 	s.adoptCounts()
 	defer s.e.abandon()
@@ -191,6 +192,13 @@ func (s *session) adoptCounts() {
 	}
 	f.e = s.e
 }
+
+const (
+	// impatience is how long the main loop, which flushes, waits for leaders;
+	// patience how long a partition may be without one before that is a fault.
+	impatience = time.Second
+	patience   = time.Minute
+)
 
 // flushEvery leaves a tenth of Flush for fetching.
 func (f *Follower) flushEvery() time.Duration { return max(f.cfg.Flush*9/10, time.Millisecond) }

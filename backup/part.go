@@ -37,13 +37,16 @@ type part struct {
 	ended []storage.PartitionState
 	// following says that the fetcher has it.
 	following bool
-	retry     time.Time // a fault is looked at again then
+	retry     time.Time // it is looked at again then, if again or with a fault
+	again     bool
+	failing   time.Time // since when it can't be looked at
 }
 
 // topic is an incarnation as the next full snapshot has it.
 type topic struct {
 	storage.Topic
 	policy  string // cleanup.policy
+	remote  bool   // remote.storage.enable
 	changed bool   // since the last commit
 }
 
@@ -149,12 +152,19 @@ func lostToRetention(base, end, logStart int64, at time.Time) storage.Hole {
 }
 
 func policyOf(t storage.Topic) string {
+	if policy := configOf(t, "cleanup.policy"); policy != "" {
+		return policy
+	}
+	return "unknown"
+}
+
+func configOf(t storage.Topic, key string) string {
 	for _, c := range t.Configs {
-		if c.Key == "cleanup.policy" && c.Value != nil {
+		if c.Key == key && c.Value != nil {
 			return *c.Value
 		}
 	}
-	return "unknown"
+	return ""
 }
 
 // lag is how many offsets below the last stable offset aren't committed.

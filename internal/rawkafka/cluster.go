@@ -69,6 +69,11 @@ const (
 // Cluster is a connection to a Kafka cluster. Safe for concurrent use.
 type Cluster struct {
 	cfg Config
+	*connection
+}
+
+// connection is what clusters of different patience share.
+type connection struct {
 	cl  *kgo.Client
 	adm *kadm.Client
 	id  string
@@ -92,12 +97,12 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	if err != nil {
 		return nil, &ConnectError{Kind: BadConfig, Err: err}
 	}
-	c := &Cluster{
-		cfg: cfg, cl: cl, adm: kadm.NewClient(cl),
+	c := &Cluster{cfg: cfg, connection: &connection{
+		cl: cl, adm: kadm.NewClient(cl),
 		refresh: make(chan struct{}, 1),
 		leaders: make(map[Partition]leader),
 		wanted:  make(map[string]struct{}),
-	}
+	}}
 	c.refresh <- struct{}{}
 	if err := c.learnID(ctx); err != nil {
 		seeds, _ := cl.OptValue(kgo.SeedBrokers).([]string)
@@ -156,6 +161,14 @@ func (h *loginHook) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ ti
 	if err != nil && key == int16(kmsg.SASLAuthenticate) {
 		h.failed.Store(true)
 	}
+}
+
+// Patient is the same connection with another Config.RetryFor. It isn't closed
+// by itself.
+func (c *Cluster) Patient(retryFor time.Duration) *Cluster {
+	cfg := c.cfg
+	cfg.RetryFor = retryFor
+	return &Cluster{cfg: cfg, connection: c.connection}
 }
 
 // Close ends all connections.

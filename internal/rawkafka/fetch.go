@@ -71,7 +71,8 @@ type Fetched struct {
 	Aborted []segment.AbortedTxn
 	// HighWatermark, LastStable and LogStart are the offsets that came along.
 	HighWatermark, LastStable, LogStart int64
-	// Void says that no batch lies in [Position, LastStable).
+	// Void says that no batch lies in [Position, LastStable): asked for alone,
+	// the broker had none. Of topics in tiered storage it says nothing.
 	Void bool
 }
 
@@ -121,6 +122,7 @@ type reading struct {
 	replica          int32 // the preferred one; -1: the leader
 	replicaEnds      time.Time
 	finished         bool // until is reached
+	solo             bool // to be asked for alone: it seems to be void
 	removed          bool
 	due              time.Time // not to be assigned before
 	tries, corrupt   int

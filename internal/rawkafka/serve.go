@@ -109,10 +109,14 @@ func (f *Fetcher) request(s *server) (*kmsg.FetchRequest, []asked) {
 	req.IsolationLevel = ReadCommitted
 	req.SessionEpoch = -1
 	req.Rack = f.cfg.Rack
-	asks := make([]asked, 0, len(s.order))
-	for _, r := range s.order {
+	order := s.order
+	if i := slices.IndexFunc(order, func(r *reading) bool { return r.solo }); i >= 0 {
+		order = order[i : i+1]
+	}
+	asks := make([]asked, 0, len(order))
+	for _, r := range order {
 		asks = append(asks, asked{reading: r, offset: r.offset})
-		f.add(req, r, len(s.order))
+		f.add(req, r, len(order))
 	}
 	return req, asks
 }
@@ -148,7 +152,9 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		if a.answer == nil || a.removed {
 			continue // a full response may leave partitions out
 		}
-		a.void = total == 0 && len(a.answer.RecordBatches) == 0 && a.answer.LastStableOffset > a.offset
+		void := total == 0 && len(a.answer.RecordBatches) == 0 && a.answer.LastStableOffset > a.offset
+		a.void = void && len(asks) == 1
+		a.solo = void && len(asks) > 1
 		total += len(a.answer.RecordBatches)
 		if f.advance(a) {
 			got[a.reading] = true
