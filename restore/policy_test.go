@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -110,6 +111,31 @@ func configsOn(t testing.TB, cl testkafka.Cluster, topic string, keys ...string)
 // Policies are held where records would expire, whole until Release, which is asked twice; others are there at the end of Run.
 func TestHoldAndRelease(t *testing.T) {
 	testHoldAndRelease(t, func(s *storage.Snapshot) (Config, testkafka.Cluster) { return fakeConfig(t, s) }, func() {})
+}
+
+// A later snapshot has topics that were never restored: Release passes them over, and says so.
+func TestReleaseWithoutTopics(t *testing.T) {
+	old := plain(t, 0, 5, 10)
+	arch := fakeArchive(t, nil,
+		fakeTopic{name: "here", partitions: []history{old}, configs: map[string]string{"retention.ms": "60000"}},
+		fakeTopic{name: "there", partitions: []history{old}})
+	cfg, cl := fakeConfig(t, arch)
+	if _, err := Release(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "here, there") {
+		t.Errorf("release of nothing: %v", err)
+	}
+	cfg.Topics = []string{"here"}
+	restored(t, cfg)
+	cfg.Topics = nil
+	rel, err := Release(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"there"}, rel.Missing); diff != "" {
+		t.Error(diff)
+	}
+	if got := configsOn(t, cl, "here", "retention.ms")["retention.ms"]; got != "60000" {
+		t.Errorf("retention.ms is %s", got)
+	}
 }
 
 // testHoldAndRelease calls while when policies are held.

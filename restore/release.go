@@ -2,14 +2,21 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Released is what Release did: configs set, by topic. An empty value gave the target's default back.
+// Released is what Release did.
 type Released struct {
+	// Topics are the configs set, by topic. An empty value gave the target's default back.
 	Topics map[string]map[string]string `json:"topics"`
+	// Missing are topics of the snapshot that the target doesn't have: they were never restored, or deleted since.
+	Missing []string `json:"missing"`
 }
 
 // Release gives topics that cfg selects the policies back that Run held: retention, cleanup, timestamp limits. It needs no state: what
@@ -31,7 +38,7 @@ func Release(ctx context.Context, cfg Config) (*Released, error) {
 	if c.ID() == j.info.ClusterID && !cfg.SameCluster {
 		return nil, refuse(clusterConflict("same_cluster", "the target is the source cluster %s", c.ID()))
 	}
-	set, err := j.releases(ctx, c)
+	set, missing, err := j.releases(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -39,35 +46,51 @@ func Release(ctx context.Context, cfg Config) (*Released, error) {
 	if err != nil {
 		return nil, fmt.Errorf("restore: release: %w", err)
 	}
-	return &Released{Topics: changed}, nil
+	return &Released{Topics: changed, Missing: missing}, nil
 }
 
-// releases finds what is still held.
-func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map[string]*string, error) {
+// releases finds what is still held, and the topics that aren't there.
+func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map[string]*string, []string, error) {
 	var names []string
 	for _, t := range j.topics {
 		names = append(names, t.name)
 	}
-	set := map[string]map[string]*string{}
+	set, missing := map[string]map[string]*string{}, []string{}
 	if len(names) == 0 {
-		return set, nil
+		return set, missing, nil
 	}
 	meta, err := c.Topics(ctx, names...)
 	if err != nil {
-		return nil, fmt.Errorf("restore: release: %w", err)
+		return nil, nil, fmt.Errorf("restore: release: %w", err)
 	}
 	for _, t := range j.topics {
-		if err := meta[t.name].Err; err != nil {
-			return nil, fmt.Errorf("restore: release: %s: %w", t.name, err)
+		switch err := meta[t.name].Err; {
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
+			missing = append(missing, t.name)
+			continue
+		case err != nil:
+			return nil, nil, fmt.Errorf("restore: release: %s: %w", t.name, err)
 		}
 		now, err := describeTopics(ctx, c, []string{t.name})
 		if err != nil {
-			return nil, fmt.Errorf("restore: release: %w", err)
+			return nil, nil, fmt.Errorf("restore: release: %w", err)
 		}
 		t.configs = newTopicConfigs(t.source, t.source.ReplicationFactor, 0)
 		set[t.name] = t.configs.releases(now[t.name])
 	}
-	return set, nil
+	if len(set) == 0 {
+		return nil, nil, fmt.Errorf("restore: release: the target has none of the topics: %s", summary(missing))
+	}
+	return set, missing, nil
+}
+
+// summary is the first few names.
+func summary(names []string) string {
+	const most = 5
+	if n := len(names) - most; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), n)
+	}
+	return strings.Join(names, ", ")
 }
 
 // releases are the configs that are held now, with what they shall be.

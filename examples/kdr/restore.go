@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -200,5 +201,8 @@ func (a *app) release(ctx context.Context, cfg restore.Config) error {
 	if a.json {
 		return a.document(released)
 	}
-	return a.printConfigs("released", released.Topics)
+	if err := a.printConfigs("released", released.Topics); err != nil || len(released.Missing) == 0 {
+		return err
+	}
+	return a.printf("not on the target: %s\n", strings.Join(released.Missing, ", "))
 }
