@@ -33,7 +33,8 @@ func (s *source) brokers() string { return s.Addrs()[0] }
 
 func (s *source) create(topic string, partitions int32, configs map[string]string) string {
 	s.t.Helper()
-	values := make(map[string]*string)
+	forever := "-1" // the samples are old
+	values := map[string]*string{"retention.ms": &forever}
 	for k, v := range configs {
 		values[k] = &v
 	}
@@ -108,7 +109,7 @@ func (s *source) commit(group, topic string, partition int32, offset int64) {
 // empty, and the group billing; it returns how many records consumers see.
 func (s *source) fill(n int) (records int) {
 	s.t.Helper()
-	orders := s.create("orders", 3, map[string]string{"retention.ms": "-1"})
+	orders := s.create("orders", 3, nil)
 	payments := s.create("payments", 1, nil)
 	s.create("empty", 2, nil)
 	s.send(orders, 3, n)

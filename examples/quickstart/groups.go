@@ -17,9 +17,9 @@ type group struct{ name, topic string }
 
 var groups = []group{{"billing", orders}, {"bookkeeping", payments}}
 
-// join makes a client that is the group's one member.
-func (g group) join(c *kfake.Cluster) (*kgo.Client, error) {
-	return kgo.NewClient(append(clientOpts(c),
+// join makes a client that is the group's one member, until ctx ends.
+func (g group) join(ctx context.Context, c *kfake.Cluster) (*kgo.Client, error) {
+	return kgo.NewClient(append(clientOpts(c), kgo.WithContext(ctx),
 		kgo.ConsumerGroup(g.name), kgo.ConsumeTopics(g.topic), kgo.DisableAutoCommit(),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 }
@@ -27,7 +27,7 @@ func (g group) join(c *kfake.Cluster) (*kgo.Client, error) {
 // consume reads at a leisurely pace, so that the group is in the middle of its
 // topic when the cluster stops, and commits what it has read.
 func (a *applications) consume(ctx context.Context, g group) {
-	cl, err := g.join(a.cluster)
+	cl, err := g.join(ctx, a.cluster)
 	if err != nil {
 		return
 	}
@@ -116,7 +116,7 @@ func groupOffsets(ctx context.Context, snapshot *storage.Snapshot) (map[string]m
 // firstRecords joins the group and returns the first offset that it gets of
 // each of n partitions.
 func firstRecords(ctx context.Context, c *kfake.Cluster, g group, n int) (map[place]int64, error) {
-	cl, err := g.join(c)
+	cl, err := g.join(ctx, c)
 	if err != nil {
 		return nil, err
 	}

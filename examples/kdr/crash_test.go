@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// crashes is how often a crash test kills: 10 times, or 100 with KAFKADR_LONG.
+func crashes() int {
+	if os.Getenv("KAFKADR_LONG") != "" {
+		return 100
+	}
+	return 10
+}
+
+// randomFor prints the seed of a test's random instants.
+func randomFor(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// between is a random time from low to high.
+func between(random *rand.Rand, low, high time.Duration) time.Duration {
+	return low + time.Duration(random.Int64N(int64(high-low)))
+}
+
+// crash ends a run of the program after a random while: mostly by SIGKILL, now
+// and then by SIGTERM, after which it has 10 s. It says whether the run had
+// ended by itself before.
+func (f *following) crash(t *testing.T, random *rand.Rand, low, high time.Duration) (done bool) {
+	t.Helper()
+	select {
+	case <-f.ended:
+		return true
+	case <-time.After(between(random, low, high)):
+	}
+	if random.IntN(4) > 0 {
+		return f.stop(t, syscall.SIGKILL).code == 0
+	}
+	start := time.Now()
+	o := f.stop(t, syscall.SIGTERM)
+	if d := time.Since(start); d > 10*time.Second {
+		t.Errorf("stopping took %s", d)
+	}
+	if o.code != 0 && o.code != 130 {
+		o.want(t, 130)
+	}
+	return o.code == 0
+}
+
+// producing keeps a topic of plain records and one of transactions growing,
+// until the returned func is called.
+func (s *source) producing(plain, transactional string) (stop func()) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	var running sync.WaitGroup
+	running.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			if err := s.cl.ProduceSync(context.WithoutCancel(ctx), sample(plain, 0, i), sample(plain, 1, i), sample(plain, 2, i)).FirstErr(); err != nil {
+				s.t.Error(err)
+				return
+			}
+		}
+	})
+	running.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			s.transactions(transactional, 1)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	s.t.Cleanup(stop)
+	return stop
+}
+
+// TestCrashFollow kills a follower again and again while its topics grow. In
+// the end nothing is lost, doubled or reordered, and at any time the archive
+// verifies.
+func TestCrashFollow(t *testing.T) {
+	random := randomFor(t)
+	s := newSource(t, pool.Real(t, testkafka.Options{}), "crash.")
+	orders, payments := s.create("orders", 3, nil), s.create("payments", 1, nil)
+	store := "file://" + filepath.Join(t.TempDir(), "archive")
+	stop := s.producing(orders, payments)
+	for range crashes() {
+		f := follow(t, s.brokers(), store, "--topics", `crash\..*`, "--every", "400ms", "--flush", "100ms")
+		if f.crash(t, random, 50*time.Millisecond, 2*time.Second) {
+			t.Fatalf("the follower ended by itself: %s", f.stderr.String())
+		}
+		if o := kdr(t, "verify", "--store", store); o.code != 0 && !strings.Contains(o.stderr, "no such snapshot") && !strings.Contains(o.stderr, "no archive") {
+			if !strings.Contains(o.stderr, "no such file or directory") { // killed before it made the directory
+				o.want(t, 0)
+			}
+		}
+	}
+	stop()
+	kdr(t, "backup", "--brokers", s.brokers(), "--store", store, "--topics", `crash\..*`).want(t, 0)
+	kdr(t, "verify", "--store", store).want(t, 0)
+	kdr(t, "restore", "--store", store, "--brokers", s.brokers(), "--same-cluster", "--prefix", "followed.").want(t, 0)
+	wantSamePrefixed(t, s, s, "followed.", orders, payments)
+}
+
+// TestCrashRestore kills a restore again and again, until it is done, and the
+// next one, and the next: each result equals the source.
+func TestCrashRestore(t *testing.T) {
+	random := randomFor(t)
+	s := newSource(t, pool.Real(t, testkafka.Options{}), "again.")
+	orders, payments := s.create("orders", 3, nil), s.create("payments", 1, nil)
+	s.send(orders, 3, 20_000)
+	s.transactions(payments, 100)
+	store := "file://" + filepath.Join(t.TempDir(), "archive")
+	kdr(t, "backup", "--brokers", s.brokers(), "--store", store, "--topics", `again\..*`).want(t, 0)
+
+	restore := func(n int) []string {
+		return []string{"restore", "--store", store, "--brokers", s.brokers(), "--same-cluster", "--prefix", fmt.Sprintf("try%d.", n), "--rate", "512KiB"}
+	}
+	n := 0
+	for range crashes() {
+		if start(t, restore(n)...).crash(t, random, 20*time.Millisecond, 2*time.Second) {
+			wantSamePrefixed(t, s, s, fmt.Sprintf("try%d.", n), orders, payments)
+			n++
+		}
+	}
+	kdr(t, restore(n)[:len(restore(n))-2]...).want(t, 0)
+	wantSamePrefixed(t, s, s, fmt.Sprintf("try%d.", n), orders, payments)
+	t.Logf("%d restores were done", n+1)
+}
+
+// TestTwoFollowers: the second takes over, the first stops and says who did;
+// what they wrote together verifies and is whole.
+func TestTwoFollowers(t *testing.T) {
+	s := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
+	orders, payments := s.create("orders", 3, nil), s.create("payments", 1, nil)
+	store := "file://" + filepath.Join(t.TempDir(), "archive")
+	stop := s.producing(orders, payments)
+	args := []string{"--every", "300ms", "--flush", "50ms"}
+	first := follow(t, s.brokers(), store, args...)
+	first.waitForSnapshots(t, 2)
+	second := follow(t, s.brokers(), store, args...)
+	o := first.wait(t).want(t, 4)
+	if !strings.Contains(o.stderr, "fenced") || !strings.Contains(o.stderr, "took over") {
+		t.Errorf("the first doesn't say who took over: %s", o.stderr)
+	}
+	second.waitForSnapshots(t, 3)
+	third := follow(t, s.brokers(), store, args...)
+	second.wait(t).want(t, 4)
+	third.waitForSnapshots(t, 2)
+	stop()
+	third.stop(t, syscall.SIGTERM).want(t, 130)
+	kdr(t, "backup", "--brokers", s.brokers(), "--store", store).want(t, 0)
+	kdr(t, "verify", "--store", store).want(t, 0)
+	target := testkafka.Fake(t, testkafka.Options{})
+	kdr(t, "restore", "--store", store, "--brokers", target.Addrs()[0]).want(t, 0)
+	wantSame(t, s, target, orders, payments)
+}
