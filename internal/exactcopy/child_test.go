@@ -243,3 +243,43 @@ func until(t *testing.T, rnd *rand.Rand, longest time.Duration) {
 		t.Fatal(err)
 	}
 }
+
+// TestFollowerDown: with a follower standing still, what is appended is above the high watermark. The position is the true end all the same, and
+// durable only when the follower is back.
+func TestFollowerDown(t *testing.T) {
+	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"replica.lag.time.max.ms": "60000", "broker.session.timeout.ms": "60000"}})
+	tg := connect(t, kafka, Config{})
+	name := tg.topic("down", 1, 3, nil)[0]
+	p := tg.opened(tg.copier, name)
+	tg.appendAll(p, 1, 10)
+	tg.must(p.Flush(t.Context(), true))
+	leader, _, err := tg.cluster.Leader(t.Context(), name)
+	tg.must(err)
+	follower := kafka.Brokers()[0]
+	if follower == leader {
+		follower = kafka.Brokers()[1]
+	}
+	kafka.Pause(t, follower)
+	tg.appendAll(p, 1, 10)
+	tg.must(p.Flush(t.Context(), false)) // REQUEST_TIMED_OUT: appended
+	if end, watermark := tg.ends(name); end != 20 || watermark != 10 {
+		t.Errorf("true end %d, high watermark %d, want 20 and 10", end, watermark)
+	}
+	next := tg.opened(tg.newCopier(Config{}), name)
+	if next.Position() != 20 {
+		t.Fatalf("position %d, want 20", next.Position())
+	}
+	done := make(chan error)
+	go func() { done <- next.Flush(t.Context(), true) }()
+	tg.appendAll(p, 1, 10)
+	select {
+	case err := <-done:
+		t.Fatalf("durable too early: %v", err)
+	default:
+	}
+	kafka.Resume(t, follower)
+	tg.must(<-done)
+	tg.must(p.Hole(t.Context(), 3))
+	tg.must(p.Flush(t.Context(), true))
+	tg.check(name, append(trues(30), false, false, false))
+}
