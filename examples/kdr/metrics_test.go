@@ -29,7 +29,7 @@ func TestHealthz(t *testing.T) {
 			}
 		}
 		expect(200, "at the start")
-		time.Sleep(3*time.Minute + time.Second)
+		time.Sleep(3*time.Minute + time.Second) //nolint:forbidigo // virtual time
 		expect(503, "no snapshot for three times --every")
 		age = 3 * time.Minute
 		expect(200, "a young snapshot")

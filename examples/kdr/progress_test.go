@@ -34,7 +34,7 @@ func TestProgressLogs(t *testing.T) {
 		a := &app{screen: &screen{w: &out}}
 		a.log = a.newLogger()
 		p := a.startProgress("backup")
-		time.Sleep(35 * time.Second)
+		time.Sleep(35 * time.Second) //nolint:forbidigo // virtual time
 		p.end()
 		p.end()
 		if got := strings.Count(out.String(), "progress="); got != 3 {
@@ -51,7 +51,7 @@ func TestProgressLine(t *testing.T) {
 		a := &app{screen: &screen{w: &out}, terminal: true}
 		a.log = a.newLogger()
 		p := a.startProgress("restore")
-		time.Sleep(700 * time.Millisecond)
+		time.Sleep(700 * time.Millisecond) //nolint:forbidigo // virtual time
 		a.log.Warn("careful")
 		p.end()
 		text := out.String()

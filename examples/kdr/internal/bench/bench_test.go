@@ -91,7 +91,7 @@ type codec struct {
 var codecs = []codec{{"uncompressed", kgo.NoCompression()}, {"lz4", kgo.Lz4Compression()}, {"zstd", kgo.ZstdCompression()}}
 
 func newBench(t *testing.T) *bench {
-	c := testkafka.Real(t, testkafka.Options{Configs: map[string]string{
+	c := testkafka.Real(t, testkafka.Options{Heap: "1g", JVM: []string{"-XX:+UseG1GC"}, Configs: map[string]string{
 		"log.segment.bytes": "268435456", "log.retention.ms": "-1", "message.max.bytes": "8388608",
 	}})
 	cl, err := kgo.NewClient(append(c.Opts(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(900_000), kgo.ProducerLinger(20*time.Millisecond))...)

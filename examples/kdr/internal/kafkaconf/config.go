@@ -104,10 +104,10 @@ func (r *reader) security() {
 // timeouts reads the properties that say how long a client waits.
 func (r *reader) timeouts() {
 	for key, opt := range map[string]func(time.Duration) kgo.Opt{
-		"request.timeout.ms":                 func(d time.Duration) kgo.Opt { return kgo.RequestTimeoutOverhead(d) },
-		"socket.connection.setup.timeout.ms": func(d time.Duration) kgo.Opt { return kgo.DialTimeout(d) },
-		"connections.max.idle.ms":            func(d time.Duration) kgo.Opt { return kgo.ConnIdleTimeout(d) },
-		"metadata.max.age.ms":                func(d time.Duration) kgo.Opt { return kgo.MetadataMaxAge(d) },
+		"request.timeout.ms":                 kgo.RequestTimeoutOverhead,
+		"socket.connection.setup.timeout.ms": kgo.DialTimeout,
+		"connections.max.idle.ms":            kgo.ConnIdleTimeout,
+		"metadata.max.age.ms":                kgo.MetadataMaxAge,
 	} {
 		text := r.get(key)
 		if text == "" {
