@@ -43,10 +43,7 @@ func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic
 		t.Topic = kmsg.StringPtr(name)
 		req.Topics = append(req.Topics, t)
 	}
-	resp, err := req.RequestWith(ctx, c.cl)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-	}
+	resp, err := c.metadata(ctx, req)
 	if err != nil {
 		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
 	}
@@ -63,6 +60,25 @@ func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic
 	}
 	c.remember(topics)
 	return topics, nil
+}
+
+// metadata asks any broker, and another where one has gone away: kgo takes a
+// connection's end before the first answer for a fault of the configuration.
+func (c *Cluster) metadata(ctx context.Context, req *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
+	const tries = 4
+	for n := 1; ; n++ {
+		resp, err := req.RequestWith(ctx, c.cl)
+		if err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		if err == nil || n == tries || ctx.Err() != nil || !Retriable(err) {
+			return resp, err
+		}
+		c.retrying("metadata", err)
+		if err := Sleep(ctx, Backoff(n)); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func topicOf(t kmsg.MetadataResponseTopic) Topic {
