@@ -71,7 +71,7 @@ const (
 // Open opens the archive in b, which stays the caller's, or starts one in an
 // empty bucket. It tries create-only on a real key and refuses a store that ignores it with [ErrNotCreateOnly].
 // A bucket that has objects and no format marker is refused with [ErrNoArchive], as is an empty one
-// with Config.ReadOnly; a format of a later version is a *[VersionError].
+// with Config.ReadOnly; a format of a later version is a *[VersionError], an archive whose marker is gone a *[DamageError].
 func Open(ctx context.Context, b *blob.Bucket, cfg Config) (*Archive, error) {
 	cfg.setDefaults()
 	a := &Archive{b: b, cfg: cfg, log: cfg.Logger, cache: newBlockCache()}
@@ -103,6 +103,12 @@ func (a *Archive) open(ctx context.Context) error {
 
 // checkEmpty looks whether an archive may be started here.
 func (a *Archive) checkEmpty(ctx context.Context) error {
+	for _, err := range a.list(ctx, lineagesDir, "/") {
+		if err != nil {
+			return err
+		}
+		return &DamageError{Object: markerKey, Err: errMissing}
+	}
 	if a.cfg.ReadOnly {
 		return ErrNoArchive
 	}
@@ -210,7 +216,8 @@ func (a *Archive) Snapshots(ctx context.Context, l Lineage) iter.Seq2[Info, erro
 }
 
 // Latest opens the lineage's newest commit that is complete (a full snapshot or a flush).
-// A nil lineage takes the archive's only one; more than one is a *[LineageError]. None: [ErrNoSnapshot].
+// A nil lineage takes the archive's only one; more than one is a *[LineageError]. None: [ErrNoSnapshot]. An older
+// snapshot is never passed off as the latest: where the manifest of a later full one is gone, that is a *[DamageError].
 func (a *Archive) Latest(ctx context.Context, l *Lineage) (*Snapshot, error) {
 	if l == nil {
 		ls, err := a.Lineages(ctx)
@@ -246,6 +253,13 @@ func (a *Archive) newest(ctx context.Context, l Lineage, complete bool) (*Snapsh
 	}
 	e, err := a.commitAt(ctx, l, head, complete)
 	if err != nil {
+		return nil, err
+	}
+	var after int64
+	if e != nil {
+		after = e.Sequence
+	}
+	if err := a.lostSnapshot(ctx, l, after, head.Sequence); err != nil {
 		return nil, err
 	}
 	if e == nil {

@@ -136,6 +136,57 @@ func readSome(t *testing.T, ctx context.Context, s *storage.Snapshot, p segment.
 	}
 }
 
+// TestLostLatest: where the last full snapshot's manifest is gone, nobody gets an older one for it unasked.
+func TestLostLatest(t *testing.T) {
+	all := small(t)
+	var last string
+	for _, key := range all.keys() {
+		if strings.Contains(key, "/log/") {
+			last = key
+		}
+	}
+	a := open(t, all.bucket(t))
+	before, err := a.Latest(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(all, last)
+	a = open(t, all.bucket(t))
+	var damage *storage.DamageError
+	if s, err := a.Latest(t.Context(), nil); !errors.As(err, &damage) || damage.Object != last || !strings.Contains(err.Error(), before.Info().ID) {
+		t.Errorf("latest: %v, %v", s, err)
+	}
+	for info, err := range a.Snapshots(t.Context(), lineage) {
+		if err != nil {
+			damage = nil
+			break
+		}
+		t.Errorf("snapshot %v", info)
+	}
+	if damage != nil {
+		t.Error("the list of snapshots doesn't say that one is gone")
+	}
+	if _, err := newWriter(t, a, "third").Commit(t.Context(), storage.Change{CreatedAt: cutAt}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Latest(t.Context(), nil); err != nil {
+		t.Errorf("behind a new snapshot: %v", err)
+	}
+}
+
+// TestLostMarker: an archive without its marker is a damaged one, and nothing to begin anew.
+func TestLostMarker(t *testing.T) {
+	all := small(t)
+	delete(all, "archive")
+	for _, readOnly := range []bool{true, false} {
+		var damage *storage.DamageError
+		_, err := storage.Open(t.Context(), all.bucket(t), storage.Config{ReadOnly: readOnly, Retries: -1})
+		if !errors.As(err, &damage) || damage.Object != "archive" {
+			t.Errorf("read-only %v: %v", readOnly, err)
+		}
+	}
+}
+
 // TestDamage flips every byte of an archive, cuts, deletes and swaps every object, and puts old ones back: it is
 // found, and no wrong record is read.
 func TestDamage(t *testing.T) {

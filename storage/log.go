@@ -49,10 +49,7 @@ func (a *Archive) listHead(ctx context.Context, l Lineage) (int64, error) {
 			}
 		}
 		if last == "" {
-			if level > 0 {
-				return 0, nil // an object was deleted between two listings; its directory is gone
-			}
-			return 0, nil
+			return 0, nil // nothing was written, or it was deleted between two listings
 		}
 		prefix = last
 	}

@@ -31,6 +31,33 @@ func (a *Archive) witness(ctx context.Context, l Lineage, r *record) {
 	}
 }
 
+// witnessBlock numbers have a listing's common prefix.
+const witnessBlock = 1000
+
+// lostSnapshot is a DamageError where a full snapshot later than the commit of number after has a witness and no entry.
+// Only the numbers around the log's end are looked at; VerifyChain looks at all.
+func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, after, head int64) error {
+	last := (head + 1) / witnessBlock
+	for block := max(after/witnessBlock, last-1); block <= last; block++ {
+		for o, err := range a.list(ctx, fmt.Sprintf("%s%09d", l.witnessPrefix(), block), "") {
+			if err != nil {
+				return err
+			}
+			number, nonce, _ := strings.Cut(strings.TrimPrefix(o.Key, l.witnessPrefix()), "-")
+			seq, ok := parseDigits(number)
+			if !ok || seq <= after {
+				continue
+			}
+			if _, err := a.readEntry(ctx, l, seq); isNotFound(err) {
+				return &DamageError{Object: l.logKey(seq), Err: fmt.Errorf("%w, and there was a snapshot %06d-%s", errMissing, seq, nonce)}
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // witnesses checks that every commit that has a witness is there.
 func (v *chainVerifier) witnesses(ctx context.Context) error {
 	for o, err := range v.a.list(ctx, v.l.witnessPrefix(), "") {
