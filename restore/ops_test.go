@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -291,9 +292,9 @@ func playBatch(t testing.TB, o op) []place {
 
 // From every offset, whatever the history and the filter, the ops amount to the same suffix.
 func TestOpsOfRandomHistories(t *testing.T) {
-	runs := 120
-	if testing.Short() {
-		runs = 30
+	runs := 40
+	if os.Getenv("KAFKADR_LONG") != "" {
+		runs = 1000
 	}
 	for seed := range runs {
 		r := rand.New(rand.NewPCG(uint64(seed), 1))

@@ -161,7 +161,8 @@ func (r *runner) learnIDs(ctx context.Context) error {
 			return fmt.Errorf("restore: target: topics: %w", err)
 		}
 		err = r.takeIDs(meta)
-		if err == nil || time.Now().After(deadline) {
+		var refused *RefusedError
+		if err == nil || errors.As(err, &refused) || time.Now().After(deadline) {
 			return err
 		}
 		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
