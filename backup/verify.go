@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"sync"
 
@@ -15,7 +16,7 @@ import (
 // VerifyOptions are the settings of a Verify. The zero value reads everything.
 type VerifyOptions struct {
 	// Sample is the share of objects that are read, above 0 and below 1, chosen at
-	// random; existence and sizes are checked of all. Default all.
+	// random and rounded up; existence and sizes are checked of all. Default all.
 	Sample float64
 	// OnProgress is called after each object, one call at a time.
 	OnProgress func(objects, total int, bytes int64)
@@ -72,7 +73,7 @@ func Verify(ctx context.Context, a *storage.Archive, s *storage.Snapshot, o Veri
 	v := &verifier{
 		a: a, s: s, o: o, report: &Report{Snapshot: s.Info(), Problems: []Problem{}},
 		names: map[segment.Partition]string{}, holes: map[segment.Partition][][]storage.Range{},
-		wanted: map[string][]uint64{}, bad: map[string]bool{},
+		wanted: map[string][]uint64{}, bad: map[string]Problem{},
 	}
 	for _, step := range []func(context.Context) error{v.chain, v.manifest, v.objects, v.name} {
 		if err := step(ctx); err != nil {
@@ -93,7 +94,7 @@ type verifier struct {
 
 	mu     sync.Mutex
 	report *Report
-	bad    map[string]bool // objects whose runs are still to be named
+	bad    map[string]Problem // objects that can't be read, with why; their runs are still to be named
 	total  int
 }
 
@@ -149,19 +150,32 @@ func (v *verifier) objects(ctx context.Context) error {
 		all = append(all, o)
 	}
 	v.total = len(all)
+	whole := v.sample(len(all))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(verifyAtOnce)
-	for _, o := range all {
-		g.Go(func() error { return v.object(gctx, o) })
+	for i, o := range all {
+		g.Go(func() error { return v.object(gctx, o, whole[i]) })
 	}
 	return g.Wait()
 }
 
-func (v *verifier) object(ctx context.Context, o storage.Object) error {
+// sample chooses the objects that are read: at least one, or nothing would be checked.
+func (v *verifier) sample(n int) []bool {
+	share := v.o.Sample
+	if share <= 0 || share >= 1 {
+		share = 1
+	}
+	whole := make([]bool, n)
+	for _, i := range rand.Perm(n)[:int(math.Ceil(share*float64(n)))] {
+		whole[i] = true
+	}
+	return whole
+}
+
+func (v *verifier) object(ctx context.Context, o storage.Object, whole bool) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	whole := v.o.Sample <= 0 || v.o.Sample >= 1 || rand.Float64() < v.o.Sample
 	tail := min(o.Size, 1)
 	_, size, err := v.s.ReadObject(ctx, o.Key, o.Size-tail, tail)
 	var damage *storage.DamageError
@@ -185,7 +199,6 @@ func (v *verifier) broken(key, kind string, err error) {
 		detail = err.Error()
 	}
 	v.mu.Lock()
-	v.bad[key] = true
-	v.mu.Unlock()
-	v.problem(Problem{Kind: kind, Object: key, Detail: detail})
+	defer v.mu.Unlock()
+	v.bad[key] = Problem{Kind: kind, Object: key, Detail: detail}
 }

@@ -46,8 +46,11 @@ func TestVerifyFindsDamage(t *testing.T) {
 		named := false
 		for _, p := range report.Problems {
 			named = named || p.Topic == "orders" && p.EndOffset > p.BaseOffset && p.Object == object.Key
-			if !strings.Contains(kinds, p.Kind) {
+			if p.Kind != kinds {
 				t.Errorf("%s: %+v", name, p)
+			}
+			if kinds != "damaged" && (p.Topic != "orders" || p.EndOffset <= p.BaseOffset || p.Object != object.Key) {
+				t.Errorf("%s: a problem without its place: %+v", name, p)
 			}
 		}
 		if !named && kinds != "damaged" {
@@ -59,9 +62,9 @@ func TestVerifyFindsDamage(t *testing.T) {
 		flipped[i] ^= 1
 		check("flipped", flipped, "damaged")
 	}
-	check("gone", nil, "missing_object damaged")
-	check("cut", raw[:len(raw)/2], "size damaged")
-	check("longer", append(append([]byte(nil), raw...), 0), "size damaged")
+	check("gone", nil, "missing_object")
+	check("cut", raw[:len(raw)/2], "size")
+	check("longer", append(append([]byte(nil), raw...), 0), "size")
 	replace(t, b, object.Key, raw)
 	verified(t, archive(t, b), s)
 }
@@ -93,5 +96,9 @@ func TestVerifySample(t *testing.T) {
 	report, err := backup.Verify(t.Context(), a, s, backup.VerifyOptions{Sample: 0.5})
 	if err != nil || len(report.Problems) > 0 || report.Objects == 0 || report.Objects == 30 {
 		t.Errorf("%+v %v", report, err)
+	}
+	report, err = backup.Verify(t.Context(), a, s, backup.VerifyOptions{Sample: 1e-9})
+	if err != nil || report.Objects != 1 {
+		t.Errorf("the smallest sample: %+v %v", report, err)
 	}
 }

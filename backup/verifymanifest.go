@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -98,23 +100,31 @@ func digestOf(r segment.RunInfo) uint64 {
 	return h.Sum64()
 }
 
-// name lists the runs of objects that can't be read.
+// name reports the objects that can't be read, by the runs that lie in them.
 func (v *verifier) name(ctx context.Context) error {
 	if len(v.bad) == 0 {
 		return nil
 	}
+	named := map[string]bool{}
+	defer func() {
+		for _, key := range slices.Sorted(maps.Keys(v.bad)) {
+			if !named[key] {
+				v.problem(v.bad[key])
+			}
+		}
+	}()
 	for t, err := range v.s.Topics(ctx) {
 		if err != nil {
 			return v.damaged(err, problemManifest, "")
 		}
-		if err := v.nameTopic(ctx, t); err != nil {
+		if err := v.nameTopic(ctx, t, named); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (v *verifier) nameTopic(ctx context.Context, t storage.Topic) error {
+func (v *verifier) nameTopic(ctx context.Context, t storage.Topic, named map[string]bool) error {
 	for p, err := range v.s.Partitions(ctx, t.ID) {
 		if err != nil {
 			return v.damaged(err, problemManifest, "")
@@ -124,11 +134,10 @@ func (v *verifier) nameTopic(ctx context.Context, t storage.Topic) error {
 				if err != nil {
 					return v.damaged(err, problemManifest, "")
 				}
-				if v.bad[r.Object] {
-					v.problem(Problem{
-						Kind: problemDamaged, Topic: t.Name, Partition: p.Partition.Partition, BaseOffset: r.BaseOffset, EndOffset: r.EndOffset,
-						Object: r.Object, Detail: "the offsets can't be read: their object is unusable",
-					})
+				if problem, ok := v.bad[r.Object]; ok {
+					problem.Topic, problem.Partition, problem.BaseOffset, problem.EndOffset = t.Name, p.Partition.Partition, r.BaseOffset, r.EndOffset
+					v.problem(problem)
+					named[r.Object] = true
 				}
 			}
 		}
