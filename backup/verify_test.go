@@ -1,7 +1,6 @@
 package backup_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
