@@ -225,7 +225,7 @@ func (c *Config) concurrency() int64 { return min(max(c.MemoryBytes/partitionMem
 // memory is what copying a partition takes.
 func (j *partitionJob) memory(limit int64) int64 {
 	most := max(partitionMem, 4*j.total.maxBatch)
-	return min(max(4*j.todo.bytes, minMem), most, limit)
+	return min(2*j.todo.bytes+minMem, most, limit) // a small one is read whole, and queued
 }
 
 // partitions copies all partitions, as many at once as memory allows, in order. One that fails doesn't stop the others.
