@@ -12,6 +12,18 @@ func (e *UnknownTopicError) Error() string {
 	return fmt.Sprintf("restore: topic %q is not in the snapshot", e.Topic)
 }
 
+// UnknownPartitionError is a partition that a topic of the snapshot doesn't have.
+type UnknownPartitionError struct {
+	Topic     string
+	Partition int32
+	// Partitions is how many it has.
+	Partitions int32
+}
+
+func (e *UnknownPartitionError) Error() string {
+	return fmt.Sprintf("restore: topic %q has %d partitions in the snapshot, and none of number %d", e.Topic, e.Partitions, e.Partition)
+}
+
 // PartitionError is an error with its place. Offset is the position that the
 // target had reached.
 type PartitionError struct {

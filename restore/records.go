@@ -28,14 +28,20 @@ type Query struct {
 }
 
 // Records yields the records of a snapshot, partition by partition in offset order, with no cluster. They are as a
-// consumer would have seen them: offsets, timestamps, leader epochs, keys, values and headers. An error ends the sequence: an [*UnknownTopicError], or a
-// [*PartitionError] that says where.
+// consumer would have seen them: offsets, timestamps, leader epochs, keys, values and headers. An error ends the sequence: an [*UnknownTopicError], an
+// [*UnknownPartitionError], or a [*PartitionError] that says where.
 func Records(ctx context.Context, s *storage.Snapshot, q Query) iter.Seq2[*kgo.Record, error] {
 	return func(yield func(*kgo.Record, error) bool) {
 		t, err := findTopic(ctx, s, q.Topic)
 		if err != nil {
 			yield(nil, err)
 			return
+		}
+		for _, p := range q.Partitions {
+			if p < 0 || p >= t.Partitions {
+				yield(nil, &UnknownPartitionError{Topic: t.Name, Partition: p, Partitions: t.Partitions})
+				return
+			}
 		}
 		for state, err := range s.Partitions(ctx, t.ID) {
 			if err != nil {

@@ -73,6 +73,12 @@ func TestRecordsErrors(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	var none *UnknownPartitionError
+	for _, err := range Records(t.Context(), s, Query{Topic: "t", Partitions: []int32{0, 1}}) {
+		if !errors.As(err, &none) || none.Partition != 1 {
+			t.Error(err)
+		}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, err := range Records(ctx, s, Query{Topic: "t"}) {
