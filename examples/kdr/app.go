@@ -71,12 +71,29 @@ configuration; 3 damage found; 4 refused by a plan or a check; 130 interrupted.`
 	})
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document on standard output")
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log retries and other details")
+	root.SetHelpCommand(newHelp(a))
 	root.AddCommand(newBackup(a), newList(a), newShow(a), newVerify(a), newCat(a), newRestore(a), newExport(a), newSweep(a))
 	for _, cmd := range append(root.Commands(), root) {
 		// The parser would stop at the first unknown flag; this way all are named.
 		cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs
 	}
 	return root
+}
+
+func newHelp(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				a.fault("unknown command %q: see kdr help", strings.Join(args, " "))
+				return a.usage()
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // run wraps a command's work: faults of flags and of check are reported all at
@@ -124,7 +141,15 @@ func (a *app) newLogger() *slog.Logger {
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level, ReplaceAttr: plainError}))
+}
+
+// plainError logs an error's text alone, where some print the stack beside it.
+func plainError(_ []string, attr slog.Attr) slog.Attr {
+	if err, ok := attr.Value.Any().(error); ok {
+		attr.Value = slog.StringValue(oneLine(err.Error()))
+	}
+	return attr
 }
 
 // usage is an error that names all faults so far, or nil.

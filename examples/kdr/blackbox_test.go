@@ -143,17 +143,57 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestVerifyManifest: damage that keeps the latest snapshot from being opened is
+// a document with the problem as well.
+func TestVerifyManifest(t *testing.T) {
+	a := backedUpFake(t)
+	for _, damage := range []func(file string) error{
+		os.Remove,
+		func(file string) error { return os.WriteFile(file, []byte("damaged"), 0o600) },
+	} {
+		var last string
+		for _, file := range a.files(t) {
+			if strings.Contains(file, "/log/") {
+				last = max(last, file)
+			}
+		}
+		if err := damage(filepath.FromSlash(last)); err != nil {
+			t.Fatal(err)
+		}
+		doc := kdr(t, "verify", "--store", a.url, "--json").want(t, 3).json(t)
+		problem := doc["problems"].([]any)[0].(map[string]any)
+		if problem["kind"] != "manifest" || !strings.HasSuffix(last, problem["object"].(string)) {
+			t.Errorf("verify: %v, damaged was %s", problem, last)
+		}
+		kdr(t, "restore", "--store", a.url, "--brokers", a.brokers(), "--dry-run").want(t, 3)
+	}
+}
+
 // segments are the files of segments in the archive.
 func (a *archived) segments(t *testing.T) (files []string) {
 	t.Helper()
+	for _, path := range a.files(t) {
+		if strings.Contains(path, "/seg/") {
+			files = append(files, filepath.FromSlash(path))
+		}
+	}
+	if len(files) == 0 {
+		t.Fatal("no segments")
+	}
+	return files
+}
+
+// files are all files of the archive, with slashes.
+func (a *archived) files(t *testing.T) (files []string) {
+	t.Helper()
 	err := filepath.WalkDir(a.dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.Contains(filepath.ToSlash(path), "/seg/") {
-			files = append(files, path)
+		if err == nil && !d.IsDir() {
+			files = append(files, filepath.ToSlash(path))
 		}
 		return err
 	})
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no segments: %v", err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return files
 }
@@ -198,6 +238,7 @@ func TestCat(t *testing.T) {
 		t.Error(d)
 	}
 	kdr(t, "cat", "--store", a.url, "nonesuch").want(t, 1)
+	kdr(t, "cat", "--store", a.url, "orders", "--partition", "3").want(t, 1).wantOneLine(t, "3 partitions")
 }
 
 func TestRestore(t *testing.T) {

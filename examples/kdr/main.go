@@ -13,8 +13,10 @@ import (
 )
 
 func main() {
+	stdout := os.Stdout
+	os.Stdout = os.Stderr // a store's driver prints warnings there: results stay alone
 	ctx, stop := withSignals(context.Background(), os.Exit, os.Stderr)
-	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv)
+	code := execute(ctx, os.Args[1:], stdout, os.Stderr, os.Getenv)
 	stop()
 	os.Exit(code)
 }

@@ -49,6 +49,7 @@ func TestFaultsAtOnce(t *testing.T) {
 		{"export --store file:///x", []string{"--dir is required"}},
 		{"sweep", []string{"--store is required"}},
 		{"frobnicate", []string{`unknown command "frobnicate"`}},
+		{"help frobnicate", []string{`unknown command "frobnicate"`}},
 		{"--bogus", []string{"unknown flag --bogus"}},
 	} {
 		t.Run(c.args, func(t *testing.T) {

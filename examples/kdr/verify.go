@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,12 +25,12 @@ chain of manifests behind it, and explain every offset. Exit code 3: damage.`,
 		RunE: a.run(1, func(args []string) { store.check(a); id = first(args) }, func(ctx context.Context) error {
 			arch, done, err := store.open(ctx, a, reading, storage.Hooks{})
 			if err != nil {
-				return err
+				return a.unopened(id, err)
 			}
 			defer done()
 			s, err := openSnapshot(ctx, arch, id, cluster)
 			if err != nil {
-				return err
+				return a.unopened(id, err)
 			}
 			return a.verify(ctx, arch, s, o)
 		}),
@@ -58,6 +59,18 @@ func (a *app) verify(ctx context.Context, arch *storage.Archive, s *storage.Snap
 		return &damageError{fmt.Sprintf("snapshot %s: %d problems found", report.Snapshot.ID, n)}
 	}
 	return nil
+}
+
+// unopened prints the damage that an archive or snapshot can't be opened for.
+func (a *app) unopened(id string, err error) error {
+	var d *storage.DamageError
+	if !errors.As(err, &d) {
+		return err
+	}
+	report := &backup.Report{Snapshot: storage.Info{ID: id}, Problems: []backup.Problem{
+		{Kind: "manifest", Partition: d.Partition.Partition, BaseOffset: d.BaseOffset, EndOffset: d.EndOffset, Object: d.Object, Detail: d.Err.Error()},
+	}}
+	return errors.Join(a.printReport(report, 0), err)
 }
 
 func (a *app) printReport(r *backup.Report, took time.Duration) error {
