@@ -74,7 +74,7 @@ func message(ctx context.Context, err error) string {
 	switch {
 	case errors.As(err, &usage) && len(usage.faults) > 1:
 		return "these are wrong:\n  " + strings.Join(usage.faults, "\n  ")
-	case errors.Is(context.Cause(ctx), errInterrupted) && errors.Is(err, context.Canceled):
+	case errors.Is(context.Cause(ctx), errInterrupted) && (errors.Is(err, context.Canceled) || errors.Is(err, errInterrupted)):
 		return errInterrupted.Error()
 	}
 	return oneLine(err.Error())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"regexp"
+	"strings"
 
 	"github.com/spf13/pflag"
 )
@@ -31,6 +32,8 @@ func checkExpressions(a *app, flag string, texts []string) {
 				continue
 			}
 			a.fault("%s: %v", flag, err)
+		} else if strings.Contains(text, ",") && !strings.Contains(text, "{") {
+			a.fault("%s: %q matches no topic: give the flag once for each", flag, text)
 		}
 	}
 }

@@ -32,6 +32,7 @@ func TestFaultsAtOnce(t *testing.T) {
 			[]string{"unknown flag --bogus", `"x"`, `unknown scheme "ftp"`, "--rate", "--topics", "--exclude", "--every needs --follow", "--metrics"}},
 		{"backup --brokers a:1 --store file://dir/x --kafka-config " + properties, []string{"three slashes", "security.protocol"}},
 		{"backup --brokers a:1 --store file:///x --kafka-config /none", []string{"/none"}},
+		{"backup --brokers a:1 --store file:///x --topics a,b", []string{"once for each"}},
 		{"backup --brokers a:99999 --store file:///x", []string{"HOST:PORT"}},
 		{"backup --from a:1 --store /backups", []string{"want a URL"}},
 		{"backup --brokers a:1 --store s3://", []string{"no bucket"}},
