@@ -59,7 +59,8 @@ func (e *PartitionError) Error() string {
 // Unwrap returns the cause.
 func (e *PartitionError) Unwrap() error { return e.Err }
 
-// UnknownTopicError names a literal topic that doesn't exist.
+// UnknownTopicError names a literal topic that doesn't exist, or the
+// expressions where all of a Run's together match none.
 type UnknownTopicError struct{ Topic string }
 
 func (e *UnknownTopicError) Error() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,6 +66,9 @@ func (r *run) prepare(ctx context.Context) error {
 	selected, leftOut, err := selectTopics(ctx, r.c, r.cfg)
 	if err != nil {
 		return err
+	}
+	if len(selected) == 0 && len(r.cfg.Topics) > 0 {
+		return &UnknownTopicError{Topic: strings.Join(r.cfg.Topics, " ")} // or an empty snapshot would be the latest
 	}
 	w, err := claim(ctx, r.cfg, r.c.ID(), "backup")
 	if err != nil {

@@ -150,6 +150,7 @@ func TestRunTopics(t *testing.T) {
 		{"anchored", []string{"order[s]"}, nil, []string{"orders"}, ""},
 		{"literal and pattern", []string{"users", "[oO]rders.*"}, []string{".*-dlq"}, []string{"Orders", "orders", "users"}, ""},
 		{"unknown", []string{"orders", "nothing"}, nil, nil, "nothing"},
+		{"no match", []string{"orders,users", "x.*"}, nil, nil, "orders,users x.*"},
 	} {
 		t.Run(c2.name, func(t *testing.T) {
 			a := archive(t, bucket(t))

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// UnknownTopicError names a literal topic that the snapshot doesn't hold.
+// UnknownTopicError names a literal topic that the snapshot doesn't hold, or
+// the expressions where all of them together match none.
 type UnknownTopicError struct{ Topic string }
 
 func (e *UnknownTopicError) Error() string {

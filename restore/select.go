@@ -94,6 +94,9 @@ func (s *selection) choose(ctx context.Context, cfg *Config) ([]*topicJob, error
 	if err := s.unknown(cfg, newest); err != nil {
 		return nil, err
 	}
+	if len(jobs) == 0 && len(cfg.Topics) > 0 {
+		return nil, &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
+	}
 	place := map[string]int{}
 	for i, name := range cfg.Order {
 		place[name] = i - len(cfg.Order)

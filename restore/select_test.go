@@ -24,10 +24,10 @@ func TestSelection(t *testing.T) {
 	}{
 		"all that live":  {Config{}, []string{"Orders", "orders", "orders.v2"}, ""},
 		"expression":     {Config{Topics: []string{"orders.*"}}, []string{"orders", "orders.v2"}, ""},
-		"anchored":       {Config{Topics: []string{"order|rders"}}, nil, ""},
+		"anchored":       {Config{Topics: []string{"order|rders"}}, nil, "order|rders"},
 		"exclude":        {Config{Exclude: []string{"[oO]rders"}}, []string{"orders.v2"}, ""},
 		"deleted, asked": {Config{Topics: []string{"gone"}}, []string{"gone"}, ""},
-		"deleted, not":   {Config{Topics: []string{"g.*"}}, nil, ""},
+		"deleted, not":   {Config{Topics: []string{"g.*"}}, nil, "g.*"},
 		"internal":       {Config{Topics: []string{".*"}}, []string{"Orders", "orders", "orders.v2"}, ""},
 		"order":          {Config{Order: []string{"orders.v2", "orders"}}, []string{"orders.v2", "orders", "Orders"}, ""},
 		"prefix, rename": {Config{Prefix: "p.", Rename: map[string]string{"orders": "o"}}, []string{"p.Orders", "o", "p.orders.v2"}, ""},
