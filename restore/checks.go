@@ -27,6 +27,7 @@ func (p *planner) checkTarget(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("restore: target: brokers: %w", err)
 	}
+	p.brokers = len(meta.Brokers)
 	limit, err := p.requestLimit(ctx, meta.Controller)
 	if err != nil {
 		p.warn("the target's socket.request.max.bytes couldn't be read: %v", err)
@@ -35,9 +36,6 @@ func (p *planner) checkTarget(ctx context.Context) error {
 		t.rf = t.source.ReplicationFactor
 		if p.cfg.ReplicationFactor > 0 {
 			t.rf = p.cfg.ReplicationFactor
-		}
-		if int(t.rf) > len(meta.Brokers) {
-			p.refuse(topicConflict(t.name, "replication_factor", "%d replicas, but the target has %d brokers", t.rf, len(meta.Brokers)))
 		}
 		for _, j := range t.partitions {
 			if j.total.maxBatch+requestSlack > limit {
@@ -90,6 +88,9 @@ func (p *planner) checkTopics(ctx context.Context) error {
 		case m.Err == nil:
 			p.checkExisting(t, m)
 		case errors.Is(m.Err, kerr.UnknownTopicOrPartition):
+			if int(t.rf) > p.brokers {
+				p.refuse(topicConflict(t.name, "replication_factor", "%d replicas, but the target has %d brokers", t.rf, p.brokers))
+			}
 		default:
 			return fmt.Errorf("restore: target: %s: %w", t.name, m.Err)
 		}

@@ -27,6 +27,7 @@ type planner struct {
 	*job
 	plan    *Plan
 	cluster *rawkafka.Cluster
+	brokers int // that are alive
 }
 
 // NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error. It checks that all objects that the
