@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // TruncatedError says that a partition's log on the source no longer is the
@@ -58,6 +60,10 @@ func (e *PartitionError) Error() string {
 
 // Unwrap returns the cause.
 func (e *PartitionError) Unwrap() error { return e.Err }
+
+// ConnectError says why a cluster can't be used: Kind is unreachable,
+// credentials, tls, denied, config or protocol. It holds no secret.
+type ConnectError = rawkafka.ConnectError
 
 // UnknownTopicError names a literal topic that doesn't exist, or the
 // expressions where all of a Run's together match none.

@@ -22,7 +22,7 @@ const checkpoint = 10 * time.Second
 // read. A run that was broken off is gone on with by running it again.
 //
 // Errors: a *[ConfigError] before any I/O; a *[UnknownTopicError]; a
-// *rawkafka.ConnectError where the source can't be used; storage.ErrFenced
+// *[ConnectError] where the source can't be used; storage.ErrFenced
 // where another writer took over; a *[PartialError], together with a Result, where
 // the snapshot is there but partitions couldn't be read.
 func Run(ctx context.Context, cfg Config) (*Result, error) {

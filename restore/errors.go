@@ -3,7 +3,19 @@ package restore
 import (
 	"fmt"
 	"strings"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
+
+// ErrShifted: the target's end is not where it must be, so every later record
+// would get a wrong offset; nothing more was written to the partition. The way
+// on is creating the topic again and restoring it.
+var ErrShifted = exactcopy.ErrShifted
+
+// ConnectError says why a cluster can't be used: Kind is unreachable,
+// credentials, tls, denied, config or protocol. It holds no secret.
+type ConnectError = rawkafka.ConnectError
 
 // UnknownTopicError names a literal topic that the snapshot doesn't hold, or
 // the expressions where all of them together match none.
