@@ -111,6 +111,9 @@ func exportedTopics(ctx context.Context, s *storage.Snapshot, o ExportOptions) (
 	if len(missing) > 0 {
 		return nil, &UnknownTopicError{Topic: missing[0]}
 	}
+	if len(topics) == 0 && len(o.Topics) > 0 {
+		return nil, &UnknownTopicError{Topic: strings.Join(o.Topics, " ")}
+	}
 	slices.SortFunc(topics, func(x, y storage.Topic) int { return strings.Compare(x.Name, y.Name) })
 	return topics, nil
 }

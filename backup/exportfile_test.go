@@ -109,6 +109,9 @@ func TestExport(t *testing.T) {
 	if _, err := backup.Export(t.Context(), s, t.TempDir(), backup.ExportOptions{Topics: []string{"nonesuch"}}); !errors.As(err, &unknown) {
 		t.Errorf("a topic that isn't there: %v", err)
 	}
+	if _, err := backup.Export(t.Context(), s, t.TempDir(), backup.ExportOptions{Topics: []string{"none.*"}}); !errors.As(err, &unknown) {
+		t.Errorf("topics that aren't there: %v", err)
+	}
 }
 
 // forged commits a topic with batches at the given offsets.
