@@ -101,9 +101,13 @@ func TestListAndShow(t *testing.T) {
 		if group["name"] != "billing" || len(group["offsets"].([]any)) != 2 {
 			t.Errorf("show: %v", group)
 		}
-		fields(t, doc, "acls", "quotas", "left_out", "scram_users")
+		for name, v := range fields(t, doc, "acls", "quotas", "left_out", "scram_users") {
+			if _, ok := v.([]any); !ok {
+				t.Errorf("show: %s is %v, no list", name, v)
+			}
+		}
 	}
-	if o := kdr(t, "show", "--store", a.url).want(t, 0); !strings.Contains(o.stdout, "retention.ms=-1") || !strings.Contains(o.stdout, "group billing") {
+	if o := kdr(t, "show", "--store", a.url).want(t, 0); !strings.Contains(o.stdout, "retention.ms=-1") || !strings.Contains(o.stdout, "group billing") || !strings.Contains(o.stdout, "transaction markers") {
 		t.Errorf("show: %s", o.stdout)
 	}
 	if o := kdr(t, "show", "--store", a.url, "nonesuch").want(t, 1); !strings.Contains(o.stderr, "no such snapshot") {

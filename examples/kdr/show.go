@@ -101,6 +101,7 @@ func resolve(ctx context.Context, s *storage.Snapshot) (*shown, error) {
 	}
 	var err error
 	m.Cluster, err = s.Cluster(ctx)
+	m.ACLs, m.Quotas, m.ScramUsers, m.LeftOut = list(m.ACLs), list(m.Quotas), list(m.ScramUsers), list(m.LeftOut)
 	return m, err
 }
 
@@ -177,6 +178,12 @@ func describePartition(line func(string, ...any), partition int32, p storage.Par
 	}
 	for _, h := range p.Holes {
 		line("    hole %d to %d: %s%s", h.BaseOffset, h.EndOffset, h.Reason, note(h.Evidence))
+	}
+	if p.Missing > 0 {
+		line("    %d offsets in all have no record: removed by the cleaner, between batches or inside them", p.Missing)
+	}
+	if p.HoleRuns > 0 {
+		line("    up to %d ranges that consumers don't see: transaction markers (control batches), aborted records, compacted offsets", p.HoleRuns)
 	}
 }
 
