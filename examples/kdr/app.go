@@ -5,37 +5,33 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 )
 
 // app is what every command shares: streams, settings, and the faults of the
 // command line that were found so far.
 type app struct {
-	stdout, stderr io.Writer
-	getenv         func(string) string
-	faults         []string
+	stdout io.Writer
+	stderr *screen
+	getenv func(string) string
+	faults []string
 
 	json, verbose bool
-	terminal      bool // standard error is one
-	screen        *screen
 	log           *slog.Logger
 }
 
 // execute runs one command line and returns the exit code.
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
-	a := &app{stdout: stdout, stderr: stderr, getenv: getenv, terminal: isTerminal(stderr)}
-	a.screen = &screen{w: stderr}
+func execute(ctx context.Context, args []string, stdout io.Writer, stderr *screen, getenv func(string) string) int {
+	a := &app{stdout: stdout, stderr: stderr, getenv: getenv}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	a.screen.clear()
+	stderr.clear()
 	if err != nil {
 		say(stderr, "kdr: %s", message(ctx, err))
 	}
@@ -141,7 +137,7 @@ func (a *app) newLogger() *slog.Logger {
 	if a.verbose {
 		level = slog.LevelDebug
 	}
-	return slog.New(slog.NewTextHandler(a.screen, &slog.HandlerOptions{Level: level, ReplaceAttr: plainError}))
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: plainError}))
 }
 
 // plainError logs an error's text alone, where some print the stack beside it.
@@ -158,9 +154,4 @@ func (a *app) usage() error {
 		return nil
 	}
 	return &usageError{faults: a.faults}
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

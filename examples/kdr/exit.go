@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/restore"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -38,10 +39,11 @@ func (e *refusedError) Error() string { return e.text }
 // exitCode is the process's exit code for a command's error.
 func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
+	var config *backup.ConfigError
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &config):
 		return exitUsage
 	case isDamage(err):
 		return exitDamage

@@ -28,6 +28,7 @@ func TestExitCode(t *testing.T) {
 		{"incomplete", plain, &backup.PartialError{}, 1},
 		{"no snapshot", plain, storage.ErrNoSnapshot, 1},
 		{"usage", plain, &usageError{faults: []string{"x"}}, 2},
+		{"configuration", plain, fmt.Errorf("x: %w", &backup.ConfigError{}), 2},
 		{"problems", plain, &damageError{"x"}, 3},
 		{"damaged object", plain, fmt.Errorf("restore: %w", &storage.DamageError{Err: errors.New("x")}), 3},
 		{"damaged segment", plain, fmt.Errorf("restore: %w", &segment.DamageError{}), 3},

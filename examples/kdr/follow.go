@@ -25,7 +25,7 @@ func (a *app) follow(ctx context.Context, f *backupFlags, arch *storage.Archive)
 	m.count(&cfg.Hooks)
 	follower, err := backup.NewFollower(cfg)
 	if err != nil {
-		return &usageError{faults: []string{oneLine(err.Error())}}
+		return err
 	}
 	printer.status = follower.Status
 	m.status = follower.Status

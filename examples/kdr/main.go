@@ -15,8 +15,9 @@ import (
 func main() {
 	stdout := os.Stdout
 	os.Stdout = os.Stderr // a store's driver prints warnings there: results stay alone
-	ctx, stop := withSignals(context.Background(), os.Exit, os.Stderr)
-	code := execute(ctx, os.Args[1:], stdout, os.Stderr, os.Getenv)
+	stderr := newScreen(os.Stderr)
+	ctx, stop := withSignals(context.Background(), os.Exit, stderr)
+	code := execute(ctx, os.Args[1:], stdout, stderr, os.Getenv)
 	stop()
 	os.Exit(code)
 }

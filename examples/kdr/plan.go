@@ -30,7 +30,7 @@ func (a *app) printPlan(p *restore.Plan) error {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}
 	for _, c := range p.Conflicts {
-		fmt.Fprintf(&b, "conflict: %s: %s\n", conflictPlace(c), c.Detail)
+		fmt.Fprintf(&b, "conflict: %s\n", c)
 	}
 	return a.printf("%s", b.String())
 }
@@ -66,13 +66,6 @@ func groupNote(g restore.GroupPlan) string {
 		return ""
 	}
 	return fmt.Sprintf(" - was %d: %s", g.AsRead, g.Why)
-}
-
-func conflictPlace(c restore.Conflict) string {
-	if c.Topic == "" {
-		return c.Kind
-	}
-	return fmt.Sprintf("%s: %s/%d at %d", c.Kind, c.Topic, c.Partition, c.Offset)
 }
 
 // printConfigs prints configs by topic.

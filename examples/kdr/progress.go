@@ -33,7 +33,7 @@ type progress struct {
 func (a *app) startProgress(what string) *progress {
 	p := &progress{app: a, what: what, start: time.Now()}
 	every := 10 * time.Second
-	if a.terminal {
+	if a.stderr.terminal {
 		every = 500 * time.Millisecond
 	}
 	stopped, ended := make(chan struct{}), make(chan struct{})
@@ -64,8 +64,8 @@ func (p *progress) set(now amounts) {
 // end stops printing. It may be called more than once.
 func (p *progress) end() {
 	p.stop()
-	if p.app.terminal {
-		p.app.screen.clear()
+	if p.app.stderr.terminal {
+		p.app.stderr.clear()
 	}
 }
 
@@ -73,8 +73,8 @@ func (p *progress) print() {
 	p.mu.Lock()
 	text := describe(p.now, time.Since(p.start))
 	p.mu.Unlock()
-	if p.app.terminal {
-		p.app.screen.line(p.what + ": " + text)
+	if p.app.stderr.terminal {
+		p.app.stderr.line(p.what + ": " + text)
 		return
 	}
 	p.app.log.Info(p.what, "progress", text)

@@ -31,7 +31,7 @@ func TestDescribe(t *testing.T) {
 func TestProgressLogs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		a := &app{screen: &screen{w: &out}}
+		a := &app{stderr: newScreen(&out)}
 		a.log = a.newLogger()
 		p := a.startProgress("backup")
 		time.Sleep(35 * time.Second) //nolint:forbidigo // virtual time
@@ -48,7 +48,8 @@ func TestProgressLogs(t *testing.T) {
 func TestProgressLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		a := &app{screen: &screen{w: &out}, terminal: true}
+		a := &app{stderr: newScreen(&out)}
+		a.stderr.terminal = true
 		a.log = a.newLogger()
 		p := a.startProgress("restore")
 		time.Sleep(700 * time.Millisecond) //nolint:forbidigo // virtual time
@@ -78,5 +79,14 @@ func TestMessage(t *testing.T) {
 		if got := message(c.ctx, c.err); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// TestScreenWidth: a line never wraps, or it could not be wiped.
+func TestScreenWidth(t *testing.T) {
+	var out bytes.Buffer
+	newScreen(&out).line(strings.Repeat("é", 200))
+	if got := strings.Count(out.String(), "é"); got != 79 {
+		t.Errorf("%d columns", got)
 	}
 }

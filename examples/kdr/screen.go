@@ -3,18 +3,39 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
+
+	"golang.org/x/term"
 )
 
 // screen is standard error with, on a terminal, a progress line at its bottom:
-// log lines go above it. Safe for concurrent use.
+// other lines go above it. Safe for concurrent use.
 type screen struct {
+	w        io.Writer
+	terminal bool
+	width    func() int // of the terminal
+
 	mu    sync.Mutex
-	w     io.Writer
 	shown bool
 }
 
-// Write writes log lines.
+// newScreen finds out whether w is a terminal.
+func newScreen(w io.Writer) *screen {
+	s := &screen{w: w, width: func() int { return 80 }}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.terminal = true
+		s.width = func() int {
+			if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+				return columns
+			}
+			return 80
+		}
+	}
+	return s
+}
+
+// Write writes whole lines.
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -22,8 +43,11 @@ func (s *screen) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// line replaces the progress line.
+// line replaces the progress line, cut to the terminal's width.
 func (s *screen) line(text string) {
+	if runes, width := []rune(text), s.width(); len(runes) >= width {
+		text = string(runes[:width-1])
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wipe()

@@ -90,6 +90,7 @@ func resolve(ctx context.Context, s *storage.Snapshot) (*shown, error) {
 		if err != nil {
 			return nil, err
 		}
+		g.Offsets = list(g.Offsets)
 		m.Groups = append(m.Groups, g)
 	}
 	for o, err := range s.Objects(ctx) {

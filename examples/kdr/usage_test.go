@@ -12,7 +12,7 @@ import (
 func kdrIn(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = execute(t.Context(), args, &out, &err, func(k string) string { return env[k] })
+	code = execute(t.Context(), args, &out, newScreen(&err), func(k string) string { return env[k] })
 	return code, out.String(), err.String()
 }
 
