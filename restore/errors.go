@@ -8,7 +8,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// ErrShifted: the target's end is not where it must be, so every later record
+// ErrShifted says that the target's end is not where it must be, so every later record
 // would get a wrong offset; nothing more was written to the partition. The way
 // on is creating the topic again and restoring it.
 var ErrShifted = exactcopy.ErrShifted
