@@ -85,7 +85,7 @@ func TestSecondSignal(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-ctx.Done()
-	if context.Cause(ctx) != errInterrupted {
+	if !errors.Is(context.Cause(ctx), errInterrupted) {
 		t.Errorf("cause %v", context.Cause(ctx))
 	}
 	if err := syscall.Kill(self, syscall.SIGINT); err != nil {
@@ -105,7 +105,8 @@ func TestIncomplete(t *testing.T) {
 	c := testkafka.Kfake(s.Cluster)
 	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
-		return denyPartition(req.(*kmsg.FetchRequest), 1)
+		resp, denied := denyPartition(req.(*kmsg.FetchRequest), 1)
+		return resp, nil, denied
 	})
 	store := "file://" + filepath.Join(t.TempDir(), "archive")
 	o := kdr(t, "backup", "--brokers", s.brokers(), "--store", store, "--json").want(t, 1)
@@ -132,7 +133,7 @@ func TestIncomplete(t *testing.T) {
 }
 
 // denyPartition answers a fetch of that partition with an error.
-func denyPartition(req *kmsg.FetchRequest, partition int32) (kmsg.Response, error, bool) {
+func denyPartition(req *kmsg.FetchRequest, partition int32) (kmsg.Response, bool) {
 	resp := req.ResponseKind().(*kmsg.FetchResponse)
 	denied := false
 	for _, topic := range req.Topics {
@@ -148,5 +149,5 @@ func denyPartition(req *kmsg.FetchRequest, partition int32) (kmsg.Response, erro
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	return resp, nil, denied
+	return resp, denied
 }
