@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,33 +14,6 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/filestore"
 )
-
-// peakRSS is the process's largest resident size since resetRSS, in MiB.
-func peakRSS(t testing.TB) int64 {
-	t.Helper()
-	raw, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Skip(err)
-	}
-	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kib >> 10
-		}
-	}
-	t.Skip("no VmHWM")
-	return 0
-}
-
-func resetRSS(t testing.TB) {
-	t.Helper()
-	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
-		t.Skip(err)
-	}
-}
 
 func TestRealMemory(t *testing.T) {
 	if os.Getenv("KAFKADR_LONG") == "" {
@@ -66,12 +37,12 @@ func TestRealMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		debug.FreeOSMemory()
-		resetRSS(t)
+		testkafka.ResetRSS(t)
 		r, err := backup.Run(t.Context(), backup.Config{Source: c.Opts(), Archive: a, Topics: []string{topic}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		peak := peakRSS(t)
+		peak := testkafka.PeakRSS(t)
 		t.Logf("%d partitions: %d MB in %v, peak %d MiB", shape.partitions, r.Bytes>>20, r.Duration, peak)
 		if peak > shape.limit {
 			t.Errorf("peak %d MiB, limit %d", peak, shape.limit)
