@@ -24,7 +24,8 @@ test:
 test-long:
 	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat $(GO) run ./internal/tools/gotest -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
 
-# KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table.
+# KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table,
+# KAFKADR_BENCH_ONLY a regular expression of its topics.
 bench:
 	cd examples/kdr && KAFKADR_BENCH=1 KAFKADR_REQUIRE=kafka,minio $(GO) test -v -run '^TestBench$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
 

@@ -12,18 +12,17 @@ import (
 )
 
 // createBucket makes the bucket: one PUT, signed by hand (AWS Signature Version 4), so that the library links no S3 client.
+// createBucket makes the bucket. A server that says it is ready may still answer 503 until it has its disks: that it makes the bucket is the condition.
 func (s *S3) createBucket(t testing.TB, user, password string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.Endpoint+"/"+s.Bucket, nil)
-	if err != nil {
-		t.Fatalf("testkafka: %v", err)
-	}
-	sign(req, user, password, time.Now().UTC())
-	if err := status(req); err != nil {
-		t.Fatalf("testkafka: create the bucket: %v", err)
-	}
+	Eventually(t, time.Minute, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.Endpoint+"/"+s.Bucket, nil)
+		if err != nil {
+			return permanent{err}
+		}
+		sign(req, user, password, time.Now().UTC())
+		return status(req)
+	})
 }
 
 // sign signs a request without body and query for S3 in us-east-1.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -24,7 +25,8 @@ const partitions = 8
 
 // TestBench prints the README's table. It runs where KAFKADR_BENCH is set;
 // KAFKADR_BENCH_MB is the size of each topic (default 512), KAFKADR_BENCH_RUNS
-// how often each pair runs (default 3), KAFKADR_BENCH_OUT a file for the table.
+// how often each pair runs (default 3), KAFKADR_BENCH_OUT a file for the table,
+// KAFKADR_BENCH_ONLY a regular expression of topics.
 func TestBench(t *testing.T) {
 	if os.Getenv("KAFKADR_BENCH") == "" {
 		t.Skip("measures speed: make bench")
@@ -79,6 +81,7 @@ type bench struct {
 	out   io.Writer
 	mb    int
 	runs  int
+	only  *regexp.Regexp
 	// detail collects the figures behind the ratios.
 	detail strings.Builder
 }
@@ -100,6 +103,9 @@ func newBench(t *testing.T) *bench {
 	}
 	t.Cleanup(cl.Close)
 	b := &bench{t: t, addrs: c.Addrs(), cl: cl, adm: kadm.NewClient(cl), out: os.Stdout, mb: intEnv("KAFKADR_BENCH_MB", 512), runs: intEnv("KAFKADR_BENCH_RUNS", 3)}
+	if b.only, err = regexp.Compile(os.Getenv("KAFKADR_BENCH_ONLY")); err != nil {
+		t.Fatal(err)
+	}
 	if name := os.Getenv("KAFKADR_BENCH_OUT"); name != "" {
 		f, err := os.Create(name)
 		if err != nil {
@@ -132,6 +138,9 @@ func (b *bench) header() {
 // pair measures backup, restore and verify beside their limits on one topic.
 func (b *bench) pair(size int, c codec) {
 	topic := fmt.Sprintf("r%d-%s", size, c.name)
+	if !b.only.MatchString(topic) {
+		return
+	}
 	b.create(topic, partitions)
 	b.produce(topic, size, b.mb, c.kgo, 0)
 	built := b.t.TempDir()
@@ -189,6 +198,9 @@ var shapes = []shape{
 
 func (b *bench) shape(s shape) {
 	topic := strings.ReplaceAll(s.name, " ", "-")
+	if !b.only.MatchString(topic) {
+		return
+	}
 	records := s.load(b, topic)
 	dir := b.t.TempDir()
 	up := job{Kind: "backup", Brokers: b.addrs, Topic: topic, Dir: dir}.run(b.t)
@@ -200,8 +212,11 @@ func (b *bench) shape(s shape) {
 
 // minio compares a backup to MinIO with uploading the same segments plainly.
 func (b *bench) minio() {
-	url := testkafka.MinIO(b.t).URL
 	topic := "minio"
+	if !b.only.MatchString(topic) {
+		return
+	}
+	url := testkafka.MinIO(b.t).URL
 	b.create(topic, partitions)
 	b.produce(topic, 1000, b.mb, kgo.ZstdCompression(), 0)
 	dir := b.t.TempDir()
