@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -114,30 +116,73 @@ func TestCrashFollow(t *testing.T) {
 	wantSamePrefixed(t, s, s, "followed.", orders, payments)
 }
 
+// sendNoise produces batches of n incompressible records, one to each partition.
+func (s *source) sendNoise(topic string, partitions int32, n int) {
+	s.t.Helper()
+	noise := rand.NewChaCha8([32]byte{1})
+	var records []*kgo.Record
+	for i := range n {
+		for p := range partitions {
+			r := sample(topic, p, i)
+			r.Value = make([]byte, 500)
+			_, _ = noise.Read(r.Value)
+			records = append(records, r)
+		}
+	}
+	if err := s.cl.ProduceSync(s.t.Context(), records...).FirstErr(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // TestCrashRestore kills a restore again and again, until it is done, and the
 // next one, and the next: each result equals the source.
 func TestCrashRestore(t *testing.T) {
 	random := randomFor(t)
 	s := newSource(t, pool.Real(t, testkafka.Options{}), "again.")
 	orders, payments := s.create("orders", 3, nil), s.create("payments", 1, nil)
-	s.send(orders, 3, 20_000)
+	for range 50 {
+		s.sendNoise(orders, 3, 100)
+	}
 	s.transactions(payments, 100)
 	store := "file://" + filepath.Join(t.TempDir(), "archive")
 	kdr(t, "backup", "--brokers", s.brokers(), "--store", store, "--topics", `again\..*`).want(t, 0)
 
 	restore := func(n int) []string {
-		return []string{"restore", "--store", store, "--brokers", s.brokers(), "--same-cluster", "--prefix", fmt.Sprintf("try%d.", n), "--rate", "512KiB"}
+		return []string{"restore", "--store", store, "--brokers", s.brokers(), "--same-cluster", "--prefix", fmt.Sprintf("try%d.", n), "--rate", "8MiB"}
 	}
-	n := 0
-	for range crashes() {
-		if start(t, restore(n)...).crash(t, random, 20*time.Millisecond, 2*time.Second) {
+	begin := time.Now()
+	kdr(t, restore(-1)...).want(t, 0) // undisturbed: how long is a restore?
+	took := time.Since(begin)
+	n, inside := 0, 0
+	for i := range crashes() {
+		high := took * 9 / 8
+		if i%3 == 0 {
+			high += 5 * time.Second // a restore that goes on looks around before it adds holes
+		}
+		if start(t, restore(n)...).crash(t, random, took/8, high) {
 			wantSamePrefixed(t, s, s, fmt.Sprintf("try%d.", n), orders, payments)
 			n++
+		} else if halfDone(t, kdr(t, append(restore(n), "--dry-run", "--json")...).want(t, 0)) {
+			inside++
 		}
 	}
 	kdr(t, restore(n)[:len(restore(n))-2]...).want(t, 0)
 	wantSamePrefixed(t, s, s, fmt.Sprintf("try%d.", n), orders, payments)
-	t.Logf("%d restores were done", n+1)
+	t.Logf("%d restores were done; %d kills left a partition half done; an undisturbed restore takes %s", n+1, inside, took)
+}
+
+// halfDone says whether a plan finds a partition of which a part is there.
+func halfDone(t *testing.T, o outcome) bool {
+	t.Helper()
+	for _, topic := range o.json(t)["plan"].(map[string]any)["topics"].([]any) {
+		for _, partition := range topic.(map[string]any)["partitions"].([]any) {
+			p := partition.(map[string]any)
+			if at := p["position"].(float64); at > 0 && at < p["end_offset"].(float64) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // TestTwoFollowers: the second takes over, the first stops and says who did;
