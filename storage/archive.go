@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -182,37 +181,6 @@ func (a *Archive) Lineages(ctx context.Context) ([]Lineage, error) {
 	}
 	sortLineages(ls)
 	return ls, nil
-}
-
-// Snapshots yields the full snapshots of a lineage, oldest first; the last one may be a flush
-// (Info.Flush), where a follower committed data after its last full snapshot.
-func (a *Archive) Snapshots(ctx context.Context, l Lineage) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
-		s, err := a.newest(ctx, l, false)
-		if errors.Is(err, ErrNoSnapshot) {
-			return
-		}
-		if err != nil {
-			yield(Info{}, fmt.Errorf("storage: snapshots: %w", err))
-			return
-		}
-		for it, err := range s.scan(ctx, []byte{'s'}) {
-			var info Info
-			if err == nil {
-				info, err = decodeSummary(l, it.Key, it.Value)
-			}
-			if err != nil {
-				yield(Info{}, s.manifestError(err))
-				return
-			}
-			if !yield(info, nil) {
-				return
-			}
-		}
-		if s.info.Flush {
-			yield(s.info, nil)
-		}
-	}
 }
 
 // Latest opens the lineage's newest commit that is complete (a full snapshot or a flush).

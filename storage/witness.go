@@ -48,10 +48,14 @@ func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, after, head int64
 			if !ok || seq <= after {
 				continue
 			}
-			if _, err := a.readEntry(ctx, l, seq); isNotFound(err) {
+			e, err := a.readEntry(ctx, l, seq)
+			switch {
+			case isNotFound(err):
 				return &DamageError{Object: l.logKey(seq), Err: fmt.Errorf("%w, and there was a snapshot %06d-%s", errMissing, seq, nonce)}
-			} else if err != nil {
+			case err != nil:
 				return err
+			case l.witnessKey(&e.record) != o.Key:
+				return &DamageError{Object: l.logKey(seq), Err: fmt.Errorf("it is another entry, and there was a snapshot %06d-%s", seq, nonce)}
 			}
 		}
 	}
