@@ -44,7 +44,9 @@ func TestListDamaged(t *testing.T) {
 	if err != nil || len(whole) != 2 {
 		t.Fatal(whole, err)
 	}
-	flush := func(ids []string) bool { return len(ids) == 2 && ids[0] == whole[0] && strings.HasPrefix(ids[1], "000003-") }
+	flush := func(ids []string) bool {
+		return len(ids) == 2 && ids[0] == whole[0] && strings.HasPrefix(ids[1], "000003-")
+	}
 	head := sound.logKeys()[4]
 	for i := range sound[head] {
 		all := maps.Clone(sound)

@@ -3,6 +3,9 @@ package storage
 import (
 	"context"
 	"fmt"
+	"iter"
+
+	"gocloud.dev/blob"
 )
 
 // SweepOptions are the settings of a Sweep.
@@ -20,35 +23,32 @@ type SweepResult struct {
 }
 
 // Sweep removes the segments of a lineage that no commit names: leavings of writers that died, or were fenced. It claims a generation first,
-// as a writer does, so every older writer is fenced and can't name what is removed; what newer ones write stays. A lineage
-// that the archive doesn't hold is left so.
+// as a writer does, so every older writer is fenced and can't name what is removed; what newer ones write stays. It removes as well the
+// witnesses of full snapshots whose entries were lost, once a later full one was taken: until then VerifyChain
+// reports the loss. A lineage that the archive doesn't hold is left so.
 func (a *Archive) Sweep(ctx context.Context, l Lineage, o SweepOptions) (*SweepResult, error) {
-	named, generation, err := a.sweepable(ctx, l, o)
+	base, generation, err := a.sweepable(ctx, l, o)
 	if err != nil {
 		return nil, fmt.Errorf("storage: sweep: %w", err)
 	}
 	res := &SweepResult{}
-	for obj, err := range a.list(ctx, l.segmentPrefix(), "") {
-		if err != nil {
-			return res, fmt.Errorf("storage: sweep: %w", err)
-		}
-		gen, _, ok := l.parseSegmentKey(obj.Key)
-		if !ok || gen >= generation || named[obj.Key] {
-			continue
-		}
-		if !o.DryRun {
-			if err := a.remove(ctx, obj.Key); err != nil {
+	for _, orphans := range []iter.Seq2[*blob.ListObject, error]{a.unnamed(ctx, l, base, generation), a.overtaken(ctx, l, base)} {
+		for obj, err := range orphans {
+			if err == nil && !o.DryRun {
+				err = a.remove(ctx, obj.Key)
+			}
+			if err != nil {
 				return res, fmt.Errorf("storage: sweep: %w", err)
 			}
+			res.Objects++
+			res.Bytes += obj.Size
 		}
-		res.Objects++
-		res.Bytes += obj.Size
 	}
 	return res, nil
 }
 
-// sweepable returns the segments that commits name, and the generation below which others may go.
-func (a *Archive) sweepable(ctx context.Context, l Lineage, o SweepOptions) (map[string]bool, int64, error) {
+// sweepable returns the newest commit, and the generation below which segments may go.
+func (a *Archive) sweepable(ctx context.Context, l Lineage, o SweepOptions) (*entry, int64, error) {
 	if err := l.validate(); err != nil {
 		return nil, 0, err
 	}
@@ -58,18 +58,34 @@ func (a *Archive) sweepable(ctx context.Context, l Lineage, o SweepOptions) (map
 	}
 	if o.DryRun {
 		e, err := a.commitAt(ctx, l, head, false)
-		if err != nil {
-			return nil, 0, err
-		}
-		named, err := a.named(ctx, l, e)
-		return named, head.Sequence + 1, err
+		return e, head.Sequence + 1, err
 	}
 	w, err := a.NewWriter(ctx, l, WriterConfig{Kind: "sweep", Owner: o.Owner})
 	if err != nil {
 		return nil, 0, err
 	}
-	named, err := a.named(ctx, l, w.base)
-	return named, w.generation, err
+	return w.base, w.generation, nil
+}
+
+// unnamed yields the segments of older generations that no commit up to e names.
+func (a *Archive) unnamed(ctx context.Context, l Lineage, e *entry, generation int64) iter.Seq2[*blob.ListObject, error] {
+	return func(yield func(*blob.ListObject, error) bool) {
+		named, err := a.named(ctx, l, e)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for obj, err := range a.list(ctx, l.segmentPrefix(), "") {
+			if err == nil {
+				if gen, _, ok := l.parseSegmentKey(obj.Key); !ok || gen >= generation || named[obj.Key] {
+					continue
+				}
+			}
+			if !yield(obj, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // named are the segments that the commit or any one before it names: objects stay in the manifest when their last run leaves it.

@@ -106,7 +106,16 @@ func (v *chainVerifier) lost(ctx context.Context, last int64) error {
 		if err != nil {
 			return err
 		}
-		if gen, _, ok := v.l.parseSegmentKey(o.Key); ok && gen > last {
+		gen, _, ok := v.l.parseSegmentKey(o.Key)
+		if !ok || gen <= last {
+			continue
+		}
+		switch _, err := v.a.readEntry(ctx, v.l, gen); {
+		case err == nil:
+			last = gen // claimed while the log was read
+		case !isNotFound(err) && !isSpoilt(err):
+			return err
+		default:
 			v.problem(gen, "lost", fmt.Errorf("the log ends at %d, and segment %s is of generation %d", last, o.Key, gen))
 			return nil
 		}

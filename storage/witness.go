@@ -3,13 +3,17 @@ package storage
 import (
 	"context"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
+
+	"gocloud.dev/blob"
 )
 
 // A log's end can't show that an entry behind it is gone. So each full snapshot has a witness beside the log, written after
 // it: an empty object whose key is the snapshot's number and nonce. Readers don't need it, and a crash before it was
-// written does no harm; one without its entry is a commit that was lost.
+// written does no harm; one without its entry is a commit that was lost. Such a one stays, and is reported, until a later full
+// snapshot has been taken and a sweep has removed it.
 
 const witnessTimeout = 5 * time.Second
 
@@ -71,11 +75,58 @@ func (v *chainVerifier) witnesses(ctx context.Context) error {
 		if v.known[o.Key] {
 			continue
 		}
-		number, _, _ := strings.Cut(strings.TrimPrefix(o.Key, v.l.witnessPrefix()), "-")
+		number, nonce, _ := strings.Cut(strings.TrimPrefix(o.Key, v.l.witnessPrefix()), "-")
 		seq, _ := parseDigits(number)
-		if !v.damaged[seq] {
-			v.problem(seq, "lost", fmt.Errorf("there was a snapshot %s", o.Key[len(v.l.witnessPrefix()):]))
+		if v.damaged[seq] {
+			continue
 		}
+		if e, err := v.a.readEntry(ctx, v.l, seq); err == nil && v.l.witnessKey(&e.record) == o.Key {
+			continue // committed while the log was read
+		} else if err != nil && !isNotFound(err) && !isSpoilt(err) {
+			return err
+		}
+		v.problem(seq, "lost", fmt.Errorf("there was a snapshot %06d-%s; once a later full one is taken, a sweep ends this report", seq, nonce))
 	}
 	return nil
+}
+
+// overtaken yields the witnesses of full snapshots that the log up to e doesn't have, although a later full one was taken.
+func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[*blob.ListObject, error] {
+	return func(yield func(*blob.ListObject, error) bool) {
+		known, last, err := a.witnessed(ctx, l, e)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for o, err := range a.list(ctx, l.witnessPrefix(), "") {
+			if err == nil {
+				number, _, _ := strings.Cut(strings.TrimPrefix(o.Key, l.witnessPrefix()), "-")
+				if seq, ok := parseDigits(number); !ok || seq > last || known[o.Key] {
+					continue
+				}
+			}
+			if !yield(o, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// witnessed are the keys that the witnesses of the full snapshots up to e have, and the number of the last of these.
+func (a *Archive) witnessed(ctx context.Context, l Lineage, e *entry) (known map[string]bool, last int64, err error) {
+	known = map[string]bool{}
+	if e == nil {
+		return known, 0, nil
+	}
+	s := a.snapshot(l, e)
+	decode := func(key, value []byte) (Info, error) { return decodeSummary(l, key, value) }
+	for info, err := range items(ctx, s, []byte{'s'}, decode) {
+		if err != nil {
+			return nil, 0, err
+		}
+		_, nonce, _ := strings.Cut(info.ID, "-")
+		known[fmt.Sprintf("%s%012d-%s", l.witnessPrefix(), info.Sequence, nonce)] = true
+		last = info.Sequence
+	}
+	return known, last, nil
 }

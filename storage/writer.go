@@ -69,6 +69,8 @@ func (c *WriterConfig) setDefaults() {
 }
 
 // NewWriter claims the next generation of the lineage: every older writer gets a *[FencedError] at its next Commit.
+// It never builds on an older commit than the newest: where that, or the log's last entry, is damaged, the error
+// is a *[DamageError], nothing is written, and the text says how to go on.
 func (a *Archive) NewWriter(ctx context.Context, l Lineage, cfg WriterConfig) (*Writer, error) {
 	if a.cfg.ReadOnly {
 		return nil, ErrReadOnly
@@ -79,9 +81,34 @@ func (a *Archive) NewWriter(ctx context.Context, l Lineage, cfg WriterConfig) (*
 	cfg.setDefaults()
 	w := &Writer{a: a, l: l, cfg: cfg, undecided: map[[32]byte]bool{}}
 	if err := w.claim(ctx); err != nil {
+		return nil, fmt.Errorf("storage: claim: %w", wayOn(err))
+	}
+	if err := w.passLeavings(ctx); err != nil {
 		return nil, fmt.Errorf("storage: claim: %w", err)
 	}
 	return w, nil
+}
+
+// wayOn adds to damage of the log's end what an operator can do.
+func wayOn(err error) error {
+	var damage *DamageError
+	if !errors.As(err, &damage) {
+		return err
+	}
+	return fmt.Errorf("%w; no writer builds on it: stop all writers of the cluster, move this entry and all later ones out of the archive, and back up again", err)
+}
+
+// passLeavings numbers segments behind those of an earlier claim of the same number, whose entry was moved away.
+func (w *Writer) passLeavings(ctx context.Context) error {
+	for o, err := range w.a.list(ctx, fmt.Sprintf("%s%012d-", w.l.segmentPrefix(), w.generation), "") {
+		if err != nil {
+			return err
+		}
+		if _, number, ok := w.l.parseSegmentKey(o.Key); ok {
+			w.segments.Store(max(w.segments.Load(), number))
+		}
+	}
+	return nil
 }
 
 // claim writes a claim behind the newest entry, until nobody else was faster.
@@ -91,6 +118,11 @@ func (w *Writer) claim(ctx context.Context) error {
 		return err
 	}
 	for {
+		if head != nil {
+			if w.base, err = w.a.commitAt(ctx, w.l, head, false); err != nil {
+				return err // before a claim that would only lengthen the log
+			}
+		}
 		r := w.record(head, kindClaim)
 		r.Generation = r.Sequence
 		object, digest := r.seal([]byte(entryHeader))
@@ -103,8 +135,7 @@ func (w *Writer) claim(ctx context.Context) error {
 			return err
 		}
 		w.generation, w.head = r.Sequence, other
-		w.base, err = w.a.commitAt(ctx, w.l, other, false)
-		return err
+		return nil
 	}
 }
 
