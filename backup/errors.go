@@ -66,7 +66,7 @@ func (e *PartitionError) Unwrap() error { return e.Err }
 type ConnectError = rawkafka.ConnectError
 
 // UnknownTopicError names a literal topic that doesn't exist, or the
-// expressions where all of a Run's together match none.
+// expressions where all of a Run's or, at its start, a Follower's together match none.
 type UnknownTopicError struct{ Topic string }
 
 func (e *UnknownTopicError) Error() string {

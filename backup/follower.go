@@ -46,7 +46,9 @@ var (
 // source and the store may be away for as long as they like once it runs; another
 // writer of the lineage ends it with storage.ErrFenced (a sweep doesn't).
 // Partitions that can't be read make its snapshots incomplete and are tried
-// again. It runs once.
+// again. Topics that appear later and match are followed from then on, but one
+// has to match at the start: else Run fails with an *[UnknownTopicError], having
+// written nothing. It runs once.
 func (f *Follower) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -67,6 +69,9 @@ func (f *Follower) run(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
+	if err := matched(ctx, c, f.cfg.Config); err != nil {
+		return err
+	}
 	for n := 0; ; n++ {
 		err := f.session(ctx, c, n > 0)
 		var fenced *storage.FencedError

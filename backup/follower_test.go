@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -354,4 +355,20 @@ func TestFollowerOvertakenByRetention(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	verified(t, a, s)
+}
+
+// TestFollowNothing: expressions that match no topic are an error at once, and nothing is written.
+func TestFollowNothing(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
+	for _, topics := range [][]string{{"typo.*", "ordre.+"}, {"nothing"}} {
+		a := archive(t, bucket(t))
+		f := follow(t, t.Context(), backup.FollowerConfig{Config: backup.Config{Source: source(c), Archive: a, Topics: topics}})
+		var unknown *backup.UnknownTopicError
+		if err := <-f.result; !errors.As(err, &unknown) || unknown.Topic != strings.Join(topics, " ") {
+			t.Errorf("%q: %v", topics, err)
+		}
+		if ls, err := a.Lineages(t.Context()); err != nil || len(ls) > 0 {
+			t.Errorf("%q: %v was written, %v", topics, ls, err)
+		}
+	}
 }

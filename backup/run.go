@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -67,8 +66,8 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(selected) == 0 && len(r.cfg.Topics) > 0 {
-		return &UnknownTopicError{Topic: strings.Join(r.cfg.Topics, " ")} // or an empty snapshot would be the latest
+	if err := noneSelected(r.cfg, selected); err != nil {
+		return err
 	}
 	w, err := claim(ctx, r.cfg, r.c.ID(), "backup")
 	if err != nil {

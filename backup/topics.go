@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -71,4 +72,21 @@ func addNamed(ctx context.Context, c *rawkafka.Cluster, patterns []string, all m
 		all[name] = t
 	}
 	return nil
+}
+
+// matched is an *[UnknownTopicError] where topics were asked for and none is there.
+func matched(ctx context.Context, c *rawkafka.Cluster, cfg Config) error {
+	selected, _, err := selectTopics(ctx, c, cfg)
+	if err != nil {
+		return err
+	}
+	return noneSelected(cfg, selected)
+}
+
+// noneSelected refuses an empty selection: an empty snapshot would be the latest.
+func noneSelected(cfg Config, selected map[string]rawkafka.Topic) error {
+	if len(selected) > 0 || len(cfg.Topics) == 0 {
+		return nil
+	}
+	return &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
 }
