@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -24,33 +26,48 @@ func newList(a *app) *cobra.Command {
 			}
 			defer done()
 			infos, err := allSnapshots(ctx, arch)
-			if err != nil {
+			if err != nil && !isSpoilt(err) {
 				return err
 			}
-			return a.printList(infos)
+			return errors.Join(a.printList(infos), err)
 		}),
 	}
 	store.register(cmd.Flags())
 	return cmd
 }
 
-// allSnapshots are those of all clusters in the archive, by time.
+// allSnapshots are those of all clusters in the archive, by time. Where the newest of a cluster can't be read, those
+// before it are returned with the error.
 func allSnapshots(ctx context.Context, arch *storage.Archive) ([]storage.Info, error) {
 	lineages, err := arch.Lineages(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var infos []storage.Info
+	var spoilt error
 	for _, l := range lineages {
+		before := len(infos)
 		for info, err := range arch.Snapshots(ctx, l) {
-			if err != nil {
+			switch {
+			case err == nil:
+				infos = append(infos, info)
+			case !isSpoilt(err):
 				return nil, err
+			case len(infos) > before:
+				spoilt = errors.Join(spoilt, fmt.Errorf("cluster %s: the newest snapshot can't be read, restore an older one with --snapshot: %w", l.ClusterID, err))
+			default:
+				spoilt = errors.Join(spoilt, fmt.Errorf("cluster %s: no snapshot can be listed: %w", l.ClusterID, err))
 			}
-			infos = append(infos, info)
 		}
 	}
 	slices.SortStableFunc(infos, func(x, y storage.Info) int { return x.CreatedAt.Compare(y.CreatedAt) })
-	return infos, nil
+	return infos, spoilt
+}
+
+// isSpoilt says whether an error is of what was read and not of the store.
+func isSpoilt(err error) bool {
+	var version *storage.VersionError
+	return isDamage(err) || errors.As(err, &version)
 }
 
 func (a *app) printList(infos []storage.Info) error {

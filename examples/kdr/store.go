@@ -155,8 +155,13 @@ func openSnapshot(ctx context.Context, arch *storage.Archive, id, cluster string
 	if id != "" {
 		return arch.Snapshot(ctx, id)
 	}
+	var l *storage.Lineage
 	if cluster != "" {
-		return arch.Latest(ctx, &storage.Lineage{ClusterID: cluster})
+		l = &storage.Lineage{ClusterID: cluster}
 	}
-	return arch.Latest(ctx, nil)
+	s, err := arch.Latest(ctx, l)
+	if err != nil && isSpoilt(err) {
+		return nil, fmt.Errorf("the latest snapshot can't be opened, kdr list shows older ones that can be named: %w", err)
+	}
+	return s, err
 }

@@ -16,7 +16,8 @@ func newSweep(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep --store URL",
 		Short: "Remove objects that nothing names: what writers left that were killed",
-		Long: `Remove objects that nothing names: what writers left that were killed. A
+		Long: `Remove objects that nothing names: what writers left that were killed, and the
+marks of snapshots that were lost, once a later one was taken. A
 follower that runs meanwhile notices, and goes on; a snapshot that is being
 taken is refused at its end, and has to be taken again.`,
 		RunE: a.run(0, func([]string) { store.check(a) }, func(ctx context.Context) error {
