@@ -33,6 +33,7 @@ func TestBench(t *testing.T) {
 	}
 	b := newBench(t)
 	b.header()
+	b.printf("%d MB a topic, %d partitions\n\n", b.mb, partitions)
 	b.printf("| topic | backup wall / limit | CPU / limit | peak MiB | restore wall / limit | CPU / limit | peak MiB | verify wall / limit |\n|---|---|---|---|---|---|---|---|\n")
 	for _, size := range []int{1000, 100} {
 		for _, codec := range codecs {
@@ -131,8 +132,8 @@ func (b *bench) header() {
 	if err != nil {
 		commit = []byte("unknown")
 	}
-	b.printf("%s, commit %s, %d cores shared with the broker, Kafka 4.3.1, %d MB a topic, %d partitions\n\n",
-		time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.NumCPU(), b.mb, partitions)
+	b.printf("%s, commit %s, %d cores shared with the broker, Kafka 4.3.1\n\n",
+		time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.NumCPU())
 }
 
 // pair measures backup, restore and verify beside their limits on one topic.
