@@ -77,11 +77,24 @@ func (p *Partition) learn(ctx context.Context) error {
 		default:
 			p.prod.start(end)
 		}
+		if end > 0 && (!now.found || now.sequence < 0 || p.prod.unknown) {
+			// The next batch has no predecessor that a leader would ask for. An end that a leader told which was replaced while it stood still may be
+			// cut away: only what all replicas have counts.
+			hw, err := p.listEnd(ctx, rawkafka.Consumer)
+			if err != nil {
+				return err
+			}
+			if hw < end {
+				return errNotReplicated
+			}
+		}
 		p.end, p.position = end, end
 		p.doubt = end > 0
 		return nil
 	})
 }
+
+var errNotReplicated = fmt.Errorf("the log's end isn't on all replicas yet: %w", kerr.UnknownServerError)
 
 var errMoves = fmt.Errorf("the log grows while it is read: %w", kerr.UnknownServerError)
 
