@@ -1,0 +1,176 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+const (
+	fetchBytes = 4 << 20
+	maxDecode  = 16 << 20 // of one batch
+	maxFetches = 20
+)
+
+// Refresh reads on to the topic's end: what others have written meanwhile. A topic that was made anew is read anew.
+func (l *Ledger) Refresh(ctx context.Context) error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	for n := 1; ; n++ {
+		err := l.refresh(ctx)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case n == maxFetches:
+			return wrap("read", err)
+		case rawkafka.Unknown(err), errors.Is(err, kerr.OffsetOutOfRange):
+			l.cl.Forget(l.part)
+			l.forget()
+		case rawkafka.Retriable(err):
+			l.cl.Forget(l.part)
+		default:
+			return wrap("read", err)
+		}
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *Ledger) refresh(ctx context.Context) error {
+	if l.part.Topic == "" {
+		part, err := l.find(ctx)
+		if err != nil || part.Topic == "" {
+			return err
+		}
+		if l.next, err = l.offset(ctx, part, rawkafka.Earliest); err != nil {
+			return err
+		}
+		l.part = part
+	}
+	end, err := l.offset(ctx, l.part, rawkafka.Latest)
+	if err != nil {
+		return err
+	}
+	if end < l.next { // it was truncated: what was read from there may be gone
+		return kerr.OffsetOutOfRange
+	}
+	for l.next < end {
+		if err := l.fetch(ctx, end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find looks for the topic. It returns no partition where there is no topic.
+func (l *Ledger) find(ctx context.Context) (rawkafka.Partition, error) {
+	topics, err := l.cl.Topics(ctx, Topic)
+	if err != nil {
+		return rawkafka.Partition{}, err
+	}
+	t := topics[Topic]
+	switch {
+	case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
+		return rawkafka.Partition{}, nil
+	case t.Err != nil:
+		return rawkafka.Partition{}, t.Err
+	}
+	return rawkafka.Partition{Topic: Topic, TopicID: t.ID}, nil
+}
+
+func (l *Ledger) offset(ctx context.Context, p rawkafka.Partition, at int64) (int64, error) {
+	got, err := l.cl.ListOffsets(ctx, []rawkafka.Partition{p}, at, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return 0, err
+	}
+	return got[p].Offset, got[p].Err
+}
+
+// fetch reads what one response has, and moves on behind it.
+func (l *Ledger) fetch(ctx context.Context, end int64) error {
+	got, err := l.ask(ctx)
+	if err != nil {
+		return err
+	}
+	at := l.next
+	for b, err := range segment.Batches(got.RecordBatches) {
+		if err != nil {
+			return &TopicError{Reason: err.Error()}
+		}
+		if err := l.batch(b); err != nil {
+			return err
+		}
+	}
+	switch {
+	case l.next > at:
+	case got.HighWatermark < end: // a leader that hasn't caught up
+		return kerr.NotLeaderForPartition
+	default: // the cleaner took what was there
+		l.next = end
+	}
+	return nil
+}
+
+func (l *Ledger) ask(ctx context.Context) (*kmsg.FetchResponseTopicPartition, error) {
+	leader, _, err := l.cl.Leader(ctx, l.part)
+	if err != nil {
+		return nil, err
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxBytes, req.MinBytes, req.SessionEpoch = fetchBytes, 0, -1
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic, rt.TopicID = Topic, l.part.TopicID
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.FetchOffset, rp.PartitionMaxBytes = l.next, fetchBytes
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	kresp, err := l.cl.Request(ctx, leader, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := kresp.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, fmt.Errorf("fetch: the answer has no partition")
+	}
+	got := &resp.Topics[0].Partitions[0]
+	return got, kerr.ErrorForCode(got.ErrorCode)
+}
+
+// batch takes a batch in. Transactional ones aren't ours.
+func (l *Ledger) batch(b segment.Batch) error {
+	if b.EndOffset() <= l.next {
+		return nil
+	}
+	if !b.Transactional() && !b.Control() {
+		if err := b.CheckCRC(); err != nil {
+			return &TopicError{Reason: err.Error()}
+		}
+		rs, err := segment.DecodeBatch(b, maxDecode)
+		if err != nil {
+			return &TopicError{Reason: err.Error()}
+		}
+		for _, r := range rs {
+			if r.Offset < l.next {
+				continue
+			}
+			if err := l.take(r); err != nil {
+				return err
+			}
+		}
+	}
+	l.next = b.EndOffset()
+	return nil
+}
+
