@@ -173,4 +173,3 @@ func (l *Ledger) batch(b segment.Batch) error {
 	l.next = b.EndOffset()
 	return nil
 }
-

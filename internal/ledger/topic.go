@@ -31,18 +31,11 @@ func (l *Ledger) prepare(ctx context.Context) (rawkafka.Partition, error) {
 	if part.Topic != "" {
 		return part, l.checkPolicy(ctx)
 	}
-	if err := l.create(ctx); err != nil {
-		return part, wrap("create", err)
-	}
 	for n := 1; ; n++ {
-		part, err = l.find(ctx)
-		if err == nil && part.Topic != "" {
-			if _, _, err = l.cl.Leader(ctx, part); err == nil {
+		if err = l.create(ctx); err == nil {
+			if part, err = l.made(ctx); err == nil {
 				return part, nil
 			}
-		}
-		if err == nil {
-			err = kerr.UnknownTopicOrPartition
 		}
 		if n == maxFetches || !rawkafka.Retriable(err) && !rawkafka.Unknown(err) {
 			return part, wrap("create", err)
@@ -53,6 +46,19 @@ func (l *Ledger) prepare(ctx context.Context) (rawkafka.Partition, error) {
 	}
 }
 
+// made looks whether the topic is there, with a leader.
+func (l *Ledger) made(ctx context.Context) (rawkafka.Partition, error) {
+	part, err := l.find(ctx)
+	if err == nil && part.Topic == "" {
+		err = kerr.UnknownTopicOrPartition
+	}
+	if err == nil {
+		_, _, err = l.cl.Leader(ctx, part)
+	}
+	return part, err
+}
+
+// create makes the topic, or finds it made.
 func (l *Ledger) create(ctx context.Context) error {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(produceTime.Milliseconds())

@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	batchBytes   = 1 << 20 // a batch is closed when it has as much
-	produceTime  = 30 * time.Second
-	retryFor     = time.Minute // without an answer that says yes
+	batchBytes  = 1 << 20 // a batch is closed when it has as much
+	produceTime = 30 * time.Second
+	retryFor    = time.Minute // without an answer that says yes
 )
 
 // producer is the idempotent producer of a Ledger: one batch in flight, sent again until its answer is decisive.
