@@ -15,6 +15,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 // fakeTopic is a topic for an archive that no Kafka was needed for.
 type fakeTopic struct {
 	name       string
-	partitions []history
+	partitions []opstest.History
 	configs    map[string]string
 	deleted    bool
 	rf         int16
@@ -118,29 +119,29 @@ func writeArchive(t testing.TB, a *storage.Archive, change func(*storage.Change)
 }
 
 // writeHistory appends a history's batches. Aborted ones get a producer of their own.
-func writeHistory(t testing.TB, sw *storage.SegmentWriter, p segment.Partition, h history) storage.PartitionState {
+func writeHistory(t testing.TB, sw *storage.SegmentWriter, p segment.Partition, h opstest.History) storage.PartitionState {
 	t.Helper()
-	state := storage.PartitionState{Partition: p, StartOffset: h.start, FirstOffset: h.start, EndOffset: h.end}
-	next := h.start
+	state := storage.PartitionState{Partition: p, StartOffset: h.Start, FirstOffset: h.Start, EndOffset: h.End}
+	next := h.Start
 	hole := func(to int64) {
 		if to > next {
 			state.Holes = append(state.Holes, storage.Hole{Range: storage.Range{BaseOffset: next, EndOffset: to}, Reason: storage.Compacted, Evidence: "test"})
 		}
 	}
-	for i, st := range h.batches {
-		raw := st.raw
+	for i, st := range h.Batches {
+		raw := st.Raw
 		binary.BigEndian.PutUint64(raw[43:], uint64(1000+i))
-		setAttributes(raw, 0)
+		opstest.SetAttributes(raw, 0)
 		b, err := segment.ParseBatch(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.EndOffset() <= h.start || b.BaseOffset() >= h.end {
+		if b.EndOffset() <= h.Start || b.BaseOffset() >= h.End {
 			continue
 		}
 		state.FirstOffset = min(state.FirstOffset, b.BaseOffset())
 		hole(b.BaseOffset())
-		if st.aborted {
+		if st.Aborted {
 			err = sw.Aborted(p, segment.AbortedTxn{ProducerID: b.ProducerID(), FirstOffset: b.BaseOffset()})
 		}
 		if err == nil {
@@ -151,7 +152,7 @@ func writeHistory(t testing.TB, sw *storage.SegmentWriter, p segment.Partition, 
 		}
 		next = b.EndOffset()
 	}
-	hole(h.end)
+	hole(h.End)
 	return state
 }
 
@@ -162,7 +163,7 @@ func randomTopics(t testing.TB, r *rand.Rand, names ...string) []fakeTopic {
 	for _, name := range names {
 		ft := fakeTopic{name: name}
 		for range 1 + r.IntN(3) {
-			ft.partitions = append(ft.partitions, randomHistory(t, r))
+			ft.partitions = append(ft.partitions, opstest.Random(t, r))
 		}
 		topics = append(topics, ft)
 	}
@@ -170,16 +171,16 @@ func randomTopics(t testing.TB, r *rand.Rand, names ...string) []fakeTopic {
 }
 
 // plain is a history of n batches of some records each.
-func plain(t testing.TB, base int64, batches, records int) history {
+func plain(t testing.TB, base int64, batches, records int) opstest.History {
 	t.Helper()
-	h := history{start: base, end: base}
+	h := opstest.History{Start: base, End: base}
 	for range batches {
-		raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rows(h.end, records)...)
+		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), opstest.Rows(h.End, records)...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.batches = append(h.batches, storedBatch{raw: raw})
-		h.end += int64(records)
+		h.Batches = append(h.Batches, opstest.Batch{Raw: raw})
+		h.End += int64(records)
 	}
 	return h
 }
@@ -206,9 +207,9 @@ func restored(t testing.TB, cfg Config) *Result {
 }
 
 // large is a history of batches of 900 KB that don't compress.
-func large(t testing.TB, batches int) history {
+func large(t testing.TB, batches int) opstest.History {
 	t.Helper()
-	var h history
+	var h opstest.History
 	noise := bytes.NewBuffer(nil)
 	r := rand.New(rand.NewPCG(1, 1))
 	for noise.Len() < 1000 {
@@ -217,14 +218,14 @@ func large(t testing.TB, batches int) history {
 	for range batches {
 		var rs []*kgo.Record
 		for k := range int64(900) {
-			rs = append(rs, &kgo.Record{Offset: h.end + k, Timestamp: time.Now(), Value: noise.Bytes()[:1000]})
+			rs = append(rs, &kgo.Record{Offset: h.End + k, Timestamp: time.Now(), Value: noise.Bytes()[:1000]})
 		}
-		raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
+		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.batches = append(h.batches, storedBatch{raw: raw})
-		h.end += 900
+		h.Batches = append(h.Batches, opstest.Batch{Raw: raw})
+		h.End += 900
 	}
 	return h
 }

@@ -81,7 +81,7 @@ func (p *planner) checkTopics(ctx context.Context) error {
 	for _, t := range p.topics {
 		t.configs = newTopicConfigs(t.source, t.rf, t.largest())
 		for _, j := range t.partitions {
-			j.filter.maxBatch = t.configs.maxBatch()
+			j.filter.MaxBatch = t.configs.maxBatch()
 		}
 		m := meta[t.name]
 		switch {

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -94,7 +96,7 @@ func TestConflicts(t *testing.T) {
 		},
 		"more than the snapshot has": {
 			before: func(t *testing.T, cl testkafka.Cluster) {
-				restored(t, Config{Target: cl.Opts(), Snapshot: fakeArchive(t, nil, fakeTopic{name: "t", partitions: []history{plain(t, 0, 3, 4), plain(t, 50, 3, 4)}})})
+				restored(t, Config{Target: cl.Opts(), Snapshot: fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 3, 4), plain(t, 50, 3, 4)}})})
 				produce(t, cl, "t", 0, "later")
 			},
 			want: "foreign_records",
@@ -123,11 +125,11 @@ func TestConflicts(t *testing.T) {
 			want:   "partitions",
 		},
 		"hole time": {
-			topic: fakeTopic{partitions: []history{{start: 0, end: 1 << 40}}},
+			topic: fakeTopic{partitions: []opstest.History{{Start: 0, End: 1 << 40}}},
 			want:  "hole_time",
 		},
 		"filler time": {
-			topic: fakeTopic{partitions: []history{{start: 1 << 60, end: 1 << 60}}},
+			topic: fakeTopic{partitions: []opstest.History{{Start: 1 << 60, End: 1 << 60}}},
 			want:  "hole_time",
 		},
 		"names collide": {
@@ -165,9 +167,9 @@ func TestConflicts(t *testing.T) {
 			ft := tt.topic
 			ft.name = "t"
 			if ft.partitions == nil {
-				ft.partitions = []history{plain(t, 0, 3, 4), plain(t, 50, 3, 4)}
+				ft.partitions = []opstest.History{plain(t, 0, 3, 4), plain(t, 50, 3, 4)}
 			}
-			s := fakeArchive(t, tt.change, ft, fakeTopic{name: "u", partitions: []history{plain(t, 0, 1, 1)}})
+			s := fakeArchive(t, tt.change, ft, fakeTopic{name: "u", partitions: []opstest.History{plain(t, 0, 1, 1)}})
 			cl := testkafka.Fake(t, tt.options)
 			cfg := Config{Target: cl.Opts(), Snapshot: s, quiet: 10 * time.Millisecond}
 			if tt.before != nil {
@@ -230,7 +232,7 @@ func TestTopicCreatedAfterPlan(t *testing.T) {
 		"other partitions": {partitions: 2, want: "partitions"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			topic := fakeTopic{name: "t", partitions: []history{plain(t, 0, 2, 2)}}
+			topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 2, 2)}}
 			cfg, cl := fakeConfig(t, fakeArchive(t, nil, topic))
 			p, err := NewPlan(t.Context(), cfg)
 			if err != nil {
@@ -244,7 +246,7 @@ func TestTopicCreatedAfterPlan(t *testing.T) {
 			case tt.want == "" && err != nil:
 				t.Error(err)
 			case tt.want == "":
-				checkTopics(t, cl, filter{}, topic)
+				checkTopics(t, cl, copyops.Filter{}, topic)
 			case !errors.As(err, &refused) || refused.Conflicts[0].Kind != tt.want:
 				t.Errorf("%v, want %s", err, tt.want)
 			}
@@ -254,7 +256,7 @@ func TestTopicCreatedAfterPlan(t *testing.T) {
 
 // Somebody else's records that come after the plan stop their partition before anything follows them.
 func TestForeignRecordsAfterPlan(t *testing.T) {
-	topic := fakeTopic{name: "t", partitions: []history{plain(t, 0, 5, 2)}}
+	topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 5, 2)}}
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topic))
 	create(t, cl, "t", 1)
 	p, err := NewPlan(t.Context(), cfg)
@@ -275,21 +277,21 @@ func TestForeignRecordsAfterPlan(t *testing.T) {
 // A record in the middle that differs is found where all is compared, and a record at the end always.
 func TestVerifyTarget(t *testing.T) {
 	with := func(changed int) *storage.Snapshot {
-		h := history{}
+		h := opstest.History{}
 		for i := range 100 {
-			rs := rows(h.end, 20)
+			rs := opstest.Rows(h.End, 20)
 			rs[0].Value = bytes.Repeat([]byte{byte(i)}, 20_000)
 			if i == changed {
 				rs[5].Value = []byte("changed")
 			}
-			raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
+			raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.batches = append(h.batches, storedBatch{raw: raw})
-			h.end += 20
+			h.Batches = append(h.Batches, opstest.Batch{Raw: raw})
+			h.End += 20
 		}
-		return fakeArchive(t, nil, fakeTopic{name: "t", partitions: []history{h}})
+		return fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{h}})
 	}
 	cfg, cl := fakeConfig(t, with(-1))
 	restored(t, cfg)

@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
@@ -25,8 +27,8 @@ func crashTopics(t testing.TB) []fakeTopic {
 	r := rand.New(rand.NewPCG(7, 7))
 	topics := randomTopics(t, r, "a", "b")
 	topics = append(topics,
-		fakeTopic{name: "c", partitions: []history{plain(t, 300, 6, 3)}, configs: map[string]string{"cleanup.policy": "compact"}},
-		fakeTopic{name: "d", partitions: []history{{}}},
+		fakeTopic{name: "c", partitions: []opstest.History{plain(t, 300, 6, 3)}, configs: map[string]string{"cleanup.policy": "compact"}},
+		fakeTopic{name: "d", partitions: []opstest.History{{}}},
 	)
 	return topics
 }
@@ -65,13 +67,13 @@ func checkSoFar(t *testing.T, cl testkafka.Cluster, topics ...fakeTopic) {
 			continue
 		}
 		for p, h := range ft.partitions {
-			want, _ := expected(t, h, filter{})
+			want, _ := opstest.Expected(t, h, copyops.Filter{})
 			got, _, end := onTarget(t, c, ft.name, int32(p))
 			for _, g := range got {
-				if g.Offset < h.start {
+				if g.Offset < h.Start {
 					continue // filler
 				}
-				if g.Offset >= h.end || g != want[g.Offset-h.start] {
+				if g.Offset >= h.End || g != want[g.Offset-h.Start] {
 					t.Fatalf("%s/%d: %v at %d of %d", ft.name, p, g, g.Offset, end)
 				}
 			}
@@ -109,7 +111,7 @@ func TestCrashAtEveryRequest(t *testing.T) {
 				t.Fatalf("request %d (%v): again: %v", die, before, err)
 			}
 		}
-		checkTopics(t, cl, filter{}, topics...)
+		checkTopics(t, cl, copyops.Filter{}, topics...)
 		return total
 	}
 	total := run(0, false)
@@ -151,7 +153,7 @@ func TestStoreFailsAtEveryOperation(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		checkTopics(t, cl, filter{}, topics...)
+		checkTopics(t, cl, copyops.Filter{}, topics...)
 		return n
 	}
 	total := run(nil)
@@ -189,7 +191,7 @@ func TestRunSurvivesFaultsOfTheTarget(t *testing.T) {
 			if _, err := p.Run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			checkTopics(t, cl, filter{}, topics...)
+			checkTopics(t, cl, copyops.Filter{}, topics...)
 		})
 	}
 }
@@ -200,7 +202,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for seed := range uint64(8) {
 		topics := randomTopics(t, rand.New(rand.NewPCG(seed, 5)), "a", "b", "c")
 		if seed%2 == 0 {
-			topics = []fakeTopic{{name: "a", partitions: []history{plain(t, 0, 50, 2), plain(t, 9, 50, 2)}}}
+			topics = []fakeTopic{{name: "a", partitions: []opstest.History{plain(t, 0, 50, 2), plain(t, 9, 50, 2)}}}
 		}
 		cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))
 		cfg.quiet = 500 * time.Millisecond
@@ -216,7 +218,7 @@ func TestTwoAtOnce(t *testing.T) {
 		case errs[0] != nil && !errors.Is(errs[0], ErrTakenOver), errs[1] != nil && !errors.Is(errs[1], ErrTakenOver):
 			t.Fatal(seed, errs)
 		}
-		checkTopics(t, cl, filter{}, topics...)
+		checkTopics(t, cl, copyops.Filter{}, topics...)
 	}
 }
 
@@ -242,7 +244,7 @@ func TestHolesByTransactions(t *testing.T) {
 	if _, err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	checkTopics(t, cl, filter{}, topics...)
+	checkTopics(t, cl, copyops.Filter{}, topics...)
 }
 
 func denyMarkers(req *kmsg.WriteTxnMarkersRequest) kmsg.Response {

@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"gocloud.dev/blob"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -44,7 +46,7 @@ func damage(t *testing.T, b *blob.Bucket, s *storage.Snapshot) {
 // A damaged frame is never produced, and the error says where; other partitions are restored. VerifyFirst finds it before any effect.
 func TestDamagedFrame(t *testing.T) {
 	for _, first := range []bool{false, true} {
-		topic := fakeTopic{name: "t", partitions: []history{plain(t, 0, 200, 10), plain(t, 0, 200, 10)}}
+		topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 200, 10), plain(t, 0, 200, 10)}}
 		s, b := fakeBucket(t, nil, topic)
 		cfg, cl := fakeConfig(t, s)
 		cfg.VerifyFirst = first
@@ -71,9 +73,9 @@ func TestDamagedFrame(t *testing.T) {
 		}
 		c := connectTo(t, cl)
 		for i, h := range topic.partitions {
-			want, _ := expected(t, h, filter{})
+			want, _ := opstest.Expected(t, h, copyops.Filter{})
 			got, _, end := onTarget(t, c, "t", int32(i))
-			if int32(i) != placed.Partition && end != h.end {
+			if int32(i) != placed.Partition && end != h.End {
 				t.Errorf("the other partition ends at %d", end)
 			}
 			for i := range got {
@@ -87,7 +89,7 @@ func TestDamagedFrame(t *testing.T) {
 
 // A missing object is found by the plan.
 func TestMissingObject(t *testing.T) {
-	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []history{plain(t, 0, 2, 2)}})
+	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 2, 2)}})
 	cfg, _ := fakeConfig(t, s)
 	if err := b.Delete(t.Context(), segmentKey(t, b)); err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func TestMissingObject(t *testing.T) {
 
 // A damaged index is found by the plan.
 func TestDamagedIndex(t *testing.T) {
-	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []history{plain(t, 0, 2, 2)}})
+	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 2, 2)}})
 	cfg, _ := fakeConfig(t, s)
 	key := segmentKey(t, b)
 	raw, err := b.ReadAll(t.Context(), key)

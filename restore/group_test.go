@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -26,7 +27,7 @@ func TestGroups(t *testing.T) {
 			{Name: "unread", Error: "not authorized"},
 		}
 	}
-	topic := fakeTopic{name: "t", partitions: []history{plain(t, 0, 3, 5), plain(t, 50, 2, 5)}}
+	topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 3, 5), plain(t, 50, 2, 5)}}
 	cfg, cl := fakeConfig(t, fakeArchive(t, change, topic))
 	cfg.Groups, cfg.Prefix = true, "new."
 	p, err := NewPlan(t.Context(), cfg)

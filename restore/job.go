@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -25,7 +26,7 @@ type topicJob struct {
 type partitionJob struct {
 	topic  *topicJob
 	state  storage.PartitionState
-	filter filter
+	filter copyops.Filter
 	// end is where the target shall end: the cut, or what Until left of it.
 	end int64
 	// position is the target's true end when the plan was made.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -174,32 +175,32 @@ func (c *partitionCopy) stream(ctx context.Context, to *exactcopy.Partition) err
 		if err != nil {
 			return fmt.Errorf("archive: %w", err)
 		}
-		if o.base != to.Position() {
-			return fmt.Errorf("the target is at %d, the archive at %d", to.Position(), o.base)
+		if o.Base != to.Position() {
+			return fmt.Errorf("the target is at %d, the archive at %d", to.Position(), o.Base)
 		}
-		if o.hole() {
+		if o.Hole() {
 			if err = c.lock.held(ctx); err == nil {
-				err = to.Hole(ctx, o.end-o.base)
+				err = to.Hole(ctx, o.End-o.Base)
 			}
 		} else {
-			err = to.Append(ctx, o.batch)
+			err = to.Append(ctx, o.Batch)
 		}
 		if err != nil {
 			return err
 		}
-		c.position = o.end
-		bytes += int64(o.batch.Len())
+		c.position = o.End
+		bytes += int64(o.Batch.Len())
 		c.count(o)
-		c.share.at(before+ops.archived, found.bytes-c.job.todo.bytes+bytes)
+		c.share.at(before+ops.Passed(), found.bytes-c.job.todo.bytes+bytes)
 	}
 }
 
 // count counts a batch for the result, once.
-func (c *partitionCopy) count(o op) {
-	if !o.hole() && o.end > c.counted {
-		c.progress.visible.Add(o.end - max(o.base, c.counted))
-		c.progress.produced.Add(int64(o.batch.Len()))
-		c.counted = o.end
+func (c *partitionCopy) count(o copyops.Op) {
+	if !o.Hole() && o.End > c.counted {
+		c.progress.visible.Add(o.End - max(o.Base, c.counted))
+		c.progress.produced.Add(int64(o.Batch.Len()))
+		c.counted = o.End
 	}
 }
 

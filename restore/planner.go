@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
@@ -75,7 +76,7 @@ func newJob(ctx context.Context, cfg Config) (*job, error) {
 			}
 			t.partitions = append(t.partitions, &partitionJob{
 				topic: t, state: state, end: state.EndOffset,
-				filter: filter{topic: t.source.Name, partition: state.Partition.Partition, until: cfg.Until, edit: cfg.Edit},
+				filter: copyops.Filter{Topic: t.source.Name, Partition: state.Partition.Partition, Until: cfg.Until, Edit: cfg.Edit},
 			})
 		}
 	}
@@ -180,7 +181,7 @@ func (p *planner) sums(ctx context.Context) error {
 		if j.total, err = j.sum(ctx, p.cfg.Snapshot, j.start(), true); err != nil {
 			return j.wrap(j.start(), err)
 		}
-		if j.filter.filtered() {
+		if j.filter.Filtered() {
 			if j.total, j.end, err = j.scan(ctx, p.cfg.Snapshot, j.start()); err != nil {
 				return err
 			}
@@ -199,7 +200,7 @@ func (p *planner) remaining(ctx context.Context) error {
 			return nil
 		case j.position >= j.end:
 			j.todo = totals{}
-		case j.filter.filtered():
+		case j.filter.Filtered():
 			j.todo, _, err = j.scan(ctx, p.cfg.Snapshot, j.position)
 		default:
 			j.todo, err = j.sum(ctx, p.cfg.Snapshot, j.position, false)

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -117,8 +119,8 @@ func TestHoldAndRelease(t *testing.T) {
 func TestReleaseWithoutTopics(t *testing.T) {
 	old := plain(t, 0, 5, 10)
 	arch := fakeArchive(t, nil,
-		fakeTopic{name: "here", partitions: []history{old}, configs: map[string]string{"retention.ms": "60000"}},
-		fakeTopic{name: "there", partitions: []history{old}})
+		fakeTopic{name: "here", partitions: []opstest.History{old}, configs: map[string]string{"retention.ms": "60000"}},
+		fakeTopic{name: "there", partitions: []opstest.History{old}})
 	cfg, cl := fakeConfig(t, arch)
 	if _, err := Release(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "here, there") {
 		t.Errorf("release of nothing: %v", err)
@@ -140,12 +142,12 @@ func TestReleaseWithoutTopics(t *testing.T) {
 
 // testHoldAndRelease calls while when policies are held.
 func testHoldAndRelease(t *testing.T, config func(*storage.Snapshot) (Config, testkafka.Cluster), while func()) {
-	old, none := plain(t, 0, 5, 10), history{}
+	old, none := plain(t, 0, 5, 10), opstest.History{}
 	topics := []fakeTopic{
-		{name: "hold-expired", partitions: []history{old}, configs: map[string]string{"retention.ms": "60000"}},
-		{name: "hold-compact", partitions: []history{old}, configs: map[string]string{"cleanup.policy": "compact"}},
-		{name: "hold-kept", partitions: []history{old}, configs: map[string]string{"retention.bytes": "100000000"}},
-		{name: "hold-empty", partitions: []history{none}, configs: map[string]string{"cleanup.policy": "compact", "retention.ms": "60000"}},
+		{name: "hold-expired", partitions: []opstest.History{old}, configs: map[string]string{"retention.ms": "60000"}},
+		{name: "hold-compact", partitions: []opstest.History{old}, configs: map[string]string{"cleanup.policy": "compact"}},
+		{name: "hold-kept", partitions: []opstest.History{old}, configs: map[string]string{"retention.bytes": "100000000"}},
+		{name: "hold-empty", partitions: []opstest.History{none}, configs: map[string]string{"cleanup.policy": "compact", "retention.ms": "60000"}},
 	}
 	cfg, cl := config(fakeArchive(t, nil, topics...))
 	cfg.Topics = []string{"hold-.*"}
@@ -173,7 +175,7 @@ func testHoldAndRelease(t *testing.T, config func(*storage.Snapshot) (Config, te
 	check("hold-kept", "delete", "-1", "100000000")
 	check("hold-empty", "compact", "60000", "-1")
 	while()
-	checkTopics(t, cl, filter{}, topics...)
+	checkTopics(t, cl, copyops.Filter{}, topics...)
 	for n := range 2 {
 		rel, err := Release(t.Context(), cfg)
 		if err != nil {

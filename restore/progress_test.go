@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 )
 
 // Hooks tell of every partition, and the last status says that all is done.
 func TestHooksAndStatus(t *testing.T) {
-	topic := fakeTopic{name: "t", partitions: []history{plain(t, 0, 30, 5), plain(t, 7, 30, 5), {}}}
+	topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 30, 5), plain(t, 7, 30, 5), {}}}
 	cfg, _ := fakeConfig(t, fakeArchive(t, nil, topic))
 	var mu sync.Mutex
 	var last Status
@@ -38,7 +40,7 @@ func TestHooksAndStatus(t *testing.T) {
 
 // The limit on bytes per second holds.
 func TestMaxBytesPerSecond(t *testing.T) {
-	topic := fakeTopic{name: "t", partitions: []history{large(t, 2)}}
+	topic := fakeTopic{name: "t", partitions: []opstest.History{large(t, 2)}}
 	cfg, _ := fakeConfig(t, fakeArchive(t, nil, topic))
 	cfg.MaxBytesPerSecond = 4 << 20
 	started := time.Now()
@@ -51,7 +53,7 @@ func TestMaxBytesPerSecond(t *testing.T) {
 
 // A plan prints and marshals.
 func TestPlanText(t *testing.T) {
-	topic := fakeTopic{name: "t", partitions: []history{plain(t, 5, 3, 5)}, configs: map[string]string{"cleanup.policy": "compact"}}
+	topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 5, 3, 5)}, configs: map[string]string{"cleanup.policy": "compact"}}
 	cfg, _ := fakeConfig(t, fakeArchive(t, withGroup("g", 0, 99), topic))
 	cfg.Groups, cfg.Prefix = true, "p."
 	p, err := NewPlan(t.Context(), cfg)

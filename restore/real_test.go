@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
@@ -32,10 +34,10 @@ func TestRealRandomHistories(t *testing.T) {
 	for seed := range uint64(2) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		topics := randomTopics(t, r, "real-a", "real-b", "real-Orders", "real-orders")
-		f := randomFilter(r)
+		f := opstest.RandomFilter(r)
 		cfg, cl := realConfig(t, fakeArchive(t, nil, topics...))
-		cfg.Until, cfg.Edit, cfg.Prefix = f.until, f.edit, fmt.Sprintf("p%d.", seed)
-		f.maxBatch = 0
+		cfg.Until, cfg.Edit, cfg.Prefix = f.Until, f.Edit, fmt.Sprintf("p%d.", seed)
+		f.MaxBatch = 0
 		restored(t, cfg)
 		for i := range topics {
 			topics[i].name = cfg.Prefix + topics[i].name
@@ -94,7 +96,7 @@ func TestRealTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := fakeArchive(t, nil, fakeTopic{name: "large", partitions: []history{{end: 1, batches: []storedBatch{{raw: raw}}}}})
+	s := fakeArchive(t, nil, fakeTopic{name: "large", partitions: []opstest.History{{End: 1, Batches: []opstest.Batch{{Raw: raw}}}}})
 	cl := testkafka.Real(t, testkafka.Options{Configs: map[string]string{"socket.request.max.bytes": "2000000"}})
 	p, err := NewPlan(t.Context(), Config{Target: cl.Opts(), Snapshot: s})
 	if err != nil {
@@ -128,7 +130,7 @@ func TestRealWithoutClusterAction(t *testing.T) {
 	if _, err := p.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	checkTopics(t, cl, filter{}, topics...)
+	checkTopics(t, cl, copyops.Filter{}, topics...)
 }
 
 // Brokers are killed and leaders moved while three brokers take a restore: nothing is lost, doubled or moved.
@@ -154,7 +156,7 @@ func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
 	})
 	disturb(t, cl, done)
 	wg.Wait()
-	checkTopics(t, cl, filter{}, ft)
+	checkTopics(t, cl, copyops.Filter{}, ft)
 }
 
 // disturb kills brokers and moves leaders until the run is done.
@@ -186,21 +188,21 @@ func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error) {
 }
 
 // holey is a history with a control record between any two batches, and some batches larger.
-func holey(t testing.TB, base int64, batches int) history {
+func holey(t testing.TB, base int64, batches int) opstest.History {
 	t.Helper()
-	h := history{start: base, end: base}
+	h := opstest.History{Start: base, End: base}
 	for i := range batches {
 		value := bytes.Repeat([]byte("x"), 1+i%3*4000)
 		var rs []*kgo.Record
 		for k := range int64(5) {
-			rs = append(rs, &kgo.Record{Offset: h.end + k, Timestamp: time.UnixMilli(int64(i)), Value: value})
+			rs = append(rs, &kgo.Record{Offset: h.End + k, Timestamp: time.UnixMilli(int64(i)), Value: value})
 		}
-		raw, err := segment.AppendBatch(nil, h.end, kgo.NoCompression(), rs...)
+		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.batches = append(h.batches, storedBatch{raw: raw})
-		h.end += 5 + int64(i%2)
+		h.Batches = append(h.Batches, opstest.Batch{Raw: raw})
+		h.End += 5 + int64(i%2)
 	}
 	return h
 }
@@ -208,7 +210,7 @@ func holey(t testing.TB, base int64, batches int) history {
 // Two restores at once, with holes, on a real broker: one of them completes.
 func TestRealTwoAtOnce(t *testing.T) {
 	cl := pool.Real(t, testkafka.Options{})
-	ft := fakeTopic{name: "two", partitions: []history{holey(t, 0, 100), holey(t, 30, 100)}}
+	ft := fakeTopic{name: "two", partitions: []opstest.History{holey(t, 0, 100), holey(t, 30, 100)}}
 	cfg := Config{Target: cl.Opts(), Snapshot: fakeArchive(t, nil, ft)}
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
@@ -222,5 +224,5 @@ func TestRealTwoAtOnce(t *testing.T) {
 	if err := errors.Join(errs...); err != nil && !errors.Is(err, ErrTakenOver) {
 		t.Fatal(err)
 	}
-	checkTopics(t, cl, filter{}, ft)
+	checkTopics(t, cl, copyops.Filter{}, ft)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -80,7 +81,7 @@ func findTopic(ctx context.Context, s *storage.Snapshot, name string) (storage.T
 func partitionRecords(ctx context.Context, s *storage.Snapshot, topic string, state storage.PartitionState, q Query) iter.Seq2[*kgo.Record, error] {
 	return func(yield func(*kgo.Record, error) bool) {
 		from := max(q.Offset, state.StartOffset)
-		f := filter{topic: topic, partition: state.Partition.Partition, until: q.Until}
+		f := copyops.Filter{Topic: topic, Partition: state.Partition.Partition, Until: q.Until}
 		src := s.Cursor(ctx, state.Partition, state.History, from, state.EndOffset, storage.CursorOptions{})
 		rr := &recordReader{src: src, filter: f, next: from, end: state.EndOffset, uncommitted: q.Uncommitted}
 		defer src.Close()
@@ -90,10 +91,10 @@ func partitionRecords(ctx context.Context, s *storage.Snapshot, topic string, st
 				return
 			}
 			if err != nil {
-				yield(nil, &PartitionError{Topic: topic, Partition: f.partition, Offset: rr.next, Err: err})
+				yield(nil, &PartitionError{Topic: topic, Partition: f.Partition, Offset: rr.next, Err: err})
 				return
 			}
-			r.Topic, r.Partition = topic, f.partition
+			r.Topic, r.Partition = topic, f.Partition
 			if !yield(r, nil) {
 				return
 			}
@@ -103,8 +104,8 @@ func partitionRecords(ctx context.Context, s *storage.Snapshot, topic string, st
 
 // recordReader reads the visible records of batches, in offset order.
 type recordReader struct {
-	src         batchSource
-	filter      filter
+	src         copyops.Source
+	filter      copyops.Filter
 	next, end   int64
 	uncommitted bool
 	rs          []*kgo.Record
@@ -123,7 +124,7 @@ func (rr *recordReader) Next() (*kgo.Record, error) {
 		from, to := max(rr.next, b.BaseOffset()), min(rr.end, b.EndOffset())
 		if from < to && !b.Control() && b.Records() > 0 && (!aborted || rr.uncommitted) {
 			var late int64
-			if rr.rs, err = visible(b, &rr.filter, from, to, &late); err != nil {
+			if rr.rs, err = copyops.Visible(b, &rr.filter, from, to, &late); err != nil {
 				return nil, err
 			}
 		}

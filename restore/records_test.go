@@ -10,18 +10,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
 // readAll collects the places of a query's records by partition.
-func readAll(t testing.TB, s *storage.Snapshot, q Query) map[int32][]place {
+func readAll(t testing.TB, s *storage.Snapshot, q Query) map[int32][]opstest.Place {
 	t.Helper()
-	got := map[int32][]place{}
+	got := map[int32][]opstest.Place{}
 	for r, err := range Records(t.Context(), s, q) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got[r.Partition] = append(got[r.Partition], place{
+		got[r.Partition] = append(got[r.Partition], opstest.Place{
 			Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: string(r.Key), Value: string(r.Value), Headers: len(r.Headers),
 		})
 	}
@@ -37,8 +39,8 @@ func TestRecords(t *testing.T) {
 		from := r.Int64N(2000)
 		until := time.UnixMilli(1000 + r.Int64N(100))
 		for p, h := range topics[1].partitions {
-			places, _ := expected(t, h, filter{until: until})
-			var want []place
+			places, _ := opstest.Expected(t, h, copyops.Filter{Until: until})
+			var want []opstest.Place
 			for _, pl := range places {
 				if !pl.Hole && pl.Offset >= from {
 					want = append(want, pl)
@@ -54,9 +56,9 @@ func TestRecords(t *testing.T) {
 
 func TestRecordsUncommitted(t *testing.T) {
 	h := plain(t, 0, 3, 2)
-	setAttributes(h.batches[1].raw, 0x10)
-	h.batches[1].aborted = true
-	s := fakeArchive(t, nil, fakeTopic{name: "t", partitions: []history{h}})
+	opstest.SetAttributes(h.Batches[1].Raw, 0x10)
+	h.Batches[1].Aborted = true
+	s := fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{h}})
 	if got := readAll(t, s, Query{Topic: "t"}); len(got[0]) != 4 {
 		t.Errorf("%d records, want 4", len(got[0]))
 	}
@@ -66,7 +68,7 @@ func TestRecordsUncommitted(t *testing.T) {
 }
 
 func TestRecordsErrors(t *testing.T) {
-	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []history{plain(t, 0, 200, 10)}})
+	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 200, 10)}})
 	var unknown *UnknownTopicError
 	for _, err := range Records(t.Context(), s, Query{Topic: "x"}) {
 		if !errors.As(err, &unknown) {

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -25,7 +27,7 @@ func connectTo(t testing.TB, cl testkafka.Cluster) *rawkafka.Cluster {
 }
 
 // onTarget reads a target partition: where it starts and ends, and each offset between.
-func onTarget(t testing.TB, c *rawkafka.Cluster, topic string, partition int32) (places []place, start, end int64) {
+func onTarget(t testing.TB, c *rawkafka.Cluster, topic string, partition int32) (places []opstest.Place, start, end int64) {
 	t.Helper()
 	ctx := t.Context()
 	meta, err := c.Topics(ctx, topic)
@@ -39,7 +41,7 @@ func onTarget(t testing.TB, c *rawkafka.Cluster, topic string, partition int32) 
 	if end, err = one(ctx, c, p, rawkafka.Latest, rawkafka.Consumer); err != nil {
 		t.Fatal(err)
 	}
-	at := map[int64]place{}
+	at := map[int64]opstest.Place{}
 	rr := &recordReader{src: newTargetSource(ctx, c, p, start, end), next: start, end: end}
 	for {
 		r, err := rr.Next()
@@ -49,12 +51,12 @@ func onTarget(t testing.TB, c *rawkafka.Cluster, topic string, partition int32) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		at[r.Offset] = place{Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: string(r.Key), Value: string(r.Value), Headers: len(r.Headers)}
+		at[r.Offset] = opstest.Place{Offset: r.Offset, Timestamp: r.Timestamp.UnixMilli(), Key: string(r.Key), Value: string(r.Value), Headers: len(r.Headers)}
 	}
 	for o := start; o < end; o++ {
 		pl, ok := at[o]
 		if !ok {
-			pl = place{Offset: o, Hole: true}
+			pl = opstest.Place{Offset: o, Hole: true}
 		}
 		places = append(places, pl)
 	}
@@ -62,15 +64,15 @@ func onTarget(t testing.TB, c *rawkafka.Cluster, topic string, partition int32) 
 }
 
 // checkTopics compares the target with the model.
-func checkTopics(t testing.TB, cl testkafka.Cluster, f filter, topics ...fakeTopic) {
+func checkTopics(t testing.TB, cl testkafka.Cluster, f copyops.Filter, topics ...fakeTopic) {
 	t.Helper()
 	c := connectTo(t, cl)
 	for _, ft := range topics {
 		for p, h := range ft.partitions {
-			want, wantEnd := expected(t, h, f)
+			want, wantEnd := opstest.Expected(t, h, f)
 			got, start, end := onTarget(t, c, ft.name, int32(p))
-			if start != h.start || end != wantEnd {
-				t.Errorf("%s/%d: [%d,%d), want [%d,%d)", ft.name, p, start, end, h.start, wantEnd)
+			if start != h.Start || end != wantEnd {
+				t.Errorf("%s/%d: [%d,%d), want [%d,%d)", ft.name, p, start, end, h.Start, wantEnd)
 			}
 			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s/%d: (-want +got)\n%s", ft.name, p, diff)
@@ -84,10 +86,10 @@ func TestRestoreRandomHistories(t *testing.T) {
 	for seed := range uint64(6) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		topics := randomTopics(t, r, "a", "b", "Orders", "orders")
-		f := randomFilter(r)
+		f := opstest.RandomFilter(r)
 		cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))
-		cfg.Until, cfg.Edit = f.until, f.edit
-		f.maxBatch = 0
+		cfg.Until, cfg.Edit = f.Until, f.Edit
+		f.MaxBatch = 0
 		restored(t, cfg)
 		checkTopics(t, cl, f, topics...)
 		p, err := NewPlan(t.Context(), cfg)

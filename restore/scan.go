@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -30,9 +31,6 @@ func (t *totals) hole(offsets int64) {
 		t.holeOffsets += offsets
 	}
 }
-
-// filtered says that runs alone can't tell what would be restored.
-func (f *filter) filtered() bool { return f.edit != nil || !f.until.IsZero() }
 
 // sum adds up what the index says of a partition from an offset on. Runs that the offset lies in count whole; of what
 // control and aborted batches hide, only the runs are known, and each counts as one offset at least. With check it reads the runs' indexes, so
@@ -77,20 +75,20 @@ func (j *partitionJob) scan(ctx context.Context, s *storage.Snapshot, from int64
 		if err != nil {
 			return t, end, j.wrap(end, err)
 		}
-		end = o.end
-		if o.hole() {
-			t.hole(o.end - o.base)
+		end = o.End
+		if o.Hole() {
+			t.hole(o.End - o.Base)
 			continue
 		}
-		t.records += o.records
-		t.bytes += int64(o.batch.Len())
-		t.stamps(o.batch.FirstTimestamp(), o.batch.MaxTimestamp())
-		t.maxBatch = max(t.maxBatch, int64(o.batch.Len()))
+		t.records += o.Records
+		t.bytes += int64(o.Batch.Len())
+		t.stamps(o.Batch.FirstTimestamp(), o.Batch.MaxTimestamp())
+		t.maxBatch = max(t.maxBatch, int64(o.Batch.Len()))
 	}
 }
 
 // ops streams a partition's ops from an offset on.
-func (j *partitionJob) ops(ctx context.Context, s *storage.Snapshot, from int64) *opStream {
+func (j *partitionJob) ops(ctx context.Context, s *storage.Snapshot, from int64) *copyops.Stream {
 	cursor := s.Cursor(ctx, j.state.Partition, j.state.History, from, j.state.EndOffset, storage.CursorOptions{})
-	return newOpStream(cursor, j.filter, from, j.state.EndOffset)
+	return copyops.New(cursor, j.filter, from, j.state.EndOffset)
 }

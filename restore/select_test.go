@@ -8,11 +8,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
 func TestSelection(t *testing.T) {
-	one := func() []history { return []history{plain(t, 0, 1, 1)} }
+	one := func() []opstest.History { return []opstest.History{plain(t, 0, 1, 1)} }
 	s := fakeArchive(t, func(c *storage.Change) { c.Topics[4].Internal = true },
 		fakeTopic{name: "orders", partitions: one()}, fakeTopic{name: "Orders", partitions: one()},
 		fakeTopic{name: "orders.v2", partitions: one()}, fakeTopic{name: "gone", partitions: one(), deleted: true},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -54,7 +55,7 @@ func TestRealLeaderStandsStill(t *testing.T) {
 		}
 	}
 	kill()
-	checkTopics(t, cl, filter{}, ft)
+	checkTopics(t, cl, copyops.Filter{}, ft)
 }
 
 // start runs a restore; its end is sent once, and then the channel is closed.

@@ -1,4 +1,4 @@
-package restore
+package copyops
 
 import (
 	"encoding/binary"
@@ -15,8 +15,8 @@ import (
 const attrDeleteHorizon = 0x40
 
 // raw says whether a batch can be produced as it is.
-func (f *filter) raw(b segment.Batch) bool {
-	return f.edit == nil &&
+func (f *Filter) raw(b segment.Batch) bool {
+	return f.Edit == nil &&
 		!f.late(b.MaxTimestamp()) &&
 		!b.LogAppendTime() &&
 		int64(b.Records()) == b.EndOffset()-b.BaseOffset() &&
@@ -25,8 +25,8 @@ func (f *filter) raw(b segment.Batch) bool {
 
 // dense decodes a batch, drops what is outside [from, to) or filtered, and
 // re-encodes the rest as pieces without holes.
-func (s *opStream) dense(b segment.Batch, from, to int64) error {
-	rs, err := visible(b, &s.filter, from, to, &s.lastLate)
+func (s *Stream) dense(b segment.Batch, from, to int64) error {
+	rs, err := Visible(b, &s.filter, from, to, &s.lastLate)
 	if err != nil {
 		return err
 	}
@@ -46,20 +46,20 @@ func (s *opStream) dense(b segment.Batch, from, to int64) error {
 		if err != nil {
 			return fmt.Errorf("re-encode batch at %d: %w", b.BaseOffset(), err)
 		}
-		s.pieces[i].batch = piece
+		s.pieces[i].Batch = piece
 		at += n
 	}
 	return nil
 }
 
 // encode appends dense records as one piece, or as two halves each where it is too long for the target.
-func (s *opStream) encode(b segment.Batch, rs []*kgo.Record, lengths *[]int) error {
+func (s *Stream) encode(b segment.Batch, rs []*kgo.Record, lengths *[]int) error {
 	had := len(s.buf)
 	buf, err := segment.AppendBatch(s.buf, rs[0].Offset, codecOf(b), rs...)
 	if err != nil {
 		return err
 	}
-	if n := len(rs); s.filter.maxBatch > 0 && len(buf)-had > s.filter.maxBatch && n > 1 {
+	if n := len(rs); s.filter.MaxBatch > 0 && len(buf)-had > s.filter.MaxBatch && n > 1 {
 		s.buf = buf[:had]
 		if err := s.encode(b, rs[:n/2], lengths); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (s *opStream) encode(b segment.Batch, rs []*kgo.Record, lengths *[]int) err
 	}
 	s.buf = buf
 	*lengths = append(*lengths, len(buf)-had)
-	s.pieces = append(s.pieces, op{base: rs[0].Offset, end: rs[len(rs)-1].Offset + 1, records: int64(len(rs))})
+	s.pieces = append(s.pieces, Op{Base: rs[0].Offset, End: rs[len(rs)-1].Offset + 1, Records: int64(len(rs))})
 	return nil
 }
 
@@ -81,10 +81,10 @@ func denseLen(rs []*kgo.Record) int {
 	return n
 }
 
-// visible decodes the records of a batch that lie in [from, to) and pass the
+// Visible decodes the records of a batch that lie in [from, to) and pass the
 // filter, as a consumer sees them. late becomes the offset of the last one
 // that until cut off.
-func visible(b segment.Batch, f *filter, from, to int64, late *int64) ([]*kgo.Record, error) {
+func Visible(b segment.Batch, f *Filter, from, to int64, late *int64) ([]*kgo.Record, error) {
 	rs, err := segment.DecodeBatch(b, 0)
 	if err != nil {
 		return nil, err
@@ -106,19 +106,19 @@ func visible(b segment.Batch, f *filter, from, to int64, late *int64) ([]*kgo.Re
 }
 
 // keep applies the filter to a record; cut says that it was until.
-func (f *filter) keep(b segment.Batch, r *kgo.Record) (ok, cut bool) {
+func (f *Filter) keep(b segment.Batch, r *kgo.Record) (ok, cut bool) {
 	if b.LogAppendTime() {
 		r.Timestamp = time.UnixMilli(b.MaxTimestamp())
 	}
 	if f.late(r.Timestamp.UnixMilli()) {
 		return false, true
 	}
-	if f.edit == nil {
+	if f.Edit == nil {
 		return true, false
 	}
 	offset := r.Offset
-	r.Topic, r.Partition = f.topic, f.partition
-	ok = f.edit(r)
+	r.Topic, r.Partition = f.Topic, f.Partition
+	ok = f.Edit(r)
 	r.Offset = offset
 	return ok, false
 }
