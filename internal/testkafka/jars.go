@@ -20,6 +20,9 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <dependencies>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + KafkaVersion + `</version></dependency>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + KafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>connect-runtime</artifactId><version>` + KafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>connect-mirror</artifactId><version>` + KafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>connect-mirror-client</artifactId><version>` + KafkaVersion + `</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version></dependency>
   </dependencies>
@@ -49,7 +52,7 @@ func locate() (java, error) {
 	if os.Getenv("JAVA_HOME") == "" {
 		var err error
 		if bin, err = exec.LookPath("java"); err != nil {
-			return java{}, fmt.Errorf("install a Java 17 runtime (apt-get install openjdk-17-jre-headless), and Maven (apt-get install maven) or set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars")
+			return java{}, fmt.Errorf("install Java 17 (apt-get install openjdk-17-jdk-headless), and Maven (apt-get install maven) or set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars")
 		}
 	}
 	if libs := os.Getenv("KAFKADR_KAFKA_LIBS"); libs != "" {
@@ -69,7 +72,7 @@ func cachedJars() (string, error) {
 		return "", fmt.Errorf("set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars: %w", err)
 	}
 	dir := filepath.Join(cache, "kafkadr")
-	libs := filepath.Join(dir, "kafka-"+KafkaVersion)
+	libs := filepath.Join(dir, "kafka-"+KafkaVersion+"-connect") // another set of jars has another name
 	if hasJars(libs) {
 		return libs, nil
 	}
