@@ -21,7 +21,7 @@ type Config struct {
 	// Optional.
 
 	// Topics are regular expressions, anchored; a literal name that doesn't exist is a *[UnknownTopicError].
-	// Default: all but internal topics.
+	// Default: all but internal topics; kafkadr's own topic __kafkadr counts as one that can be named.
 	Topics []string
 	// Exclude are regular expressions, anchored, of topics to leave out.
 	Exclude []string

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -34,7 +35,7 @@ func selectTopics(ctx context.Context, c *rawkafka.Cluster, cfg Config) (selecte
 		switch {
 		case literal && !matchesAny(leave, name):
 			selected[name] = t
-		case t.Internal:
+		case t.Internal, name == ledger.Topic: // what copies a cluster holds is its own affair
 		case len(take) > 0 && !matchesAny(take, name) || matchesAny(leave, name):
 			leftOut = append(leftOut, name)
 		default:

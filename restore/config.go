@@ -25,7 +25,7 @@ type Config struct {
 
 	// Topics are regular expressions, anchored, of topics to restore. A literal name that the snapshot doesn't hold
 	// is an [*UnknownTopicError]; one that was deleted on the source is restored in its last incarnation. Internal topics are
-	// never restored. Default: all that were live when the snapshot was taken.
+	// never restored, kafkadr's own topic __kafkadr only where it is named. Default: all that were live when the snapshot was taken.
 	Topics []string
 	// Exclude are regular expressions, anchored, of topics to leave out.
 	Exclude []string

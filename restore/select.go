@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -77,7 +78,7 @@ func (s *selection) choose(ctx context.Context, cfg *Config) ([]*topicJob, error
 			return nil, fmt.Errorf("restore: topics: %w", err)
 		}
 		_, literal := s.literals[t.Name]
-		if t.Internal || !s.selected(t.Name) || !t.Deleted.IsZero() && !literal {
+		if t.Internal || !s.selected(t.Name) || (!t.Deleted.IsZero() || t.Name == ledger.Topic) && !literal {
 			continue
 		}
 		if old, ok := newest[t.Name]; !ok || later(t, old) {

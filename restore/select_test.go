@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
+	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -17,7 +18,8 @@ func TestSelection(t *testing.T) {
 	s := fakeArchive(t, func(c *storage.Change) { c.Topics[4].Internal = true },
 		fakeTopic{name: "orders", partitions: one()}, fakeTopic{name: "Orders", partitions: one()},
 		fakeTopic{name: "orders.v2", partitions: one()}, fakeTopic{name: "gone", partitions: one(), deleted: true},
-		fakeTopic{name: "__consumer_offsets", partitions: one()})
+		fakeTopic{name: "__consumer_offsets", partitions: one()},
+		fakeTopic{name: ledger.Topic, partitions: one()})
 	for name, tt := range map[string]struct {
 		cfg     Config
 		want    []string // target names, in order
@@ -30,6 +32,7 @@ func TestSelection(t *testing.T) {
 		"deleted, asked": {Config{Topics: []string{"gone"}}, []string{"gone"}, ""},
 		"deleted, not":   {Config{Topics: []string{"g.*"}}, nil, "g.*"},
 		"internal":       {Config{Topics: []string{".*"}}, []string{"Orders", "orders", "orders.v2"}, ""},
+		"ledger, asked":  {Config{Topics: []string{ledger.Topic}}, []string{ledger.Topic}, ""},
 		"order":          {Config{Order: []string{"orders.v2", "orders"}}, []string{"orders.v2", "orders", "Orders"}, ""},
 		"prefix, rename": {Config{Prefix: "p.", Rename: map[string]string{"orders": "o"}}, []string{"p.Orders", "o", "p.orders.v2"}, ""},
 		"unknown":        {Config{Topics: []string{"order"}}, nil, "order"},
