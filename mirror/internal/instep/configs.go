@@ -1,0 +1,372 @@
+package instep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+const (
+	describeTopics = 200 // in one request
+	alterTopics    = 100
+	tryRefused     = 10 * time.Minute
+)
+
+// Configs keeps the configs of copies in step: what is set on a topic at the source is set on its copy, but for [LeftOutConfigs]. What only the copy has stays; what
+// was removed at the source is removed where it was set from here. Use [NewConfigs]; one Sync at a time.
+type Configs struct {
+	sides   Sides
+	notices notices
+	refused map[configAt]refusal
+}
+
+type configAt struct{ topic, name string }
+
+// refusal is a value that the standby didn't take.
+type refusal struct {
+	value, why string
+	again      time.Time
+}
+
+// NewConfigs is ready to Sync.
+func NewConfigs(s Sides) *Configs {
+	return &Configs{sides: s.withDefaults(), refused: map[configAt]refusal{}}
+}
+
+// configsNote is what the ledger has under configs/<copy>.
+type configsNote struct {
+	// ID is the copy's topic ID, empty where it was noted before the copy was there.
+	ID  string   `json:"id,omitempty"`
+	Set []string `json:"set"`
+}
+
+func configsKey(target string) string { return "configs/" + target }
+
+// Created notes that copies are about to be created with [NewTopicConfigs], so that the hold can be taken off again. Call it before.
+func (s *Configs) Created(ctx context.Context, targets ...string) error {
+	put := map[string]any{}
+	for _, name := range targets {
+		n := configsNote{}
+		for config := range NewTopicConfigs() {
+			n.Set = append(n.Set, config)
+		}
+		slices.Sort(n.Set)
+		put[configsKey(name)] = n
+	}
+	if len(put) == 0 {
+		return nil
+	}
+	if err := s.sides.Ledger.Put(ctx, put); err != nil {
+		return fmt.Errorf("instep: configs: %w", err)
+	}
+	return nil
+}
+
+// Plan says what Sync would change, and asks the standby whether it takes it.
+func (s *Configs) Plan(ctx context.Context, v View) (*ConfigPlan, error) {
+	ctx, cancel := s.sides.budget(ctx)
+	defer cancel()
+	var r Report
+	s.notices.begin()
+	p, err := s.plan(ctx, v, &r)
+	if err != nil {
+		return nil, err
+	}
+	there := map[string]bool{}
+	for _, t := range v.Topics {
+		there[t.Target] = t.TargetID != (kadm.TopicID{})
+	}
+	for _, c := range p.Changes {
+		if there[c.Topic] {
+			s.alter(ctx, &r, []ConfigChange{c}, true)
+		}
+	}
+	p.Events = append(p.Events, r.Events...)
+	return p, ended(ctx)
+}
+
+// Sync makes the copies' configs what they should be.
+func (s *Configs) Sync(ctx context.Context, v View) (Report, error) {
+	ctx, cancel := s.sides.budget(ctx)
+	defer cancel()
+	var r Report
+	s.notices.begin()
+	p, err := s.plan(ctx, v, &r)
+	if err != nil {
+		return r, err
+	}
+	for chunk := range slices.Chunk(p.Changes, alterTopics) {
+		if err := s.apply(ctx, &r, chunk); err != nil {
+			return r, fmt.Errorf("instep: configs: %w", err)
+		}
+	}
+	s.notices.end()
+	return r, ended(ctx)
+}
+
+// plan reads both sides and compares them. What is to be said goes into r.
+func (s *Configs) plan(ctx context.Context, v View, r *Report) (*ConfigPlan, error) {
+	p := &ConfigPlan{}
+	var defaults otherDefaults
+	for topics := range slices.Chunk(v.Topics, describeTopics) {
+		src, err := s.describe(ctx, r, s.sides.Source, topics, func(t Topic) string { return t.Source })
+		if err != nil {
+			return nil, fmt.Errorf("instep: configs: source: %w", err)
+		}
+		dst, err := s.describe(ctx, r, s.sides.Target, slices.DeleteFunc(slices.Clone(topics), func(t Topic) bool { return t.TargetID == (kadm.TopicID{}) }),
+			func(t Topic) string { return t.Target })
+		if err != nil {
+			return nil, fmt.Errorf("instep: configs: target: %w", err)
+		}
+		for _, t := range topics {
+			from, ok := src[t.Source]
+			to, there := dst[t.Target]
+			if !ok || !there && t.TargetID != (kadm.TopicID{}) {
+				continue
+			}
+			c, events, err := s.planTopic(t, from, to)
+			if err != nil {
+				return nil, fmt.Errorf("instep: configs: %w", err)
+			}
+			for _, e := range events {
+				s.notices.note(r, e, "")
+			}
+			defaults.look(t, from, to)
+			s.dropRefused(r, &c)
+			if !c.empty() || len(c.owned) != len(c.later) {
+				p.Changes = append(p.Changes, c)
+			}
+		}
+	}
+	for _, e := range defaults.events() {
+		s.notices.note(r, e, e.Detail)
+	}
+	return p, nil
+}
+
+func (s *Configs) planTopic(t Topic, from, to settings) (ConfigChange, []Event, error) {
+	var note configsNote
+	if _, err := s.sides.Ledger.Get(configsKey(t.Target), &note); err != nil {
+		return ConfigChange{}, nil, err
+	}
+	id := ""
+	if t.TargetID != (kadm.TopicID{}) {
+		id = t.TargetID.String()
+	}
+	if note.ID != "" && note.ID != id {
+		note.Set = nil // of another topic that had the name
+	}
+	c, events := planConfigs(t, from, to, note.Set)
+	c.id = id
+	return c, events, nil
+}
+
+// dropRefused leaves out what the standby refused lately.
+func (s *Configs) dropRefused(r *Report, c *ConfigChange) {
+	for _, name := range c.names() {
+		at := configAt{c.Topic, name}
+		was, ok := s.refused[at]
+		switch {
+		case !ok:
+		case was.value != c.Set[name] || time.Now().After(was.again):
+			delete(s.refused, at)
+		default:
+			s.notices.note(r, Event{Kind: ConfigRefused, Topic: c.Topic, Detail: was.why}, name)
+			delete(c.Set, name)
+			c.Remove = slices.DeleteFunc(c.Remove, func(n string) bool { return n == name })
+		}
+	}
+}
+
+// describe reads the configs of topics of one side. Topics that are gone, or can't be read, are left out.
+func (s *Configs) describe(ctx context.Context, r *Report, cl *rawkafka.Cluster, topics []Topic, name func(Topic) string) (map[string]settings, error) {
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	targets := map[string]string{}
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = name(t)
+		targets[names[i]] = t.Target
+	}
+	var rs kadm.ResourceConfigs
+	err := retry(ctx, func() (err error) {
+		rs, err = cl.Admin().DescribeTopicConfigs(ctx, names...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]settings, len(rs))
+	for _, rc := range rs {
+		switch {
+		case rc.Err == nil:
+			all[rc.Name] = settingsOf(rc)
+		case rawkafka.Unknown(rc.Err):
+		default:
+			s.notices.note(r, Event{Kind: ConfigsUnread, Topic: targets[rc.Name], Detail: fmt.Sprintf("%s of cluster %s: %v", rc.Name, cl.ID(), rc.Err)}, cl.ID())
+		}
+	}
+	return all, nil
+}
+
+func settingsOf(rc kadm.ResourceConfig) settings {
+	all := make(settings, len(rc.Configs))
+	for _, c := range rc.Configs {
+		all[c.Key] = setting{value: c.MaybeValue(), own: c.Source == kmsg.ConfigSourceDynamicTopicConfig, known: c.Value != nil}
+	}
+	return all
+}
+
+// apply notes what becomes ours, changes it, and notes what no more is.
+func (s *Configs) apply(ctx context.Context, r *Report, changes []ConfigChange) error {
+	before, after := map[string]any{}, map[string]any{}
+	for _, c := range changes {
+		var note configsNote
+		if _, err := s.sides.Ledger.Get(configsKey(c.Topic), &note); err != nil {
+			return err
+		}
+		if note.ID != c.id || !slices.Equal(note.Set, c.owned) {
+			before[configsKey(c.Topic)] = configsNote{ID: c.id, Set: c.owned}
+		}
+	}
+	if len(before) > 0 {
+		if err := s.sides.Ledger.Put(ctx, before); err != nil {
+			return err
+		}
+	}
+	done := s.alter(ctx, r, changes, false)
+	for _, c := range changes {
+		if done[c.Topic] && !slices.Equal(c.owned, c.later) {
+			after[configsKey(c.Topic)] = configsNote{ID: c.id, Set: c.later}
+		}
+	}
+	if len(after) == 0 {
+		return nil
+	}
+	return s.sides.Ledger.Put(ctx, after)
+}
+
+// alter changes configs, or asks whether they would be taken. It returns the topics of which all was taken.
+func (s *Configs) alter(ctx context.Context, r *Report, changes []ConfigChange, validate bool) map[string]bool {
+	done := map[string]bool{}
+	for name, err := range s.request(ctx, changes, validate) {
+		i := slices.IndexFunc(changes, func(c ConfigChange) bool { return c.Topic == name })
+		if i < 0 {
+			continue
+		}
+		c := changes[i]
+		switch {
+		case err == nil:
+			r.Changed += len(c.names())
+			done[name] = true
+		case refuses(err) && len(c.names()) > 1:
+			done[name] = s.oneByOne(ctx, r, c, validate)
+		default:
+			s.failed(r, c, err)
+		}
+	}
+	for _, c := range changes {
+		if c.empty() {
+			done[c.Topic] = true
+		}
+	}
+	return done
+}
+
+// oneByOne finds out which config isn't taken.
+func (s *Configs) oneByOne(ctx context.Context, r *Report, c ConfigChange, validate bool) bool {
+	all := true
+	for _, name := range c.names() {
+		one := ConfigChange{Topic: c.Topic}
+		if value, ok := c.Set[name]; ok {
+			one.Set = map[string]string{name: value}
+		} else {
+			one.Remove = []string{name}
+		}
+		all = s.alter(ctx, r, []ConfigChange{one}, validate)[c.Topic] && all
+	}
+	return all
+}
+
+// failed reports a change that wasn't made. A refused one isn't tried again for a while.
+func (s *Configs) failed(r *Report, c ConfigChange, err error) {
+	for _, name := range c.names() {
+		what := "remove " + name
+		if value, ok := c.Set[name]; ok {
+			what = name + "=" + value
+		}
+		why, kind := fmt.Sprintf("%s: %v", what, err), ConfigFailed
+		if refuses(err) {
+			kind = ConfigRefused
+			s.refused[configAt{c.Topic, name}] = refusal{value: c.Set[name], why: why, again: time.Now().Add(tryRefused)}
+		}
+		r.Failed++
+		s.notices.note(r, Event{Kind: kind, Topic: c.Topic, Detail: why}, name)
+	}
+}
+
+// refuses says whether an answer is about the config itself.
+func refuses(err error) bool {
+	for _, e := range []error{kerr.InvalidConfig, kerr.InvalidRequest, kerr.PolicyViolation} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// request sends changes of several topics, and returns the answer of each.
+func (s *Configs) request(ctx context.Context, changes []ConfigChange, validate bool) map[string]error {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.ValidateOnly = validate
+	answers := map[string]error{}
+	for _, c := range changes {
+		if c.empty() {
+			continue
+		}
+		req.Resources = append(req.Resources, alteration(c))
+		answers[c.Topic] = errors.New("the answer omits the topic")
+	}
+	if len(req.Resources) == 0 {
+		return nil
+	}
+	err := retry(ctx, func() error {
+		resp, err := req.RequestWith(ctx, s.sides.Target.Client())
+		if err != nil {
+			return err
+		}
+		for _, rr := range resp.Resources {
+			answers[rr.ResourceName] = answer(rr.ErrorCode, rr.ErrorMessage)
+		}
+		return nil
+	})
+	if err != nil {
+		for name := range answers {
+			answers[name] = err
+		}
+	}
+	return answers
+}
+
+func alteration(c ConfigChange) kmsg.IncrementalAlterConfigsRequestResource {
+	rr := kmsg.NewIncrementalAlterConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName = kmsg.ConfigResourceTypeTopic, c.Topic
+	for _, name := range c.names() {
+		rc := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		rc.Name, rc.Op = name, kmsg.IncrementalAlterConfigOpDelete
+		if value, ok := c.Set[name]; ok {
+			rc.Op, rc.Value = kmsg.IncrementalAlterConfigOpSet, &value
+		}
+		rr.Configs = append(rr.Configs, rc)
+	}
+	return rr
+}

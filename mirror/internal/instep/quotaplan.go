@@ -1,0 +1,85 @@
+package instep
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Quota is one value of one entity. Entity has the types user, client-id and ip; a nil name is the default of its type.
+type Quota struct {
+	Entity map[string]*string `json:"entity"`
+	Key    string             `json:"key"`
+	Value  float64            `json:"value"`
+}
+
+// String is the quota as it is said.
+func (q Quota) String() string {
+	return q.entity() + " " + q.Key + "=" + strconv.FormatFloat(q.Value, 'g', -1, 64)
+}
+
+// entity is the entity's name, the same for the same entity.
+func (q Quota) entity() string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(q.Entity)) {
+		if name := q.Entity[kind]; name == nil {
+			parts = append(parts, kind+" (default)")
+		} else {
+			parts = append(parts, kind+" "+strconv.Quote(*name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (q Quota) id() quotaID { return quotaID{q.entity(), q.Key} }
+
+func (q Quota) compare(o Quota) int {
+	return cmp.Or(strings.Compare(q.entity(), o.entity()), strings.Compare(q.Key, o.Key))
+}
+
+// quotaID tells values of entities apart.
+type quotaID struct{ entity, key string }
+
+// QuotaPlan is what is to change.
+type QuotaPlan struct {
+	Set    []Quota `json:"set,omitempty"`
+	Remove []Quota `json:"remove,omitempty"`
+
+	owned, later []Quota // ours with Set, and in the end
+}
+
+// planQuotas compares the quotas. owned are those that were set from here before; what only the standby has stays.
+func planQuotas(src, dst, owned []Quota) *QuotaPlan {
+	want, there, ours := byID(src), byID(dst), byID(owned)
+	p := &QuotaPlan{}
+	for id, q := range want {
+		if is, ok := there[id]; !ok || is.Value != q.Value {
+			p.Set = append(p.Set, q)
+			ours[id] = q
+		}
+	}
+	for id, q := range ours {
+		q.Value = 0 // whose it is counts, not what it was
+		p.owned = append(p.owned, q)
+		_, wanted := want[id]
+		if wanted {
+			p.later = append(p.later, q)
+		} else if is, ok := there[id]; ok {
+			p.Remove = append(p.Remove, is)
+		}
+	}
+	for _, qs := range [][]Quota{p.Set, p.Remove, p.owned, p.later} {
+		slices.SortFunc(qs, Quota.compare)
+	}
+	return p
+}
+
+func byID(qs []Quota) map[quotaID]Quota {
+	all := make(map[quotaID]Quota, len(qs))
+	for _, q := range qs {
+		all[q.id()] = q
+	}
+	return all
+}
