@@ -33,6 +33,9 @@ type IncarnationError struct {
 }
 
 func (e *IncarnationError) Error() string {
+	if e.Map == e.Want {
+		return fmt.Sprintf("offsets: %s/%d: a second map of the same copy", e.Want.Topic, e.Want.Partition)
+	}
 	return fmt.Sprintf("offsets: %s/%d: the map is of another %s", e.Want.Topic, e.Want.Partition, strings.Join(e.differs(), ", "))
 }
 
@@ -61,4 +64,24 @@ func (m *Map) For(id ID) error {
 		return &IncarnationError{Map: m.id, Want: id}
 	}
 	return nil
+}
+
+// DamageError says that bytes aren't an encoded map, or not as it was written.
+type DamageError struct {
+	Position int // in bytes, where it was found
+	Reason   string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("offsets: damaged map at byte %d: %s", e.Position, e.Reason)
+}
+
+// VersionError says that an encoded map is of a later version than this
+// library knows.
+type VersionError struct {
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("offsets: map of version %d, this library reads up to %d", e.Version, mapVersion)
 }

@@ -54,16 +54,3 @@ func (m *Map) locate(from side, x int64) (int64, How) {
 	}
 	return m.end[to], HowNext
 }
-
-// search returns how many runs start at x or before.
-func (m *Map) search(from side, x int64) int {
-	lo, hi := 0, len(m.runs)
-	for lo < hi {
-		if mid := int(uint(lo+hi) / 2); m.runs[mid][from] <= x {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	return lo
-}

@@ -39,6 +39,7 @@ type Map struct {
 	known      bool // not the zero Map
 	start, end [2]int64
 	runs       []run
+	index      [2]index // by side
 }
 
 // side is an index of what a map has of source and target.
@@ -93,10 +94,28 @@ func (m *Map) Append(upstreamOffset, downstreamOffset, n int64) error {
 	if last := len(m.runs) - 1; last >= 0 && m.follows(r) {
 		m.runs[last][length] += n
 	} else {
+		m.grow()
 		m.runs = append(m.runs, run{r.Upstream, r.Downstream, r.Length})
 	}
 	m.end = [2]int64{r.Upstream + n, r.Downstream + n}
 	return nil
+}
+
+// grow makes room for a run. Room grows by an eighth and not by append's
+// quarter, which keeps a run below 32 bytes, and the indexes are made anew with it.
+func (m *Map) grow() {
+	n := len(m.runs)
+	if n < cap(m.runs) {
+		return
+	}
+	m.runs = append(make([]run, 0, n+n/8+minIndexed), m.runs...)
+	m.reindex()
+}
+
+func (m *Map) reindex() {
+	for s := range m.index {
+		m.index[s] = newIndex(m.runs, side(s), m.start[s])
+	}
 }
 
 // refuses says why a run can't be the next, or nothing.

@@ -1,6 +1,7 @@
 package offsets
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 )
@@ -71,12 +72,17 @@ type place struct {
 // which is meant, so that is an *[IncarnationError], as is a second cluster.
 func NewMaps(maps ...*Map) (*Maps, error) {
 	t := &Maps{maps: make(map[place]*Map, len(maps))}
+	var first *Map
 	for _, m := range maps {
+		if m == nil {
+			continue
+		}
+		first = cmp.Or(first, m)
 		at := place{m.id.Topic, m.id.Partition}
 		if other := t.maps[at]; other != nil {
 			return nil, &IncarnationError{Map: other.id, Want: m.id}
 		}
-		if first := maps[0]; m.id.SourceCluster != first.id.SourceCluster {
+		if m.id.SourceCluster != first.id.SourceCluster {
 			return nil, &IncarnationError{Map: first.id, Want: m.id}
 		}
 		t.maps[at] = m
@@ -87,7 +93,10 @@ func NewMaps(maps ...*Map) (*Maps, error) {
 // Translate returns what the partition's map says, and [HowUnknown] where
 // there is no map; its error is nil.
 func (t *Maps) Translate(_ context.Context, topic string, partition int32, upstreamOffset int64) (Translated, error) {
-	m := t.maps[place{topic, partition}]
+	var m *Map
+	if t != nil {
+		m = t.maps[place{topic, partition}]
+	}
 	if m == nil {
 		return Translated{Partition: partition, Offset: -1, How: HowUnknown, Evidence: "no map for this partition"}, nil
 	}
