@@ -1,0 +1,67 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// ConnectError says why a cluster can't be used: Kind is unreachable, credentials, tls, denied, config or protocol. It holds no secret.
+type ConnectError = rawkafka.ConnectError
+
+// UnknownTopicError names a literal topic that doesn't exist at the source, or the expressions where all of them together match none.
+type UnknownTopicError struct{ Topic string }
+
+func (e *UnknownTopicError) Error() string {
+	return fmt.Sprintf("mirror: topic %q doesn't exist", e.Topic)
+}
+
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done.
+type ConfigError struct{ Errs []error }
+
+func (e *ConfigError) Error() string {
+	return "mirror: configuration: " + strings.ReplaceAll(errors.Join(e.Errs...).Error(), "\n", "; ")
+}
+
+// Unwrap returns the faults.
+func (e *ConfigError) Unwrap() []error { return e.Errs }
+
+// RefusedError is a plan that has conflicts. Nothing was changed but the flow's announcement, which was taken back.
+type RefusedError struct{ Conflicts []Conflict }
+
+func (e *RefusedError) Error() string {
+	texts := make([]string, 0, len(e.Conflicts))
+	for i, c := range e.Conflicts {
+		if i == 8 {
+			texts = append(texts, fmt.Sprintf("and %d more", len(e.Conflicts)-i))
+			break
+		}
+		texts = append(texts, c.String())
+	}
+	return "mirror: refused: " + strings.Join(texts, "; ")
+}
+
+// StoppedError says which partitions aren't mirrored: a Once is incomplete.
+type StoppedError struct {
+	Errs []error // an *[EventError] each
+}
+
+func (e *StoppedError) Error() string {
+	const show = 3
+	texts := make([]string, 0, show)
+	for _, err := range e.Errs[:min(show, len(e.Errs))] {
+		texts = append(texts, strings.TrimPrefix(err.Error(), "mirror: "))
+	}
+	s := fmt.Sprintf("mirror: incomplete: %d partitions have stopped: %s", len(e.Errs), strings.Join(texts, "; "))
+	if len(e.Errs) > show {
+		s += "; …"
+	}
+	return s
+}
+
+// Unwrap returns the events.
+func (e *StoppedError) Unwrap() []error { return e.Errs }
+
+var errRanAlready = errors.New("mirror: a Mirror runs once")

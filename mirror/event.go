@@ -1,0 +1,106 @@
+package mirror
+
+import (
+	"fmt"
+	"time"
+)
+
+// EventKind says what an event is about.
+type EventKind string
+
+// Kinds of events. In brackets: what may be done about it, the default first.
+const (
+	// TopicRecreated: the source's topic is another one than the copy is of, under the same name [stop, recreate: delete the copy and begin anew].
+	TopicRecreated EventKind = "topic_recreated"
+	// TopicDeleted: the source's topic is gone [keep the copy, delete it].
+	TopicDeleted EventKind = "topic_deleted"
+	// Overtaken: retention at the source removed records before they were mirrored; Offset is the first lost, Other the first that is left [stop, go_on behind a hole].
+	Overtaken EventKind = "overtaken"
+	// Truncated: the source's log no longer is the one that was mirrored, from Other on [stop].
+	Truncated EventKind = "truncated"
+	// ForeignWriter: the standby holds records there that aren't the source's [stop].
+	ForeignWriter EventKind = "foreign_writer"
+	// StandbyAhead: the standby's log ends, at Offset, beyond the source's, at Other [stop].
+	StandbyAhead EventKind = "standby_ahead"
+	// StandbyBack: the standby has lost records that were durable there, from Other to Offset, as an unclean election does [go_on: they are copied again, stop].
+	StandbyBack EventKind = "standby_back"
+	// StandbyDeleted: the copy was deleted, or re-created, on the standby while it was mirrored [stop, go_on: it is created anew].
+	StandbyDeleted EventKind = "standby_deleted"
+	// Shifted: the standby's log isn't where it must be: every later record would get a wrong offset. Delete the copy to begin anew [stop].
+	Shifted EventKind = "shifted"
+	// TakenOver: another mirror, or a restore, makes this topic's holes now [stop].
+	TakenOver EventKind = "taken_over"
+	// TooLarge: the standby doesn't take a batch: max.message.bytes, or the broker's limit of a request [stop].
+	TooLarge EventKind = "too_large"
+	// Denied: a right is missing on either side [retry, stop].
+	Denied EventKind = "denied"
+	// Transactional: a topic with transactional batches can't be mirrored Uncommitted [stop].
+	Transactional EventKind = "transactional"
+	// Failed: a partition can't be read or written for another reason, which Detail tells [retry, stop].
+	Failed EventKind = "failed"
+	// Recovered: a partition that had stopped, or failed, is mirrored again.
+	Recovered EventKind = "recovered"
+	// LSOStuck: an open transaction has held the last stable offset back, at Offset, for a minute; the high watermark is Other. Nothing behind it can be mirrored.
+	LSOStuck EventKind = "lso_stuck"
+	// TopicRefused: the target doesn't take the topic: its name, partitions, replication factor or configs [retry, stop].
+	TopicRefused EventKind = "topic_refused"
+	// PartitionsAhead: the copy has more partitions than the source's topic [go_on, stop].
+	PartitionsAhead EventKind = "partitions_ahead"
+	// HeartbeatDenied: heartbeats can't be written at the source.
+	HeartbeatDenied EventKind = "heartbeat_denied"
+	// HolesUnguarded: no right to the transactional ids that keep two mirrors from making the same hole at once: don't run two.
+	HolesUnguarded EventKind = "holes_unguarded"
+	// FlowConflict: a flow the other way between the same clusters under the same names was announced meanwhile: the whole mirror stops.
+	FlowConflict EventKind = "flow_conflict"
+	// Kinds of what is kept in step beside the records: config_refused, acl_refused, group_active and others are events as well, under their own names.
+)
+
+// Event is something that an operator should know.
+type Event struct {
+	Time time.Time `json:"time"`
+	Kind EventKind `json:"kind"`
+	// Policy is what is done about it; empty where there is nothing to do.
+	Policy Policy `json:"policy,omitempty"`
+	// Topic is the source's name, Target the copy's. Empty where it is about no topic.
+	Topic  string `json:"topic,omitempty"`
+	Target string `json:"target,omitempty"`
+	// Group is the consumer group that it is about, if any.
+	Group string `json:"group,omitempty"`
+	// Partition is -1 where it is about all of the topic's, or none.
+	Partition int32 `json:"partition"`
+	// Offset is where the copy stands, Other the offset that it is compared with; -1: none.
+	Offset int64 `json:"offset"`
+	Other  int64 `json:"other"`
+	// Detail is for people.
+	Detail string `json:"detail"`
+}
+
+// String is the event's place, kind and detail.
+func (e Event) String() string {
+	switch {
+	case e.Topic == "" && e.Target == "":
+		return fmt.Sprintf("%s: %s", e.Kind, e.Detail)
+	case e.Partition < 0:
+		return fmt.Sprintf("%s: %s: %s", e.name(), e.Kind, e.Detail)
+	}
+	return fmt.Sprintf("%s/%d at %d: %s: %s", e.name(), e.Partition, e.Offset, e.Kind, e.Detail)
+}
+
+func (e Event) name() string {
+	if e.Topic == "" {
+		return e.Target
+	}
+	return e.Topic
+}
+
+// EventError is an event as an error: why a partition isn't mirrored.
+type EventError struct {
+	Event Event
+	// Err is the cause, where there was one.
+	Err error
+}
+
+func (e *EventError) Error() string { return "mirror: " + e.Event.String() }
+
+// Unwrap is the cause.
+func (e *EventError) Unwrap() error { return e.Err }

@@ -1,0 +1,5 @@
+package mirror
+
+const childEnv = "KAFKADR_MIRROR_CHILD"
+
+func child(string) int { return 1 }

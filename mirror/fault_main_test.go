@@ -1,0 +1,27 @@
+package mirror
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// pool has the real clusters that tests share.
+var pool testkafka.Pool
+
+// TestMain runs a mirror where the environment has a job for one, else the tests.
+func TestMain(m *testing.M) {
+	if job := os.Getenv(childEnv); job != "" {
+		os.Exit(child(job))
+	}
+	code := pool.Run(m.Run)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}

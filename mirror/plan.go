@@ -1,0 +1,72 @@
+package mirror
+
+import (
+	"fmt"
+	"time"
+)
+
+// Plan is what a mirror would do. It prints and marshals.
+type Plan struct {
+	Flow          string      `json:"flow"`
+	SourceCluster string      `json:"source_cluster"`
+	TargetCluster string      `json:"target_cluster"`
+	Topics        []TopicPlan `json:"topics"`
+	// LeftOut are topics that match but wouldn't be mirrored, and why: copies that came from the target.
+	LeftOut map[string]string `json:"left_out,omitempty"`
+	// Records are offsets to copy until the last stable offsets of now.
+	Records int64 `json:"records"`
+	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md); RoundTrip was measured on the target.
+	HoleMethod string        `json:"hole_method"`
+	RoundTrip  time.Duration `json:"round_trip_ns"`
+	// Warnings are what an operator should know; Conflicts are why Run would refuse.
+	Warnings  []string   `json:"warnings"`
+	Conflicts []Conflict `json:"conflicts"`
+}
+
+// TopicPlan is what would be done with one topic.
+type TopicPlan struct {
+	Source            string            `json:"source"`
+	Target            string            `json:"target"`
+	Create            bool              `json:"create"`
+	ReplicationFactor int16             `json:"replication_factor"`
+	Configs           map[string]string `json:"configs,omitempty"`
+	// AddPartitions is how many partitions the copy would get.
+	AddPartitions int             `json:"add_partitions,omitempty"`
+	Partitions    []PartitionPlan `json:"partitions"`
+}
+
+// PartitionPlan is what would be done with one partition.
+type PartitionPlan struct {
+	Partition int32 `json:"partition"`
+	// Method is exact, or nothing where an event would stop it at once: Event is its kind.
+	Method string    `json:"method"`
+	Event  EventKind `json:"event,omitempty"`
+	// Position is the target's true end now: where the mirror goes on. Filler are offsets to fill below the source's log start.
+	Position int64 `json:"position"`
+	Filler   int64 `json:"filler"`
+	// LogStart, LSO are the source's; Lag are the offsets from position or log start to the last stable one.
+	LogStart int64 `json:"log_start"`
+	LSO      int64 `json:"lso"`
+	Lag      int64 `json:"lag"`
+}
+
+// Conflict is a reason to refuse.
+type Conflict struct {
+	Topic     string `json:"topic,omitempty"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	// Kind is same_cluster, flow, replication_factor, partitions, name, foreign_writer, hole_time, denied, transactional, …
+	Kind   string `json:"kind"`
+	Detail string `json:"detail"`
+}
+
+// String is the conflict's place, kind and detail.
+func (c Conflict) String() string {
+	switch {
+	case c.Topic == "":
+		return fmt.Sprintf("%s: %s", c.Kind, c.Detail)
+	case c.Partition < 0:
+		return fmt.Sprintf("%s: %s: %s", c.Topic, c.Kind, c.Detail)
+	}
+	return fmt.Sprintf("%s/%d at %d: %s: %s", c.Topic, c.Partition, c.Offset, c.Kind, c.Detail)
+}

@@ -1,0 +1,111 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// maxName is Kafka's longest topic name.
+const maxName = 249
+
+// complete fills the defaults in and reports all faults at once.
+func (c Config) complete() (Config, error) {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Source) == 0 {
+		fault("Source is missing: the source cluster's client options")
+	}
+	if len(c.Target) == 0 {
+		fault("Target is missing: the standby cluster's client options")
+	}
+	for _, pattern := range slices.Concat(c.Topics, c.Exclude) {
+		if _, err := regexp.Compile("^(?:" + pattern + ")$"); err != nil {
+			fault("topics %q: %w", pattern, err)
+		}
+	}
+	if !legal(c.Prefix) {
+		fault("Prefix %q has characters that topic names can't have, or is too long", c.Prefix)
+	}
+	if c.Name == "" {
+		c.Name = "mirror"
+	}
+	if !legal(c.Name) {
+		fault("Name %q has characters that topic names can't have, or is too long", c.Name)
+	}
+	errs = append(errs, c.numbers()...)
+	if c.Writes != "" && c.Writes != WritesWithheld && c.Writes != WritesCarried {
+		fault("Writes can't be %q", c.Writes)
+	}
+	for kind, policy := range c.Policies {
+		if !c.Policies.allows(kind) {
+			fault("Policies: %s can't be %q; it may be %q", kind, policy, allowed(kind))
+		}
+	}
+	if len(errs) > 0 {
+		return c, &ConfigError{Errs: errs}
+	}
+	return c.withDefaults(), nil
+}
+
+func (c *Config) numbers() (errs []error) {
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"ReplicationFactor", int64(c.ReplicationFactor)}, {"MaxBytesPerSecond", c.MaxBytesPerSecond}, {"MemoryBytes", c.MemoryBytes},
+		{"Discover", int64(c.Discover)}, {"GroupInterval", int64(c.GroupInterval)}, {"Heartbeat", int64(c.Heartbeat)}, {"MaxHoleTime", int64(c.MaxHoleTime)},
+	} {
+		if n.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is negative", n.name))
+		}
+	}
+	if c.MemoryBytes > 0 && c.MemoryBytes < minMemory {
+		errs = append(errs, errors.New("MemoryBytes is less than 1 MiB"))
+	}
+	return errs
+}
+
+const (
+	minMemory     = 1 << 20
+	defaultMemory = 64 << 20
+)
+
+func (c Config) withDefaults() Config {
+	def(&c.MemoryBytes, defaultMemory)
+	def(&c.Discover, 5*time.Second)
+	def(&c.GroupInterval, 5*time.Second)
+	def(&c.MaxHoleTime, time.Hour)
+	def(&c.tuning.retryFor, time.Minute)
+	def(&c.tuning.identity, 30*time.Second)
+	def(&c.tuning.pause, 30*time.Second)
+	if c.Writes == "" {
+		c.Writes = WritesWithheld
+	}
+	if c.ClientID == "" {
+		c.ClientID = "kafkadr"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func def[T int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// legal says whether a name has only what topic names may have.
+func legal(name string) bool {
+	for _, r := range name {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-' {
+			return false
+		}
+	}
+	return len(name) < maxName
+}
