@@ -22,6 +22,8 @@ type Partition struct {
 	doubt bool
 	txn   *transactions // the weaker way, once it is used
 
+	placed func(Placed) // of a job: positions are ordinals, and base offsets are taken as they come
+
 	wake chan struct{} // holds a token when something changed
 
 	mu       sync.Mutex
@@ -65,11 +67,16 @@ func (p *Partition) Append(ctx context.Context, b segment.Batch) error {
 	if err := sendable(b, position); err != nil {
 		return at(p.name, position, "append", err)
 	}
+	return p.append(ctx, b, position)
+}
+
+// append queues a batch that is sendable.
+func (p *Partition) append(ctx context.Context, b segment.Batch, position int64) error {
 	if err := p.room(ctx, b.Len()); err != nil {
 		return at(p.name, position, "append", err)
 	}
 	buf := b.ForProduce(p.c.bufs.get(b.Len()), p.prod.pid(), p.prod.epoch, p.prod.sequence)
-	p.push(&item{buf: buf, base: position, end: b.EndOffset()})
+	p.push(&item{buf: buf, base: position, end: position + int64(b.Records())})
 	return nil
 }
 

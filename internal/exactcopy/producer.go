@@ -28,8 +28,17 @@ const (
 )
 
 func newProducer(copyID string, p rawkafka.Partition) producer {
+	return digested("kafkadr exact copy\x00"+copyID, p)
+}
+
+// newJob is the producer of a job that translates: generation and epoch stay 0, and the sequence is the ordinal of the record.
+func newJob(job string, p rawkafka.Partition) producer {
+	return digested("kafkadr translated\x00"+job, p)
+}
+
+func digested(what string, p rawkafka.Partition) producer {
 	h := sha256.New()
-	h.Write([]byte("kafkadr exact copy\x00" + copyID + "\x00"))
+	h.Write([]byte(what + "\x00"))
 	h.Write(p.TopicID[:])
 	h.Write(binary.BigEndian.AppendUint32(nil, uint32(p.Partition)))
 	digest := binary.BigEndian.Uint64(h.Sum(nil))

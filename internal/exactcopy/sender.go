@@ -240,6 +240,9 @@ func (p *Partition) takeOff(it *item) {
 
 // answered takes a decisive answer in. It says whether there is more to send.
 func (p *Partition) answered(ctx context.Context, it *item, err error, base int64) bool {
+	if p.placed != nil {
+		return p.answeredPlaced(ctx, it, err, base)
+	}
 	switch {
 	case appended(err) && (base == it.base || err != nil && base < 0):
 		return p.done(it, err == nil)
@@ -308,6 +311,8 @@ func (p *Partition) failed(ctx context.Context, it *item, err error) {
 	try, since := p.tries, time.Since(p.failing)
 	p.mu.Unlock()
 	switch {
+	case p.placed != nil && !notAppended(err):
+		p.stop(at(p.name, it.base, "produce", undecided(err)))
 	case rawkafka.Unknown(err) && since > min(unknownFor, p.c.cfg.RetryFor):
 		p.stop(at(p.name, it.base, "produce", err))
 	case since > p.c.cfg.RetryFor:

@@ -16,29 +16,40 @@ import (
 // Open reads last sequence, then true end, once nothing of ours is under way there: a Partition of the same name that is still open is closed first.
 // Moved leaders and lost connections are followed for RetryFor.
 func (c *Copier) Open(ctx context.Context, name rawkafka.Partition) (*Partition, error) {
+	p := &Partition{c: c, name: name, prod: newProducer(c.cfg.TransactionalID, name), wake: make(chan struct{}, 1)}
+	err := c.opened(p, func() error {
+		if err := p.takeOver(ctx); err != nil {
+			return err
+		}
+		return p.learn(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// opened closes an open Partition of the same name, lets p learn where it stands, and notes it.
+func (c *Copier) opened(p *Partition, learn func() error) error {
 	c.mu.Lock()
-	old, closed := c.open[name], c.closed
+	old, closed := c.open[p.name], c.closed
 	c.mu.Unlock()
 	if closed {
-		return nil, at(name, 0, "open", ErrClosed)
+		return at(p.name, 0, "open", ErrClosed)
 	}
 	if old != nil {
 		old.Close()
 	}
-	p := &Partition{c: c, name: name, prod: newProducer(c.cfg.TransactionalID, name), wake: make(chan struct{}, 1)}
-	if err := p.takeOver(ctx); err != nil {
-		return nil, at(name, 0, "open", err)
-	}
-	if err := p.learn(ctx); err != nil {
-		return nil, at(name, 0, "open", err)
+	if err := learn(); err != nil {
+		return at(p.name, 0, "open", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, at(name, p.end, "open", ErrClosed)
+		return at(p.name, p.end, "open", ErrClosed)
 	}
-	c.open[name] = p
-	return p, nil
+	c.open[p.name] = p
+	return nil
 }
 
 func (c *Copier) forget(p *Partition) {
@@ -180,29 +191,8 @@ func (p *Partition) tail(ctx context.Context, end int64) (last known, err error)
 }
 
 func (p *Partition) tailFrom(ctx context.Context, from, end int64) (known, error) {
-	req := kmsg.NewPtrFetchRequest()
-	req.ReplicaID, req.MinBytes, req.MaxBytes = -1, 1, 1<<20
-	req.ReplicaState.ID = -1
-	req.SessionEpoch = -1
-	ft := kmsg.NewFetchRequestTopic()
-	ft.Topic, ft.TopicID = p.name.Topic, p.name.TopicID
-	fp := kmsg.NewFetchRequestTopicPartition()
-	fp.Partition, fp.FetchOffset, fp.PartitionMaxBytes = p.name.Partition, from, 1<<20
-	ft.Partitions = append(ft.Partitions, fp)
-	req.Topics = append(req.Topics, ft)
-	resp, err := p.request(ctx, req)
-	if err != nil {
-		return known{}, err
-	}
-	r := resp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
-		return known{}, err
-	}
-	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		return known{}, errOmitted
-	}
-	a := r.Topics[0].Partitions[0]
-	switch err := kerr.ErrorForCode(a.ErrorCode); {
+	a, err := fetch(ctx, p.c.cfg.Cluster, p.name, from, 1<<20)
+	switch {
 	case errors.Is(err, kerr.OffsetOutOfRange): // deleted up to the end
 		return known{}, nil
 	case err != nil:
