@@ -1,0 +1,544 @@
+package offsets_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/offsets"
+)
+
+var pool testkafka.Pool
+
+func TestMain(m *testing.M) { os.Exit(pool.Run(m.Run)) }
+
+// side is a cluster with what tests do to it.
+type side struct {
+	t   testing.TB
+	c   testkafka.Cluster
+	cl  *kgo.Client
+	adm *kadm.Client
+}
+
+func newSide(t testing.TB, c testkafka.Cluster) *side {
+	cl := testkafka.Client(t, c)
+	return &side{t, c, cl, kadm.NewClient(cl)}
+}
+
+func newFake(t testing.TB) *side { return newSide(t, testkafka.Fake(t, testkafka.Options{})) }
+
+func (s *side) ok(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// topic creates a topic whose partitions hold n records each.
+func (s *side) topic(name string, partitions int32, n int) {
+	s.t.Helper()
+	_, err := s.adm.CreateTopic(s.t.Context(), partitions, -1, nil, name)
+	s.ok(err)
+	s.fill(name, partitions, n)
+}
+
+func (s *side) fill(name string, partitions int32, n int) {
+	s.t.Helper()
+	var rs []*kgo.Record
+	for p := range partitions {
+		for i := range n {
+			rs = append(rs, &kgo.Record{Topic: name, Partition: p, Value: fmt.Append(nil, i)})
+		}
+	}
+	if len(rs) > 0 {
+		testkafka.Eventually(s.t, time.Minute, func(ctx context.Context) error {
+			_, err := s.adm.ListEndOffsets(ctx, name)
+			return err
+		})
+		c := testkafka.Client(s.t, s.c, kgo.RecordPartitioner(kgo.ManualPartitioner())) // that knows no topic of the name before
+		s.ok(c.ProduceSync(s.t.Context(), rs...).FirstErr())
+	}
+}
+
+// commit commits offsets as an admin would, partition 0 and on.
+func (s *side) commit(group, topic, metadata string, epoch int32, at ...int64) {
+	s.t.Helper()
+	var os kadm.Offsets
+	for p, o := range at {
+		os.Add(kadm.Offset{Topic: topic, Partition: int32(p), At: o, LeaderEpoch: epoch, Metadata: metadata})
+	}
+	testkafka.Eventually(s.t, time.Minute, func(ctx context.Context) error { return s.adm.CommitAllOffsets(ctx, group, os) })
+}
+
+// join makes a group active, and returns what ends it.
+func (s *side) join(group, topic string, opts ...kgo.Opt) (leave func()) {
+	s.t.Helper()
+	c := testkafka.Client(s.t, s.c, append([]kgo.Opt{kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit()}, opts...)...)
+	s.ok(c.PollFetches(s.t.Context()).Err())
+	s.await(group, func(g *offsets.Group) bool { return g != nil && g.Active() })
+	return func() {
+		c.Close()
+		s.await(group, func(g *offsets.Group) bool { return g == nil || !g.Active() })
+	}
+}
+
+func (s *side) await(group string, is func(*offsets.Group) bool) {
+	s.t.Helper()
+	testkafka.Eventually(s.t, time.Minute, func(context.Context) error {
+		if g := s.capture(offsets.CaptureConfig{}).Lookup(group); !is(g) {
+			return fmt.Errorf("%s: %+v", group, g)
+		}
+		return nil
+	})
+}
+
+func (s *side) capture(cfg offsets.CaptureConfig) *offsets.Groups {
+	s.t.Helper()
+	g, err := offsets.Capture(s.t.Context(), s.cl, cfg)
+	s.ok(err)
+	return g
+}
+
+func (s *side) plan(cfg offsets.PlanConfig) *offsets.GroupsPlan {
+	s.t.Helper()
+	p, err := offsets.NewGroupsPlan(s.t.Context(), s.cl, cfg)
+	s.ok(err)
+	return p
+}
+
+// apply applies a plan that nothing is in the way of.
+func (s *side) apply(p *offsets.GroupsPlan) (*offsets.Result, *offsets.Before) {
+	s.t.Helper()
+	var before *offsets.Before
+	res, err := p.Apply(s.t.Context(), s.cl, offsets.ApplyConfig{Save: func(b *offsets.Before) error { before = b; return nil }})
+	if err != nil {
+		s.t.Fatalf("%v\n%v", err, p)
+	}
+	return res, before
+}
+
+// at is what a group has committed, as offset, epoch and metadata by partition.
+func (s *side) at(group, topic string) string {
+	s.t.Helper()
+	os, err := s.adm.FetchOffsets(s.t.Context(), group)
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return ""
+	}
+	s.ok(err)
+	var texts []string
+	for _, o := range os.Sorted() {
+		if o.Topic == topic && o.At >= 0 {
+			texts = append(texts, fmt.Sprintf("%d:%d/%d%s", o.Partition, o.At, o.LeaderEpoch, o.Metadata))
+		}
+	}
+	return strings.Join(texts, " ")
+}
+
+func (s *side) want(group, topic, want string) {
+	s.t.Helper()
+	if got := s.at(group, topic); got != want {
+		s.t.Errorf("%s on %s: committed %q, want %q", group, topic, got, want)
+	}
+}
+
+// refused are a plan's refusals or an error's, as text.
+func refused(list []offsets.Refusal) string {
+	var texts []string
+	for _, r := range list {
+		if r.Topic == "" {
+			texts = append(texts, fmt.Sprintf("%s %s", r.Group, r.Why))
+			continue
+		}
+		texts = append(texts, fmt.Sprintf("%s %s/%d %s", r.Group, r.Topic, r.Partition, r.Why))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// wantRefused fails the test unless applying is refused like this, before the first effect.
+func (s *side) wantRefused(p *offsets.GroupsPlan, want string) {
+	s.t.Helper()
+	_, err := p.Apply(s.t.Context(), s.cl, offsets.ApplyConfig{Save: func(*offsets.Before) error {
+		s.t.Error("an effect was about to begin")
+		return errors.New("no")
+	}})
+	var r *offsets.RefusedError
+	if !errors.As(err, &r) || refused(r.Refused) != want {
+		s.t.Errorf("apply: %v, want %s", err, want)
+	}
+}
+
+// roundTrip is v by way of JSON.
+func roundTrip[T any](t testing.TB, v *T) *T {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := new(T)
+	if err := json.Unmarshal(raw, back); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(v, back); diff != "" {
+		t.Errorf("by JSON: %s", diff)
+	}
+	return back
+}
+
+// TestGroupsRoundTrip captures, plans, applies and rolls back, all by way of JSON.
+func TestGroupsRoundTrip(t *testing.T) {
+	from, to := newFake(t), newFake(t)
+	from.topic("t", 3, 10)
+	to.topic("t", 3, 10)
+	from.commit("g", "t", "m", 0, 3, 10)
+	from.commit("new", "t", "", -1, 1, 2, 3)
+	from.commit("same", "t", "x", -1, 4)
+	to.commit("g", "t", "old", 0, 2)
+	to.commit("same", "t", "x", -1, 4)
+
+	got := roundTrip(t, from.capture(offsets.CaptureConfig{Exclude: []string{"none"}}))
+	p := roundTrip(t, to.plan(offsets.PlanConfig{Groups: got}))
+	if len(p.Refused()) > 0 || p.ClusterID != to.c.ID() || p.SourceClusterID != from.c.ID() {
+		t.Fatal(p)
+	}
+	text := p.String()
+	for _, want := range []string{"commit t/0 at 3, now 2", "commit t/1 at 10\n", "3 groups: 5 offsets to commit, 0 of them clamped, 1 committed already, 0 left, 0 refused"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	res, before := to.apply(p)
+	if res.Groups != 2 || res.Offsets != 5 || res.Kept != 1 {
+		t.Errorf("%+v", res)
+	}
+	to.want("g", "t", "0:3/-1m 1:10/-1m")
+	to.want("new", "t", "0:1/-1 1:2/-1 2:3/-1")
+	if d := offsets.Diff(got, to.capture(offsets.CaptureConfig{})); !d.Empty() {
+		t.Error(d)
+	}
+	if res, none := to.apply(p); res.Offsets != 0 || res.Kept != 6 || none != nil {
+		t.Errorf("again: %+v %v", res, none)
+	}
+	for _, changed := range []int{2, 0} { // and again
+		res, err := offsets.Rollback(t.Context(), to.cl, roundTrip(t, before), offsets.RollbackConfig{})
+		if err != nil || res.Groups != changed {
+			t.Errorf("rollback: %+v %v", res, err)
+		}
+		to.want("g", "t", "0:2/0old")
+		if to.capture(offsets.CaptureConfig{}).Lookup("new") != nil {
+			t.Error("the group that wasn't there is still there")
+		}
+	}
+}
+
+// TestPlanRefuses: what is in the way is named, and nothing is committed.
+func TestPlanRefuses(t *testing.T) {
+	from, to := newFake(t), newFake(t)
+	for _, s := range []*side{from, to} {
+		s.topic("t", 2, 10)
+	}
+	from.topic("gone", 1, 5)
+	from.commit("ahead", "t", "", -1, 5, 5)
+	from.commit("active", "t", "", -1, 5)
+	from.commit("lost", "gone", "", -1, 5)
+	from.commit("odd", "t", "", -1, 7)
+	from.commit("left", "t", "", -1, 7)
+	to.commit("ahead", "t", "", -1, 6, 4)
+	defer to.join("active", "t")()
+	got := from.capture(offsets.CaptureConfig{})
+	got.Groups = append(got.Groups,
+		offsets.Group{Group: "unread", Error: "denied"}, offsets.Group{Group: "vanished", AbsentSince: got.At, Offsets: got.Lookup("left").Offsets})
+	p := to.plan(offsets.PlanConfig{Groups: got, Translate: func(ctx context.Context, c offsets.Committed) (offsets.Translated, error) {
+		switch {
+		case c.Offset == 7 && c.Partition == 0:
+			return offsets.Translated{How: offsets.HowUnknown, Offset: -1, Evidence: "no map"}, nil
+		case c.Topic == "gone":
+			return offsets.Translated{Topic: "nowhere", Offset: 5, How: offsets.HowExact}, nil
+		}
+		return offsets.Exact{}.Translate(ctx, c.Topic, c.Partition, c.Offset)
+	}})
+	want := "active active, ahead t/0 rewind, left t/0 unresolved, lost nowhere/0 unknown_topic, odd t/0 unresolved, unread unread"
+	if got := refused(p.Refused()); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	to.wantRefused(p, want)
+	res, err := p.Apply(t.Context(), to.cl, offsets.ApplyConfig{SkipRefused: true, Save: func(*offsets.Before) error { return nil }})
+	if err != nil || refused(res.Refused) != want || res.Offsets != 1 {
+		t.Errorf("%+v %v", res, err)
+	}
+	to.want("ahead", "t", "0:6/-1 1:5/-1")
+	to.want("vanished", "t", "")
+
+	p = to.plan(offsets.PlanConfig{Groups: got, Only: []string{"ahead", "vanished"}, AllowRewind: true, RestoreAbsent: true})
+	to.apply(p)
+	to.want("ahead", "t", "0:5/-1 1:5/-1")
+	to.want("vanished", "t", "0:7/-1")
+}
+
+// TestPlanBounds: beyond the end and below the start become these, unless told to.
+func TestPlanBounds(t *testing.T) {
+	to := newFake(t)
+	to.topic("t", 2, 10)
+	var start kadm.Offsets
+	start.Add(kadm.Offset{Topic: "t", Partition: 1, At: 4})
+	_, err := to.adm.DeleteRecords(t.Context(), start)
+	to.ok(err)
+	got := &offsets.Groups{Groups: []offsets.Group{{Group: "g", Offsets: []offsets.Committed{
+		{Topic: "t", Partition: 0, Offset: 11}, {Topic: "t", Partition: 1, Offset: 3}, {Topic: "t", Partition: 2, Offset: 3},
+	}}}}
+	p := to.plan(offsets.PlanConfig{Groups: got})
+	if r := refused(p.Refused()); r != "g t/2 unknown_partition" {
+		t.Error(r)
+	}
+	got.Groups[0].Offsets = got.Groups[0].Offsets[:2]
+	p = to.plan(offsets.PlanConfig{Groups: got})
+	for i, want := range []offsets.Why{offsets.WhyPastEnd, offsets.WhyBeforeStart} {
+		if o := p.Groups[0].Offsets[i]; o.Do != offsets.DoClamp || o.Why != want || o.Wanted != got.Groups[0].Offsets[i].Offset {
+			t.Errorf("%+v", o)
+		}
+	}
+	start = kadm.Offsets{}
+	start.Add(kadm.Offset{Topic: "t", Partition: 1, At: 5})
+	_, err = to.adm.DeleteRecords(t.Context(), start)
+	to.ok(err)
+	res, _ := to.apply(p)
+	to.want("g", "t", "0:10/-1 1:5/-1")
+	if refused(res.Raised) != "g t/1 before_start" {
+		t.Errorf("%+v", res.Raised)
+	}
+	to.apply(to.plan(offsets.PlanConfig{Groups: got, AllowPastEnd: true, AllowRewind: true}))
+	to.want("g", "t", "0:11/-1 1:5/-1")
+}
+
+// TestApplyRefuses: what has changed since the plan is refused by name.
+func TestApplyRefuses(t *testing.T) {
+	from, to := newFake(t), newFake(t)
+	from.topic("t", 1, 10)
+	from.topic("u", 1, 10)
+	from.commit("g", "t", "", -1, 5)
+	from.commit("h", "u", "", -1, 5)
+	got := from.capture(offsets.CaptureConfig{})
+	for name, tt := range map[string]struct {
+		change func(to *side)
+		want   string
+	}{
+		"moved":            {func(to *side) { to.commit("g", "t", "", -1, 1) }, "g t/0 moved"},
+		"active":           {func(to *side) { to.join("g", "t") }, "g active"},
+		"topic re-created": {func(to *side) { to.recreate("t", 10) }, "g t/0 recreated"},
+		"topic deleted": {func(to *side) {
+			_, err := to.adm.DeleteTopics(to.t.Context(), "t")
+			to.ok(err)
+		}, "g t/0 unknown_topic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			to := newFake(t)
+			to.topic("t", 1, 10)
+			to.topic("u", 1, 10)
+			p := to.plan(offsets.PlanConfig{Groups: got})
+			tt.change(to)
+			to.wantRefused(p, tt.want)
+			res, err := p.Apply(t.Context(), to.cl, offsets.ApplyConfig{SkipRefused: true, Save: func(*offsets.Before) error { return nil }})
+			if err != nil || res.Offsets != 1 || refused(res.Refused) != tt.want {
+				t.Errorf("%+v %v", res, err)
+			}
+		})
+	}
+	to.topic("t", 1, 10)
+	to.topic("u", 1, 10)
+	p := to.plan(offsets.PlanConfig{Groups: got})
+	var other *offsets.ClusterError
+	if _, err := p.Apply(t.Context(), from.cl, offsets.ApplyConfig{Save: func(*offsets.Before) error { return nil }}); !errors.As(err, &other) {
+		t.Error(err)
+	}
+	full := errors.New("disk full")
+	if _, err := p.Apply(t.Context(), to.cl, offsets.ApplyConfig{Save: func(*offsets.Before) error { return full }}); !errors.Is(err, full) {
+		t.Error(err)
+	}
+	to.want("g", "t", "")
+	// Between the look and the commit.
+	res, err := p.Apply(t.Context(), to.cl, offsets.ApplyConfig{Save: func(*offsets.Before) error {
+		to.commit("g", "t", "", -1, 9)
+		return nil
+	}})
+	var r *offsets.RefusedError
+	if !errors.As(err, &r) || res.Offsets != 1 || refused(res.Refused) != "g t/0 moved" {
+		t.Errorf("%+v %v", res, err)
+	}
+	to.want("g", "t", "0:9/-1")
+	to.want("h", "u", "0:5/-1")
+}
+
+func (s *side) recreate(topic string, n int) {
+	s.t.Helper()
+	_, err := s.adm.DeleteTopics(s.t.Context(), topic)
+	s.ok(err)
+	testkafka.Eventually(s.t, time.Minute, func(ctx context.Context) error {
+		_, err := s.adm.CreateTopic(ctx, 1, -1, nil, topic)
+		return err
+	})
+	s.fill(topic, 1, n)
+}
+
+// TestRollbackRefuses: what others have done since is left alone, unless told to.
+func TestRollbackRefuses(t *testing.T) {
+	from, to := newFake(t), newFake(t)
+	for _, s := range []*side{from, to} {
+		s.topic("t", 1, 10)
+	}
+	from.commit("g", "t", "", -1, 5)
+	from.commit("h", "t", "", -1, 5)
+	_, before := to.apply(to.plan(offsets.PlanConfig{Groups: from.capture(offsets.CaptureConfig{})}))
+	to.commit("g", "t", "", -1, 6)
+	var r *offsets.RefusedError
+	if _, err := offsets.Rollback(t.Context(), to.cl, before, offsets.RollbackConfig{}); !errors.As(err, &r) || refused(r.Refused) != "g t/0 moved" {
+		t.Error(err)
+	}
+	to.want("h", "t", "0:5/-1")
+	res, err := offsets.Rollback(t.Context(), to.cl, before, offsets.RollbackConfig{DryRun: true, Force: true})
+	if err != nil || res.Offsets != 2 {
+		t.Errorf("%+v %v", res, err)
+	}
+	leave := to.join("g", "t")
+	if _, err := offsets.Rollback(t.Context(), to.cl, before, offsets.RollbackConfig{Force: true}); !errors.As(err, &r) || refused(r.Refused) != "g active" {
+		t.Error(err)
+	}
+	leave()
+	if _, err := offsets.Rollback(t.Context(), to.cl, before, offsets.RollbackConfig{Force: true}); err != nil {
+		t.Error(err)
+	}
+	to.want("g", "t", "")
+	to.want("h", "t", "")
+}
+
+// TestCaptureAbsent: a group that is gone is carried since then, and one that comes back is there again.
+func TestCaptureAbsent(t *testing.T) {
+	s := newFake(t)
+	s.topic("t", 1, 10)
+	s.commit("g", "t", "m", -1, 5)
+	s.commit("h", "t", "", -1, 5)
+	first := s.capture(offsets.CaptureConfig{})
+	if _, err := s.adm.DeleteGroup(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	second := roundTrip(t, s.capture(offsets.CaptureConfig{Since: first}))
+	g := second.Lookup("g")
+	if g == nil || !g.AbsentSince.Equal(second.At) || g.Lookup("t", 0).Offset != 5 {
+		t.Fatalf("%+v", g)
+	}
+	third := s.capture(offsets.CaptureConfig{Since: second})
+	if g := third.Lookup("g"); g == nil || !g.AbsentSince.Equal(second.At) {
+		t.Errorf("%+v", g)
+	}
+	if d := offsets.Diff(first, third); len(d.Groups) != 1 || d.Groups[0].Change != "removed" || !strings.Contains(d.String(), `t/0: 5 "m" -> nothing`) {
+		t.Error(d)
+	}
+	if g := s.capture(offsets.CaptureConfig{Since: third, KeepAbsent: time.Nanosecond}).Lookup("g"); g != nil {
+		t.Errorf("%+v", g)
+	}
+	if g := s.capture(offsets.CaptureConfig{Since: third, Only: []string{"h"}}).Lookup("g"); g != nil {
+		t.Errorf("%+v", g)
+	}
+	s.commit("g", "t", "", -1, 7)
+	if g := s.capture(offsets.CaptureConfig{Since: third}).Lookup("g"); g == nil || !g.AbsentSince.IsZero() || g.Lookup("t", 0).Offset != 7 {
+		t.Errorf("%+v", g)
+	}
+}
+
+// TestCaptureMoves: groups whose coordinator doesn't answer are asked for again, and only those.
+func TestCaptureMoves(t *testing.T) {
+	s := newFake(t)
+	s.topic("t", 1, 10)
+	for i := range 30 {
+		s.commit(fmt.Sprint("g", i), "t", "", -1, int64(i%10))
+	}
+	k := testkafka.Kfake(s.c)
+	var asked [][]string
+	k.ControlKey(int16(kmsg.OffsetFetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		req := kreq.(*kmsg.OffsetFetchRequest)
+		var names []string
+		for _, g := range req.Groups {
+			names = append(names, g.Group)
+		}
+		asked = append(asked, names)
+		if len(asked) > 1 {
+			return nil, nil, false
+		}
+		k.KeepControl()
+		resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
+		for _, name := range names {
+			g := kmsg.NewOffsetFetchResponseGroup()
+			g.Group, g.ErrorCode = name, kerr.CoordinatorLoadInProgress.Code
+			resp.Groups = append(resp.Groups, g)
+		}
+		return resp, nil, true
+	})
+	got := s.capture(offsets.CaptureConfig{})
+	if len(got.Groups) != 30 || slices.ContainsFunc(got.Groups, func(g offsets.Group) bool { return g.Error != "" || len(g.Offsets) != 1 }) {
+		t.Errorf("%+v", got.Groups)
+	}
+	if len(asked) < 2 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// TestGroupsDenied: an error of one group is that group's.
+func TestGroupsDenied(t *testing.T) {
+	s := newFake(t)
+	s.topic("t", 1, 10)
+	s.commit("a", "t", "", -1, 3)
+	s.commit("b", "t", "", -1, 4)
+	k := testkafka.Kfake(s.c)
+	k.ControlKey(int16(kmsg.OffsetFetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.OffsetFetchRequest)
+		resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
+		for _, rg := range req.Groups {
+			g := kmsg.NewOffsetFetchResponseGroup()
+			g.Group = rg.Group
+			if rg.Group == "a" {
+				g.ErrorCode = kerr.GroupAuthorizationFailed.Code
+			}
+			resp.Groups = append(resp.Groups, g)
+		}
+		return resp, nil, true
+	})
+	got := s.capture(offsets.CaptureConfig{})
+	if g := got.Lookup("a"); !strings.Contains(g.Error, "GROUP_AUTHORIZATION_FAILED") || got.Lookup("b").Error != "" {
+		t.Errorf("%+v", got.Groups)
+	}
+}
+
+// TestGroupsConfig: all faults are named, before any I/O.
+func TestGroupsConfig(t *testing.T) {
+	var ce *offsets.ConfigError
+	if _, err := offsets.Capture(t.Context(), nil, offsets.CaptureConfig{Only: []string{"("}, Exclude: []string{"["}}); !errors.As(err, &ce) || len(ce.Errs) != 2 {
+		t.Error(err)
+	}
+	if _, err := offsets.NewGroupsPlan(t.Context(), nil, offsets.PlanConfig{}); !errors.As(err, &ce) {
+		t.Error(err)
+	}
+	if _, err := new(offsets.GroupsPlan).Apply(t.Context(), nil, offsets.ApplyConfig{}); !errors.As(err, &ce) {
+		t.Error(err)
+	}
+	if _, err := offsets.Rollback(t.Context(), nil, nil, offsets.RollbackConfig{}); !errors.As(err, &ce) {
+		t.Error(err)
+	}
+	var id offsets.TopicID
+	for _, text := range []string{"", "!", "AAAA"} {
+		if id.UnmarshalText([]byte(text)) == nil {
+			t.Errorf("%q is taken for an ID", text)
+		}
+	}
+}
