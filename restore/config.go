@@ -34,6 +34,13 @@ type Config struct {
 	Rename map[string]string
 	// Order lists topics, by their source names, whose partitions are begun first, in this order. Default: by name.
 	Order []string
+	// Offsets says which offsets records get. Default [Exact]: the source's, in topics that hold nothing else. [Translated] appends the records to what
+	// the target's topics hold, without holes between them, and maps the offsets: see the package's doc. Two translated restores are the same job if snapshot, topic
+	// incarnations on both sides and Until are the same, and both or neither have an Edit, which must be the same too.
+	Offsets Offsets
+	// SourceAlias is a name for the source cluster, noted with the map of a translated restore, so that it can be asked for by it (kdr translate
+	// --source). Default: none, it is known by its cluster ID.
+	SourceAlias string
 	// Until keeps the records with a timestamp at or before it, wherever in the log they are: later ones become holes,
 	// and those at a partition's end cut it. Default: all.
 	Until time.Time
@@ -136,6 +143,12 @@ func (c *Config) validate() error {
 	}
 	if !legalName(c.Prefix) {
 		bad("Prefix %q has characters that topic names can't have", c.Prefix)
+	}
+	if c.Offsets != Exact && c.Offsets != Translated {
+		bad("Offsets is neither Exact nor Translated")
+	}
+	if len(c.SourceAlias) > maxName {
+		bad("SourceAlias is longer than %d bytes", maxName)
 	}
 	seen := map[string]string{}
 	for from, to := range c.Rename {

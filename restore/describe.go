@@ -55,6 +55,10 @@ func (p *planner) describe(now time.Time) {
 	if r := p.cfg.MaxBytesPerSecond; r > 0 {
 		p.plan.EstimatedTime = max(p.plan.EstimatedTime, seconds(float64(p.plan.Bytes)/float64(r)))
 	}
+	if p.cfg.Offsets == Translated {
+		p.general()
+		return
+	}
 	p.caveats()
 }
 
@@ -65,10 +69,15 @@ func (p *planner) partition(j *partitionJob) (pp PartitionPlan, holes time.Durat
 		Filler:   max(0, j.start()-j.position),
 		HoleRuns: j.todo.holeRuns, HoleOffsets: j.todo.holeOffsets, Records: j.todo.records, Bytes: j.todo.bytes,
 	}
-	if j.position >= j.end && j.position >= j.start() && (j.end > 0 || j.topic.exists) {
+	if p.cfg.Offsets == Translated {
+		pp.Filler, pp.Placed = 0, j.to.found
+		if j.to.done || j.to.note != nil && pp.Records == 0 && j.to.m != nil {
+			return pp, 0
+		}
+	} else if j.position >= j.end && j.position >= j.start() && (j.end > 0 || j.topic.exists) {
 		return pp, 0
 	}
-	pp.Method = "exact"
+	pp.Method = p.cfg.Offsets.String()
 	rtt := p.plan.RoundTrip
 	rate := float64(markersPerSecond)
 	if p.plan.HoleMethod == string(exactcopy.Transactions) {
@@ -134,11 +143,19 @@ func (p *planner) caveats() {
 			p.warn("%d topics %s", c.topics, c.text)
 		}
 	}
+	p.general()
+	if p.plan.HoleMethod == string(exactcopy.Transactions) {
+		p.warn("the target denies ClusterAction and Alter on the cluster: holes are made by transactions, which is slower, and weaker if this process dies in a hole")
+	}
+}
+
+// general are those of a translated copy as well.
+func (p *planner) general() {
 	if !p.cfg.Until.IsZero() {
 		p.warn("until cuts by record timestamps: a transaction's records can be kept in part")
 	}
-	if p.plan.HoleMethod == string(exactcopy.Transactions) {
-		p.warn("the target denies ClusterAction and Alter on the cluster: holes are made by transactions, which is slower, and weaker if this process dies in a hole")
+	if p.cfg.Offsets == Translated && p.cfg.Edit != nil {
+		p.warn("with Edit, going on after a crash needs the same Edit: what it does can't be told from its outside")
 	}
 }
 

@@ -20,6 +20,11 @@ type topicJob struct {
 	rf         int16
 	configs    topicConfigs
 	partitions []*partitionJob
+
+	// Of a translated restore:
+	job      string // its name, once the topic exists
+	own      bool   // the job made the topic
+	compacts bool   // the target may have removed records that others replace
 }
 
 // partitionJob is one partition to restore.
@@ -35,6 +40,8 @@ type partitionJob struct {
 	settled bool
 	total   totals // from the log start
 	todo    totals // from position
+
+	to translation // of a translated restore
 }
 
 // totals are sums over what is archived in a range of offsets.

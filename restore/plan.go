@@ -1,18 +1,24 @@
 package restore
 
-import "time"
+import (
+	"time"
+
+	"github.com/kafkadr/kafkadr/offsets"
+)
 
 // Plan is what a restore would do. It prints and marshals.
 type Plan struct {
-	Snapshot      string      `json:"snapshot"`
-	SourceCluster string      `json:"source_cluster"`
-	TargetCluster string      `json:"target_cluster"`
-	Topics        []TopicPlan `json:"topics"`
-	Groups        []GroupPlan `json:"groups,omitempty"`
-	ACLs          int         `json:"acls,omitempty"`
-	Records       int64       `json:"records"`
-	Bytes         int64       `json:"bytes"`
-	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md); RoundTrip was measured on the target.
+	Snapshot      string `json:"snapshot"`
+	SourceCluster string `json:"source_cluster"`
+	TargetCluster string `json:"target_cluster"`
+	// Offsets is exact or translated.
+	Offsets string      `json:"offsets"`
+	Topics  []TopicPlan `json:"topics"`
+	Groups  []GroupPlan `json:"groups,omitempty"`
+	ACLs    int         `json:"acls,omitempty"`
+	Records int64       `json:"records"`
+	Bytes   int64       `json:"bytes"`
+	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md), empty where Offsets is translated; RoundTrip was measured on the target.
 	HoleMethod    string        `json:"hole_method"`
 	RoundTrip     time.Duration `json:"round_trip_ns"`
 	EstimatedTime time.Duration `json:"estimated_time_ns"`
@@ -38,12 +44,14 @@ type TopicPlan struct {
 // PartitionPlan is what would be done with one partition.
 type PartitionPlan struct {
 	Partition int32 `json:"partition"`
-	// Method is exact, or nothing where the target is complete.
+	// Method is exact or translated, or nothing where the target is complete.
 	Method      string `json:"method"`
 	StartOffset int64  `json:"start_offset"`
 	EndOffset   int64  `json:"end_offset"`
 	// Position is the target's true end now: where Run goes on.
-	Position    int64         `json:"position"`
+	Position int64 `json:"position"`
+	// Placed is how many records a translated restore finds on the target that are its own.
+	Placed      int64         `json:"placed,omitempty"`
 	Filler      int64         `json:"filler"`
 	HoleRuns    int64         `json:"hole_runs"`
 	HoleOffsets int64         `json:"hole_offsets"`
@@ -85,4 +93,6 @@ type Result struct {
 	Held          map[string]map[string]string `json:"held"`
 	GroupsClamped []GroupPlan                  `json:"groups_clamped,omitempty"`
 	Warnings      []string                     `json:"warnings"`
+	// Maps are those of a translated restore, one for each partition: which offset of the target is which of the source. The target's ledger has them too.
+	Maps []*offsets.Map `json:"-"`
 }

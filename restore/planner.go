@@ -10,6 +10,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -21,6 +22,7 @@ type job struct {
 	selection *selection
 	topics    []*topicJob
 	acls      []storage.ACL
+	ledger    *ledger.Ledger // of the target, for a translated restore
 }
 
 // planner makes a plan.
@@ -51,7 +53,7 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 	defer cluster.Close()
 	p := &planner{job: j, cluster: cluster, plan: &Plan{
 		Snapshot: j.info.ID, SourceCluster: j.info.ClusterID, TargetCluster: cluster.ID(),
-		Warnings: []string{}, Conflicts: []Conflict{}, job: j,
+		Offsets: cfg.Offsets.String(), Warnings: []string{}, Conflicts: []Conflict{}, job: j,
 	}}
 	if err := p.make(ctx); err != nil {
 		return nil, err
@@ -115,6 +117,11 @@ func (p *planner) make(ctx context.Context) error {
 	p.checkSnapshot()
 	steps := []func(context.Context) error{
 		p.sums, p.checkTarget, p.checkTopics, p.positions, p.remaining, p.contents, p.method, p.groups, p.planACLs,
+	}
+	if p.cfg.Offsets == Translated {
+		steps = []func(context.Context) error{
+			p.sums, p.checkTarget, p.checkTopics, p.positions, p.checkOwn, p.placed, p.roundTrip, p.groups, p.planACLs,
+		}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {

@@ -19,8 +19,12 @@ func (p *Plan) String() string {
 	if p.ACLs > 0 {
 		fmt.Fprintf(&b, "%d ACLs\n", p.ACLs)
 	}
-	fmt.Fprintf(&b, "%d records, %d bytes; holes by %s, a round trip takes %s; estimated time %s\n",
-		p.Records, p.Bytes, p.HoleMethod, p.RoundTrip.Round(time.Microsecond), p.EstimatedTime.Round(time.Millisecond))
+	how := "holes by " + p.HoleMethod
+	if p.Offsets == Translated.String() {
+		how = "appended, with translated offsets"
+	}
+	fmt.Fprintf(&b, "%d records, %d bytes; %s, a round trip takes %s; estimated time %s\n",
+		p.Records, p.Bytes, how, p.RoundTrip.Round(time.Microsecond), p.EstimatedTime.Round(time.Millisecond))
 	for _, w := range p.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", w)
 	}
@@ -51,6 +55,10 @@ func (t *TopicPlan) text(b *strings.Builder) {
 		fmt.Fprintf(b, "  %d: [%d,%d)", pp.Partition, pp.StartOffset, pp.EndOffset)
 		if pp.Method == "" {
 			b.WriteString(" complete\n")
+			continue
+		}
+		if pp.Method == Translated.String() {
+			fmt.Fprintf(b, " behind %d, %d there already: %d records, %d bytes, %s\n", pp.Position, pp.Placed, pp.Records, pp.Bytes, pp.Time.Round(time.Millisecond))
 			continue
 		}
 		fmt.Fprintf(b, " from %d: %d records, %d bytes, %d hole runs, %d filler, %s\n",

@@ -103,6 +103,7 @@ func (r *runner) prepare(ctx context.Context) error {
 		switch {
 		case !t.exists:
 			missing = append(missing, t)
+		case r.cfg.Offsets == Translated: // made for copying, or somebody else's
 		case !t.complete():
 			hold[t.name] = t.configs.whileCopying()
 		}
@@ -116,6 +117,8 @@ func (r *runner) prepare(ctx context.Context) error {
 		switch err := answers[t.name]; {
 		case err == nil:
 			t.created = !r.lock.shared
+		case errors.Is(err, kerr.TopicAlreadyExists) && r.cfg.Offsets == Translated:
+			return refuse(topicConflict(t.name, "topic", "it was made after the plan"))
 		case errors.Is(err, kerr.TopicAlreadyExists):
 			raced = append(raced, t)
 			hold[t.name] = t.configs.whileCopying()
@@ -125,6 +128,9 @@ func (r *runner) prepare(ctx context.Context) error {
 	}
 	if err := r.learnIDs(ctx); err != nil {
 		return err
+	}
+	if r.cfg.Offsets == Translated {
+		return r.begin(ctx)
 	}
 	if err := r.recheck(ctx, raced); err != nil {
 		return err
@@ -246,7 +252,7 @@ func (r *runner) partitions(ctx context.Context) error {
 			wg.Go(func() {
 				defer slots.Release(1)
 				defer memory.Release(need)
-				if err := r.copyPartition(ctx, j); err != nil {
+				if err := r.copy(ctx, j); err != nil {
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()
@@ -259,6 +265,14 @@ func (r *runner) partitions(ctx context.Context) error {
 		return fmt.Errorf("restore: %w", context.Cause(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// copy copies a partition, whichever way.
+func (r *runner) copy(ctx context.Context, j *partitionJob) error {
+	if r.cfg.Offsets == Translated {
+		return r.copyTranslated(ctx, j)
+	}
+	return r.copyPartition(ctx, j)
 }
 
 // reporting reports progress until the returned func is called.
@@ -275,6 +289,9 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	if err := r.finalConfigs(ctx, res); err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
+	if err := r.saveMaps(ctx, res); err != nil {
+		return nil, err
+	}
 	if err := r.commitGroups(ctx, res); err != nil {
 		return nil, err
 	}
@@ -289,7 +306,11 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 // finalConfigs sets the topics' own configs, but for those that are held.
 func (r *runner) finalConfigs(ctx context.Context, res *Result) error {
 	now := time.Now()
-	for topics := range slices.Chunk(r.topics, adminTopics) {
+	own := r.topics
+	if r.cfg.Offsets == Translated { // the others have their own policies
+		own = slices.DeleteFunc(slices.Clone(own), func(t *topicJob) bool { return !t.own })
+	}
+	for topics := range slices.Chunk(own, adminTopics) {
 		names := make([]string, 0, len(topics))
 		for _, t := range topics {
 			names = append(names, t.name)

@@ -55,7 +55,7 @@ func (s *Stream) dense(b segment.Batch, from, to int64) error {
 // encode appends dense records as one piece, or as two halves each where it is too long for the target.
 func (s *Stream) encode(b segment.Batch, rs []*kgo.Record, lengths *[]int) error {
 	had := len(s.buf)
-	buf, err := segment.AppendBatch(s.buf, rs[0].Offset, codecOf(b), rs...)
+	buf, err := segment.AppendBatch(s.buf, rs[0].Offset, CodecOf(b), rs...)
 	if err != nil {
 		return err
 	}
@@ -123,8 +123,8 @@ func (f *Filter) keep(b segment.Batch, r *kgo.Record) (ok, cut bool) {
 	return ok, false
 }
 
-// codecOf is the batch's compression, for its pieces.
-func codecOf(b segment.Batch) kgo.CompressionCodec {
+// CodecOf is the batch's compression, for its pieces.
+func CodecOf(b segment.Batch) kgo.CompressionCodec {
 	switch b.Codec() {
 	case 1:
 		return kgo.GzipCompression()
