@@ -200,3 +200,27 @@ func byOffset(p *testkafka.Partition) map[int64]testkafka.Record {
 	}
 	return m
 }
+
+// groupInStep fails the test unless the standby's group gets the offsets of the source's. Call it when the load has ended.
+func (l *faultLoad) groupInStep(standby testkafka.Cluster) {
+	l.Helper()
+	want, err := l.adm.FetchOffsets(l.Context(), l.group())
+	if err != nil || len(want) == 0 {
+		l.Fatalf("the source's group: %v, %v", want, err)
+	}
+	adm := kadm.NewClient(testkafka.Client(l, standby))
+	testkafka.Eventually(l, time.Minute, func(ctx context.Context) error {
+		got, err := adm.FetchOffsets(ctx, l.group())
+		if err != nil {
+			return err
+		}
+		for topic, ps := range want {
+			for p, w := range ps {
+				if g, ok := got.Lookup(topic, p); !ok || g.At != w.At {
+					return fmt.Errorf("%s on %s/%d is at %d, want %d", l.group(), topic, p, g.At, w.At)
+				}
+			}
+		}
+		return nil
+	})
+}

@@ -110,6 +110,14 @@ func brokerFaults() []fault {
 			p.pass(200*time.Millisecond, longest())
 			s.Resume(p, b)
 		}},
+		{"two paused", func(p *faultPair, s side, _ []loadTopic) {
+			one, two := p.broker(s), p.broker(s)
+			s.Pause(p, one)
+			s.Pause(p, two)
+			p.pass(200*time.Millisecond, longest())
+			s.Resume(p, one)
+			s.Resume(p, two)
+		}},
 		{"restarted", func(p *faultPair, s side, _ []loadTopic) {
 			b := p.broker(s)
 			s.Stop(p, b)
@@ -125,12 +133,12 @@ func brokerFaults() []fault {
 	}
 }
 
-// move gives a partition another leader.
-func (p *faultPair) move(s side, topic string, partition int32) {
+// leader is a partition's, once it has one.
+func (p *faultPair) leader(s side, topic string, partition int32) (leader int32) {
 	p.Helper()
-	var leader int32
+	adm := kadm.NewClient(testkafka.Client(p, s))
 	testkafka.Eventually(p, time.Minute, func(ctx context.Context) error {
-		topics, err := kadm.NewClient(testkafka.Client(p, s)).ListTopics(ctx, topic)
+		topics, err := adm.ListTopics(ctx, topic)
 		if err != nil {
 			return err
 		}
@@ -140,6 +148,13 @@ func (p *faultPair) move(s side, topic string, partition int32) {
 		}
 		return nil
 	})
+	return leader
+}
+
+// move gives a partition another leader.
+func (p *faultPair) move(s side, topic string, partition int32) {
+	p.Helper()
+	leader := p.leader(s, topic, partition)
 	to := p.broker(s)
 	for to == leader {
 		to = p.broker(s)
