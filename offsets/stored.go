@@ -1,0 +1,284 @@
+package offsets
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// Stored translates by what is noted on the target cluster, with no need of the source: the maps of translated restores, and which partitions are
+// exact copies that a mirror keeps. It is as of [Open]. Safe for concurrent use.
+type Stored struct {
+	source string
+	known  []string // sources that are noted
+	copies map[place][]*noted
+
+	mu     sync.Mutex // guards the maps in copies
+	ledger *ledger.Ledger
+}
+
+// noted is a copy of a source partition.
+type noted struct {
+	target   rawkafka.Partition
+	at       time.Time
+	mapKey   string // of its map; empty: an exact copy
+	m        *Map
+	err      error
+	what     string // in words
+	sourceID string
+	gone     string // why it can't be used
+	start    int64  // of the target's log, at Open
+	end      int64  // an exact copy's, at Open
+}
+
+// Open reads what is noted on the cluster of cl about copies from a source: its cluster ID, an alias that a restore was given, or the name of a mirror's flow.
+// Nothing noted is no error: Translate answers [HowUnknown] then. It needs Read on the topic __kafkadr, and Describe on the copies. Errors are typed as the
+// ledger's; an entry that a later version wrote is left out, and named in the answers. cl isn't used after it returns.
+func Open(ctx context.Context, cl *kgo.Client, source string) (*Stored, error) {
+	c, err := rawkafka.Connect(ctx, cl.Opts(), rawkafka.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("offsets: %w", err)
+	}
+	defer c.Close()
+	l, err := ledger.Open(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("offsets: %w", err)
+	}
+	s := &Stored{source: source, copies: map[place][]*noted{}, ledger: l}
+	s.restores()
+	s.mirrors()
+	slices.Sort(s.known)
+	s.known = slices.Compact(s.known)
+	if err := s.look(ctx, c); err != nil {
+		return nil, fmt.Errorf("offsets: %w", err)
+	}
+	for _, ns := range s.copies { // those that are there, the newest first
+		slices.SortStableFunc(ns, func(a, b *noted) int {
+			if (a.gone == "") != (b.gone == "") {
+				return cmp.Compare(len(a.gone), len(b.gone))
+			}
+			return b.at.Compare(a.at)
+		})
+	}
+	return s, nil
+}
+
+// is notes a source by its names, and says whether it is the one asked for.
+func (s *Stored) is(names ...string) bool {
+	for _, n := range names {
+		if n != "" {
+			s.known = append(s.known, n)
+		}
+	}
+	return s.source != "" && slices.Contains(names, s.source)
+}
+
+// restores takes in what translated restores have noted.
+func (s *Stored) restores() {
+	all, _ := s.ledger.Restores() // others' faults aren't this source's
+	for _, r := range all {
+		if !s.is(r.SourceCluster, r.SourceAlias) {
+			continue
+		}
+		n := &noted{
+			at: r.StartedAt, sourceID: r.SourceTopicID, mapKey: ledger.MapKey(r.SourceCluster, r.TargetTopic, r.Partition, r.Job),
+			what: fmt.Sprintf("translated restore of snapshot %s", r.Snapshot), target: rawkafka.Partition{Topic: r.TargetTopic, Partition: r.Partition},
+		}
+		n.gone = s.idOf(&n.target, r.TargetTopicID)
+		if r.DoneAt == nil {
+			n.gone = "it isn't complete: run it again"
+		} else {
+			n.at = *r.DoneAt
+		}
+		at := place{r.SourceTopic, r.Partition}
+		s.copies[at] = append(s.copies[at], n)
+	}
+}
+
+// mirrors takes in the identity records of exact copies.
+func (s *Stored) mirrors() {
+	for key, raw := range s.ledger.Each(ledger.CopyPrefix) {
+		var r ledger.Copy
+		if err := ledger.Decode(key, raw, &r); err != nil || r.SourceTopic == "" || !s.is(r.SourceCluster, r.Flow) {
+			continue
+		}
+		n := &noted{
+			at: r.At, sourceID: r.SourceTopicID, what: fmt.Sprintf("exact copy by the mirror %s", r.Flow),
+			target: rawkafka.Partition{Topic: r.TargetTopic, Partition: r.Partition},
+		}
+		n.gone = s.idOf(&n.target, r.TargetTopicID)
+		at := place{r.SourceTopic, r.Partition}
+		s.copies[at] = append(s.copies[at], n)
+	}
+}
+
+// idOf sets a partition's topic ID from its text.
+func (*Stored) idOf(p *rawkafka.Partition, text string) string {
+	var id TopicID
+	if err := id.UnmarshalText([]byte(text)); err != nil {
+		return "its note has no topic ID"
+	}
+	p.TopicID = kadm.TopicID(id)
+	return ""
+}
+
+// look asks the target for the copies' topics, and where they start and end.
+func (s *Stored) look(ctx context.Context, c *rawkafka.Cluster) error {
+	var names []string
+	for _, ns := range s.copies {
+		for _, n := range ns {
+			names = append(names, n.target.Topic)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	topics, err := c.Topics(ctx, slices.Compact(names)...)
+	if err != nil {
+		return err
+	}
+	there := map[rawkafka.Partition][]*noted{}
+	var ps []rawkafka.Partition
+	for _, ns := range s.copies {
+		for _, n := range ns {
+			if n.gone == "" {
+				n.gone = missing(topics[n.target.Topic], n.target)
+			}
+			if n.gone == "" {
+				ps = append(ps, n.target)
+				there[n.target] = append(there[n.target], n)
+			}
+		}
+	}
+	if len(ps) == 0 {
+		return nil
+	}
+	starts, err := c.ListOffsets(ctx, ps, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	ends, err := c.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	for p, ns := range there {
+		for _, n := range ns {
+			n.start, n.end = starts[p].Offset, ends[p].Offset
+			if err := errors.Join(starts[p].Err, ends[p].Err); err != nil {
+				n.gone = fmt.Sprintf("its offsets couldn't be read: %v", err)
+			}
+		}
+	}
+	return nil
+}
+
+// missing says why a copy isn't there any more.
+func missing(t rawkafka.Topic, p rawkafka.Partition) string {
+	switch {
+	case t.Err != nil:
+		return t.Err.Error()
+	case t.ID != p.TopicID:
+		return "the topic was made anew since"
+	case int(p.Partition) >= len(t.Partitions):
+		return "the partition isn't there"
+	}
+	return ""
+}
+
+// Translate answers from the newest copy of the partition that is noted and still there. Where the target's log start has passed the copy of a record, the
+// answer is the log start, [HowNext]: what lies before can't be read any more. Its error is nil but where the ledger's map is damaged.
+func (s *Stored) Translate(_ context.Context, topic string, partition int32, upstreamOffset int64) (Translated, error) {
+	unknown := Translated{Partition: partition, Offset: -1, How: HowUnknown}
+	ns := s.copies[place{topic, partition}]
+	if len(ns) == 0 {
+		unknown.Evidence = fmt.Sprintf("no copy of %s/%d from %q is noted on the target; noted are copies from: %s", topic, partition, s.source, list(s.known))
+		return unknown, nil
+	}
+	n := ns[0]
+	if n.gone != "" {
+		unknown.Evidence = fmt.Sprintf("%s to %s: %s", n.what, n.target, n.gone)
+		return unknown, nil
+	}
+	t := Translated{Topic: n.target.Topic, Partition: partition, Evidence: fmt.Sprintf("%s, of source topic ID %s, as of %s", n.what, n.sourceID, n.at.UTC().Format(time.RFC3339))}
+	if len(ns) > 1 {
+		t.Evidence += fmt.Sprintf("; the newest of %d", len(ns))
+	}
+	if n.mapKey == "" {
+		t.Offset, t.How = n.exact(upstreamOffset)
+		return t, nil
+	}
+	m, err := s.mapOf(n)
+	if err != nil {
+		return unknown, fmt.Errorf("offsets: %s/%d: the map to %s: %w", topic, partition, n.target, err)
+	}
+	t.Offset, t.How = m.Translate(upstreamOffset)
+	if t.Offset >= 0 && t.Offset < n.start {
+		t.Offset, t.How = n.start, HowNext
+		t.Evidence += "; what the map names is gone from the target"
+	}
+	t.Evidence += "; " + m.evidence()
+	return t, nil
+}
+
+// exact translates for an exact copy of what the target has.
+func (n *noted) exact(upstreamOffset int64) (int64, How) {
+	switch {
+	case upstreamOffset < 0:
+		return -1, HowUnknown
+	case upstreamOffset < n.start:
+		return n.start, HowBeforeStart
+	case upstreamOffset > n.end:
+		return n.end, HowPastEnd
+	}
+	return upstreamOffset, HowExact
+}
+
+// mapOf loads the map of a copy, once.
+func (s *Stored) mapOf(n *noted) (*Map, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n.m == nil && n.err == nil {
+		n.m, n.err = loadMap(s.ledger, n)
+	}
+	return n.m, n.err
+}
+
+func loadMap(l *ledger.Ledger, n *noted) (*Map, error) {
+	raw, ok, err := l.Map(n.mapKey)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, &DamageError{Reason: "it isn't in the ledger"}
+	}
+	m := new(Map)
+	if err := m.UnmarshalBinary(raw); err != nil {
+		return nil, err
+	}
+	want := m.ID()
+	want.TargetTopic, want.TargetTopicID, want.Partition = n.target.Topic, n.target.TopicID, n.target.Partition
+	return m, m.For(want)
+}
+
+// list is a few names, in words.
+func list(names []string) string {
+	switch n := len(names); {
+	case n == 0:
+		return "none"
+	case n > 8:
+		return strings.Join(names[:8], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}
