@@ -53,7 +53,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// mapOf makes a map of so many runs of 1 to 100 records, with holes of 1 to 3 on either side.
+// mapOf makes a map of some 10^7 records in so many runs of random length, with holes of 1 to 3 on either side.
 func mapOf(b *testing.B, runs int) (*Map, int64) {
 	b.Helper()
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -62,7 +62,7 @@ func mapOf(b *testing.B, runs int) (*Map, int64) {
 		b.Fatal(err)
 	}
 	for range runs {
-		if err := m.Append(m.UpstreamEnd()+1+rnd.Int64N(3), m.DownstreamEnd()+1+rnd.Int64N(3), 1+rnd.Int64N(100)); err != nil {
+		if err := m.Append(m.UpstreamEnd()+1+rnd.Int64N(3), m.DownstreamEnd()+1+rnd.Int64N(3), 1+rnd.Int64N(2e7/int64(runs))); err != nil {
 			b.Fatal(err)
 		}
 	}

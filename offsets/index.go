@@ -47,15 +47,24 @@ func (ix *index) bounds(ahead int64, n int) (lo, hi int) {
 }
 
 // search returns how many runs start at x or before. Its steps don't branch on
-// what they compare: a processor would guess every other one wrong.
+// what they compare, since a processor would guess every other one wrong, and
+// where a bucket is as full as most are, there are always three.
 func (m *Map) search(from side, x int64) int {
 	lo, hi := m.index[from].bounds(x-m.start[from], len(m.runs))
-	n := hi - lo
-	for n > 0 {
+	if hi-lo < 8 && lo+8 <= len(m.runs) {
+		runs := (*[8]run)(m.runs[lo:])
+		i := 4 & starts(&runs[3], from, x)
+		i += 2 & starts(&runs[i+1], from, x)
+		i += 1 & starts(&runs[i], from, x)
+		return lo + i
+	}
+	for n := hi - lo; n > 0; {
 		half := (n + 1) / 2
-		before := (m.runs[lo+half-1][from&1] - x - 1) >> 63 // all ones if that run starts at x or before
-		lo += half & int(before)
+		lo += half & starts(&m.runs[lo+half-1], from, x)
 		n -= half
 	}
 	return lo
 }
+
+// starts is all ones if a run starts at x or before, else zero.
+func starts(r *run, from side, x int64) int { return int((r[from&1] - x - 1) >> 63) }

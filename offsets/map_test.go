@@ -3,8 +3,11 @@ package offsets
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"runtime"
+	"sort"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 )
@@ -194,6 +197,36 @@ func TestFor(t *testing.T) {
 	}
 }
 
+// TestSearch holds what the index finds in maps of many runs against the standard library's search.
+func TestSearch(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 5))
+	for range 30 {
+		m, err := New(testID, r.Int64N(100), r.Int64N(100))
+		spread := 1 + r.IntN(40)
+		for range r.IntN(6000) {
+			hole := r.Int64N(1 << r.IntN(spread))
+			err = errors.Join(err, m.Append(m.UpstreamEnd()+hole, m.DownstreamEnd()+1+r.Int64N(1<<r.IntN(spread)), 1+r.Int64N(5)))
+		}
+		if err := errors.Join(err, m.Extend(m.UpstreamEnd()+1, m.DownstreamEnd()+1)); err != nil {
+			t.Fatal(err)
+		}
+		for from := range downstream + 1 {
+			xs := []int64{m.start[from], m.end[from]}
+			for _, run := range m.runs {
+				xs = append(xs, max(run[from]-1, m.start[from]), run[from], run[from]+1, m.start[from]+r.Int64N(m.end[from]-m.start[from]+1))
+			}
+			for _, x := range xs {
+				want := sort.Search(len(m.runs), func(i int) bool { return m.runs[i][from] > x })
+				if got := m.search(from, x); got != want {
+					t.Fatalf("%d of side %d in %d runs: %d, not %d", x, from, m.Len(), got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestMemory holds the bytes of a run, room for growth and indexes included,
 // appended one by one and decoded, evenly and unevenly laid.
 func TestMemory(t *testing.T) {
@@ -216,6 +249,11 @@ func TestMemory(t *testing.T) {
 			}
 			if each := m.bytes() / runs; each > 32 {
 				t.Error("appended:", each, "bytes a run")
+			}
+			for _, ix := range m.index {
+				if name == "even" && len(ix.first) < runs/8 {
+					t.Error(len(ix.first), "buckets for", runs, "runs")
+				}
 			}
 			before := inUse()
 			var decoded Map

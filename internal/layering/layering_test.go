@@ -41,6 +41,7 @@ var arrows = []struct {
 var fromBelow = map[string][]string{
 	"internal/exactcopy": {"storage/segment"}, // batches are encoded and decoded in one place
 	"internal/rawkafka":  {"storage/segment"},
+	"offsets":            {"storage/segment"}, // through rawkafka
 }
 
 func TestArrows(t *testing.T) {
