@@ -63,7 +63,7 @@ func FuzzValues(f *testing.F) {
 	s := "x"
 	for kind, v := range [][]byte{
 		run.encode(), st.encode(), encodeHole(Hole{Range: Range{0, 3}, Reason: Missing}), storedObject{1, 2}.encode(),
-		encodeTopic(Topic{Name: "t", Configs: []TopicConfig{{Key: "k", Value: &s}}}), encodeGroup(Group{Offsets: []GroupOffset{{Metadata: &s}}}),
+		encodeTopic(Topic{Name: "t", Configs: []TopicConfig{{Key: "k", Value: &s}}}), encodeGroup(Group{Offsets: []GroupOffset{{Metadata: &s}}, AbsentSince: time.Unix(1, 2).UTC(), Pending: []GroupPartition{{"t", 1}}}),
 		encodeCluster(&Cluster{ACLs: []ACL{{}}, Quotas: []Quota{{Entity: map[string]*string{"user": nil}, Values: map[string]float64{"a": 1}}}, Unread: map[string]string{"a": "b"}}),
 		encodeSummary(Info{ID: "000001-00000000"}),
 	} {

@@ -19,11 +19,12 @@ import (
 //	       36 SHA-256 of every byte before this field
 //	       68 version uint16         70 zero uint16   72 "KDRENTRY"
 const (
-	entryHeader  = "KDRLOG\x00\x01"
-	entryMagic   = "KDRENTRY"
-	footerBytes  = 80
-	entryVersion = 1
-	nonceBytes   = 16
+	entryHeader = "KDRLOG\x00\x01"
+	entryMagic  = "KDRENTRY"
+	footerBytes = 80
+	nonceBytes  = 16
+	// entryVersion is what is written; every version from 1 on is read. 2 knows absent groups and pending commits.
+	entryVersion = 2
 
 	maxRecordBytes = 1 << 20
 )
@@ -152,7 +153,7 @@ func parseTail(tail []byte) (*entry, int, error) {
 	if string(footer[72:]) != entryMagic || footer[70] != 0 || footer[71] != 0 {
 		return nil, 0, fmt.Errorf("%w: no footer", wire.ErrMalformed)
 	}
-	if v := binary.BigEndian.Uint16(footer[68:]); v != entryVersion {
+	if v := binary.BigEndian.Uint16(footer[68:]); v < 1 || v > entryVersion {
 		return nil, 0, &VersionError{Version: int(v)}
 	}
 	length := binary.BigEndian.Uint32(footer)

@@ -68,7 +68,7 @@ type VersionError struct {
 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("storage: object %s has format version %d; this is a reader of version %d", e.Object, e.Version, formatVersion)
+	return fmt.Sprintf("storage: object %s has format version %d; this is a reader of version %d", e.Object, e.Version, entryVersion)
 }
 
 // LineageError says that the archive holds more than one cluster, and none was named.

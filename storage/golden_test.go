@@ -18,14 +18,22 @@ import (
 
 var writeGolden = flag.Bool("golden", false, "write testdata of a new format version; refused where it exists")
 
-const goldenV1 = "testdata/v1"
+const (
+	goldenV1 = "testdata/v1"
+	goldenV2 = "testdata/v2"
+)
 
-// TestGoldenV1 reads an archive of format version 1 that was written once and never will be again.
-func TestGoldenV1(t *testing.T) {
+// TestGolden reads archives of each format version that were written once and never will be again.
+func TestGolden(t *testing.T) {
 	if *writeGolden {
-		makeGolden(t, goldenV1)
+		makeGolden(t, goldenV2)
 	}
-	a, err := storage.OpenFS(os.DirFS(goldenV1))
+	t.Run("v1", func(t *testing.T) { readGolden(t, goldenV1, goldenGroups()[:1]) })
+	t.Run("v2", func(t *testing.T) { readGolden(t, goldenV2, goldenGroups()) })
+}
+
+func readGolden(t *testing.T, dir string, groups []storage.Group) {
+	a, err := storage.OpenFS(os.DirFS(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +48,7 @@ func TestGoldenV1(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := describe(t, a, s)
-	if diff := cmp.Diff(goldenContent(), got); diff != "" {
+	if diff := cmp.Diff(goldenContent(groups), got); diff != "" {
 		t.Fatalf("not what was written: %s", diff)
 	}
 	if _, err := a.NewWriter(t.Context(), lineage, storage.WriterConfig{}); !errors.Is(err, storage.ErrReadOnly) {
@@ -128,12 +136,8 @@ func goldenChange() storage.Change {
 	top.Configs = []storage.TopicConfig{{Key: "retention.ms", Value: &value, Source: "DYNAMIC_TOPIC_CONFIG"}, {Key: "secret", Source: "DEFAULT_CONFIG"}}
 	gone := topic(2)
 	gone.Deleted = cutAt.Add(-time.Hour)
-	metadata := "m\xff"
 	return storage.Change{
-		CreatedAt: cutAt, Topics: []storage.Topic{top, gone},
-		Groups: []storage.Group{{Name: "group\xff", Type: "classic", State: "Empty", ProtocolType: "consumer", Offsets: []storage.GroupOffset{
-			{TopicID: topicID(1), Topic: "topic-1", Partition: 1, Offset: 7, LeaderEpoch: -1, Metadata: &metadata},
-		}}},
+		CreatedAt: cutAt, Topics: []storage.Topic{top, gone}, Groups: goldenGroups(),
 		Cluster: &storage.Cluster{
 			Brokers: 3, ACLs: []storage.ACL{{"TOPIC", "topic-1", "LITERAL", "User:alice", "*", "READ", "ALLOW"}},
 			Quotas:     []storage.Quota{{Entity: map[string]*string{"user": nil}, Values: map[string]float64{"producer_byte_rate": 1024.5}}},
@@ -142,8 +146,42 @@ func goldenChange() storage.Change {
 	}
 }
 
+// goldenGroups are those of version 1, then what version 2 added.
+func goldenGroups() []storage.Group {
+	metadata := "m\xff"
+	offsets := []storage.GroupOffset{{TopicID: topicID(1), Topic: "topic-1", Partition: 1, Offset: 7, LeaderEpoch: -1, Metadata: &metadata}}
+	return []storage.Group{
+		{Name: "group\xff", Type: "classic", State: "Empty", ProtocolType: "consumer", Offsets: offsets},
+		{Name: "group\xff-absent", Type: "consumer", AbsentSince: cutAt.Add(-time.Hour), Offsets: offsets},
+		{Name: "group\xff-pending", Type: "streams", State: "Stable", Pending: []storage.GroupPartition{{Topic: "topic-1", Partition: 1}}},
+	}
+}
+
 func goldenHoles() []storage.Hole {
 	return []storage.Hole{{Range: storage.Range{BaseOffset: 10, EndOffset: 20}, Reason: storage.Compacted, Evidence: "cleanup.policy=compact"}}
+}
+
+// TestGoldenGoesOn: what is written behind entries of version 1 leaves them as they are, and all is read.
+func TestGoldenGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	noError(t, os.CopyFS(dir, os.DirFS(goldenV1)))
+	b, err := filestore.OpenBucket(dir, nil)
+	noError(t, err)
+	defer func() { _ = b.Close() }()
+	a := open(t, b)
+	w, err := a.NewWriter(t.Context(), lineage, storage.WriterConfig{})
+	noError(t, err)
+	_, err = w.Commit(t.Context(), storage.Change{CreatedAt: cutAt.Add(time.Hour), Groups: goldenGroups()})
+	noError(t, err)
+	s, err := a.Latest(t.Context(), nil)
+	noError(t, err)
+	got := describe(t, a, s)
+	if len(got.Snapshots) != 3 || got.Info.Records != 30 || cmp.Diff(goldenGroups(), got.Groups) != "" {
+		t.Errorf("%+v", got)
+	}
+	if problems, err := a.VerifyChain(t.Context(), lineage); err != nil || len(problems) > 0 {
+		t.Error(problems, err)
+	}
 }
 
 // makeGolden writes two snapshots and a flush: histories, holes, groups, the cluster.
@@ -179,7 +217,7 @@ func makeGolden(t *testing.T, dir string) {
 	noError(t, os.RemoveAll(filepath.Join(dir, ".kafkadr-tmp")))
 }
 
-func goldenContent() content {
+func goldenContent(groups []storage.Group) content {
 	c := goldenChange()
 	state := func(p int32, history int32, end, records, bytes, maxTimestamp int64) storage.PartitionState {
 		return storage.PartitionState{
@@ -197,7 +235,7 @@ func goldenContent() content {
 			ClusterID: lineage.ClusterID, Sequence: 4, CreatedAt: cutAt.Add(time.Minute), Flush: true, Complete: true,
 			Topics: 1, Partitions: 2, Records: 30, Bytes: 1183,
 		},
-		Topics: c.Topics, Groups: c.Groups, Cluster: *c.Cluster, Runs: 4,
+		Topics: c.Topics, Groups: groups, Cluster: *c.Cluster, Runs: 4,
 		States:  []storage.PartitionState{first, second, state(1, 1, 10, 10, 391, 1009)},
 		Batches: []goldenBatch{{0, 0, 10, false}, {0, 20, 30, false}, {1, 0, 10, false}, {1, 0, 10, false}},
 	}

@@ -139,13 +139,23 @@ type GroupOffset struct {
 // Group is a consumer group with its committed offsets.
 type Group struct {
 	Name string `json:"name"`
-	// Type is classic or consumer (KIP-848); State as Kafka names it: Empty, Stable, Dead, …
+	// Type is classic, consumer (KIP-848) or streams (KIP-1071), or share (KIP-932), which has no offsets; State as Kafka names it: Empty, Stable, Dead, …
 	Type         string `json:"type"`
 	State        string `json:"state"`
 	ProtocolType string `json:"protocol_type,omitempty"`
 	// Error says why its offsets couldn't be read, if so.
 	Error   string        `json:"error,omitempty"`
 	Offsets []GroupOffset `json:"offsets"`
+	// AbsentSince is when the source was first found without the group, if so: its offsets are the last that were seen.
+	AbsentSince time.Time `json:"absent_since,omitzero"`
+	// Pending are partitions with a transactional commit under way when the group was read, which wasn't waited for nor taken.
+	Pending []GroupPartition `json:"pending,omitempty"`
+}
+
+// GroupPartition is a partition as a group names it.
+type GroupPartition struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
 }
 
 // ACL is one access control entry, each field as Kafka names it.

@@ -59,6 +59,15 @@ func encodeGroup(g Group) []byte {
 		e.Varint(int64(o.LeaderEpoch))
 		e.OptString(o.Metadata)
 	}
+	if g.AbsentSince.IsZero() && len(g.Pending) == 0 {
+		return e.B // as in version 1
+	}
+	encodeTime(&e, g.AbsentSince)
+	e.Uvarint(uint64(len(g.Pending)))
+	for _, p := range g.Pending {
+		e.String(p.Topic)
+		e.Varint(int64(p.Partition))
+	}
 	return e.B
 }
 
@@ -78,6 +87,16 @@ func decodeGroup(key, value []byte) (Group, error) {
 			break
 		}
 		g.Offsets = append(g.Offsets, o)
+	}
+	if d.Err() != nil || d.Len() == 0 {
+		return g, d.Done()
+	}
+	g.AbsentSince = decodeTime(d)
+	for range d.Count(2) {
+		g.Pending = append(g.Pending, GroupPartition{Topic: d.String(), Partition: d.Varint32()})
+		if d.Err() != nil {
+			break
+		}
 	}
 	return g, d.Done()
 }
