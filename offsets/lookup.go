@@ -25,7 +25,8 @@ func (m *Map) Translate(upstreamOffset int64) (int64, How) { return m.locate(ups
 
 // Inverse returns the source's offset for one of the target, as
 // [Map.Translate] does the other way: an offset in a hole (a marker, another's
-// record) is that of the next record of this copy, or UpstreamEnd.
+// record) is that of the next record of this copy, or UpstreamEnd. Records of
+// the source that the copier left out lie in holes too, and are passed over.
 func (m *Map) Inverse(downstreamOffset int64) (int64, How) {
 	return m.locate(downstream, downstreamOffset)
 }

@@ -64,10 +64,10 @@ func checkHistory(seed uint64) error {
 func checkRecreated(a, b *Map) error {
 	var other *IncarnationError
 	if err := a.For(b.ID()); !errors.As(err, &other) || other.Map != a.ID() || other.Want != b.ID() {
-		return fmt.Errorf("another incarnation's map: %v", err)
+		return errors.Join(errors.New("another incarnation's map wasn't refused as such"), err)
 	}
 	if _, err := NewMaps(a, b); !errors.As(err, &other) {
-		return fmt.Errorf("two incarnations in one set: %v", err)
+		return errors.Join(errors.New("two incarnations in one set weren't refused as such"), err)
 	}
 	return errors.Join(a.For(a.ID()), b.For(b.ID()))
 }
