@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -106,19 +107,44 @@ func (s *Stored) restores() {
 	}
 }
 
+// identity is what is read of a mirror's identity record.
+type identity struct {
+	Flow     string    `json:"flow"`
+	Topic    string    `json:"topic"` // the source's
+	SourceID string    `json:"source_id"`
+	TargetID string    `json:"target_id"`
+	At       time.Time `json:"at"`
+}
+
+// copyPrefix begins the keys of identity records: copy/<source cluster>/<target topic>/<partition>.
+const copyPrefix = "copy/"
+
+// copyOf takes the key of an identity record apart.
+func copyOf(key string) (sourceCluster string, target rawkafka.Partition, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(key, copyPrefix), "/")
+	if len(parts) < 3 {
+		return "", target, false
+	}
+	n := len(parts)
+	partition, err := strconv.ParseInt(parts[n-1], 10, 32)
+	target.Topic, target.Partition = parts[n-2], int32(partition)
+	return strings.Join(parts[:n-2], "/"), target, err == nil && partition >= 0
+}
+
 // mirrors takes in the identity records of exact copies.
 func (s *Stored) mirrors() {
-	for key, raw := range s.ledger.Each(ledger.CopyPrefix) {
-		var r ledger.Copy
-		if err := ledger.Decode(key, raw, &r); err != nil || r.SourceTopic == "" || !s.is(r.SourceCluster, r.Flow) {
+	for key, raw := range s.ledger.Each(copyPrefix) {
+		var r identity
+		source, target, ok := copyOf(key)
+		if !ok || ledger.Decode(key, raw, &r) != nil || r.Topic == "" || !s.is(source, r.Flow) {
 			continue
 		}
-		n := &noted{
-			at: r.At, sourceID: r.SourceTopicID, what: fmt.Sprintf("exact copy by the mirror %s", r.Flow),
-			target: rawkafka.Partition{Topic: r.TargetTopic, Partition: r.Partition},
+		n := &noted{at: r.At, sourceID: r.SourceID, target: target, what: "exact copy by a mirror"}
+		if r.Flow != "" {
+			n.what = fmt.Sprintf("exact copy by the mirror %s", r.Flow)
 		}
-		n.gone = s.idOf(&n.target, r.TargetTopicID)
-		at := place{r.SourceTopic, r.Partition}
+		n.gone = s.idOf(&n.target, r.TargetID)
+		at := place{r.Topic, target.Partition}
 		s.copies[at] = append(s.copies[at], n)
 	}
 }
