@@ -8,7 +8,9 @@
 // tells them apart. Topics with their IDs and effective configs, consumer groups with
 // their committed offsets (read before the end offsets), ACLs, quotas and the
 // names of SCRAM users; what may not be read is recorded as unread, with the
-// reason.
+// reason. A group that the source hasn't any more is kept for 30 days as absent
+// since then; transactional commits under way are named and not taken; share
+// groups are named.
 //
 // # What holds
 //

@@ -185,7 +185,7 @@ func (s *session) prepare(ctx context.Context) error {
 	if p.cluster, err = describeCluster(ctx, e.c, leftOut); err != nil {
 		return err
 	}
-	groups, unread, err := readGroups(ctx, e.c, selected)
+	groups, unread, err := readGroups(ctx, e.c, e.cfg, e.w.Snapshot())
 	if err != nil {
 		return err
 	}

@@ -1,107 +1,97 @@
 package backup
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// readGroups reads all groups with their committed offsets, as they are:
-// transactional commits under way don't hold it back. The string says why the
-// list isn't whole, if so.
-func readGroups(ctx context.Context, c *rawkafka.Cluster, ids map[string]rawkafka.Topic) ([]storage.Group, string, error) {
-	groups, unread := listGroups(ctx, c)
-	if ctx.Err() != nil {
-		return nil, "", context.Cause(ctx)
-	}
-	const chunk = 500
-	for part := range slices.Chunk(groups, chunk) {
-		names := make([]string, len(part))
-		for i := range part {
-			names[i] = part[i].Name
-		}
-		fetched := c.Admin().FetchManyOffsets(ctx, names...)
-		if ctx.Err() != nil {
-			return nil, "", context.Cause(ctx)
-		}
-		for i := range part {
-			offsetsInto(&part[i], fetched[part[i].Name], ids)
-		}
-	}
-	return groups, unread, nil
-}
+// keepAbsent is how long a group that the source hasn't any more is carried.
+const keepAbsent = 30 * 24 * time.Hour
 
-func listGroups(ctx context.Context, c *rawkafka.Cluster) ([]storage.Group, string) {
-	groups := []storage.Group{}
-	var errs []error
-	for _, shard := range c.Client().RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {
-		err := shard.Err
-		resp, _ := shard.Resp.(*kmsg.ListGroupsResponse)
-		if err == nil {
-			err = kerr.ErrorForCode(resp.ErrorCode)
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("broker %d: %w", shard.Meta.NodeID, err))
-			continue
-		}
-		for _, g := range resp.Groups {
-			kind := strings.ToLower(g.GroupType)
-			if kind == "share" {
-				continue // it has no committed offsets
-			}
-			if kind == "" {
-				kind = "classic"
-			}
-			groups = append(groups, storage.Group{Name: g.Group, Type: kind, State: g.GroupState, ProtocolType: g.ProtocolType})
-		}
-	}
-	slices.SortFunc(groups, func(a, b storage.Group) int { return strings.Compare(a.Name, b.Name) })
-	groups = slices.CompactFunc(groups, func(a, b storage.Group) bool { return a.Name == b.Name })
-	if err := errors.Join(errs...); err != nil {
-		return groups, strings.ReplaceAll(err.Error(), "\n", "; ")
-	}
-	return groups, ""
-}
+const noOffsets = "not carried: share groups (KIP-932) have no committed offsets"
 
-func offsetsInto(g *storage.Group, r kadm.FetchOffsetsResponse, ids map[string]rawkafka.Topic) {
-	switch {
-	case r.Err != nil:
-		g.Error = r.Err.Error()
-	case r.Group == "":
-		g.Error = "the coordinator's answer omits the group"
+// readGroups reads all groups with their committed offsets, as they are: transactional commits under way don't hold it
+// back, and are named. Groups that the last snapshot has and the source lacks are carried as absent. The string says
+// why the list isn't whole, if so.
+func readGroups(ctx context.Context, c *rawkafka.Cluster, cfg Config, last *storage.Snapshot) ([]storage.Group, string, error) {
+	since, err := lastGroups(ctx, last)
+	if err != nil {
+		return nil, "", err
 	}
-	for _, partitions := range r.Fetched {
-		for _, o := range partitions {
-			if o.Err != nil {
-				g.Error = fmt.Sprintf("%s/%d: %v", o.Topic, o.Partition, o.Err)
-				continue
-			}
-			if o.At < 0 {
-				continue // nothing is committed
-			}
-			offset := storage.GroupOffset{
-				TopicID: o.TopicID, Topic: o.Topic, Partition: o.Partition, Offset: o.At, LeaderEpoch: o.LeaderEpoch,
-			}
-			if offset.TopicID == (kadm.TopicID{}) {
-				offset.TopicID = ids[o.Topic].ID
-			}
-			if o.Metadata != "" {
-				offset.Metadata = &o.Metadata
-			}
-			g.Offsets = append(g.Offsets, offset)
-		}
-	}
-	slices.SortFunc(g.Offsets, func(a, b storage.GroupOffset) int {
-		return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	got, err := offsets.Capture(ctx, c.Client(), offsets.CaptureConfig{
+		Since: since, KeepAbsent: keepAbsent, RetryFor: cfg.retryFor,
+		OnRetry: func(op string, err error) { cfg.Logger.Debug("retrying", "op", op, "err", err) },
 	})
+	if err != nil {
+		return nil, "", err
+	}
+	groups := make([]storage.Group, 0, len(got.Groups)+len(got.NotCarried))
+	var gone []string
+	for i := range got.Groups {
+		if g := &got.Groups[i]; g.AbsentSince.Equal(got.At) {
+			gone = append(gone, g.Group)
+		}
+		groups = append(groups, stored(&got.Groups[i]))
+	}
+	for _, n := range got.NotCarried {
+		groups = append(groups, storage.Group{Name: n.Group, Type: n.Type, Error: noOffsets})
+	}
+	if len(gone) > 0 {
+		cfg.Logger.Info("the source hasn't these groups any more; they are kept as absent", "groups", strings.Join(gone, ","))
+	}
+	return groups, strings.Join(got.Unread, "; "), nil
+}
+
+// lastGroups are the groups that the last snapshot has.
+func lastGroups(ctx context.Context, last *storage.Snapshot) (*offsets.Groups, error) {
+	since := &offsets.Groups{}
+	if last == nil {
+		return since, nil
+	}
+	for g, err := range last.Groups(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("groups of the last snapshot: %w", err)
+		}
+		if g.Type != "share" {
+			since.Groups = append(since.Groups, captured(&g))
+		}
+	}
+	return since, nil
+}
+
+// stored is a captured group in the archive's form.
+func stored(g *offsets.Group) storage.Group {
+	s := storage.Group{
+		Name: g.Group, Type: g.Type, State: g.State, ProtocolType: g.ProtocolType, Error: g.Error, AbsentSince: g.AbsentSince,
+	}
+	for _, o := range g.Offsets {
+		s.Offsets = append(s.Offsets, storage.GroupOffset{
+			TopicID: kadm.TopicID(o.TopicID), Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: o.Metadata,
+		})
+	}
+	for _, p := range g.Pending {
+		s.Pending = append(s.Pending, storage.GroupPartition(p))
+	}
+	return s
+}
+
+// captured is the other way.
+func captured(g *storage.Group) offsets.Group {
+	c := offsets.Group{
+		Group: g.Name, Type: g.Type, State: g.State, ProtocolType: g.ProtocolType, Error: g.Error, AbsentSince: g.AbsentSince, Offsets: []offsets.Committed{},
+	}
+	for _, o := range g.Offsets {
+		c.Offsets = append(c.Offsets, offsets.Committed{
+			TopicID: offsets.TopicID(o.TopicID), Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, LeaderEpoch: o.LeaderEpoch, Metadata: o.Metadata,
+		})
+	}
+	return c
 }

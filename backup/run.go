@@ -80,7 +80,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if r.full.cluster, err = describeCluster(ctx, r.c, leftOut); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	groups, unread, err := readGroups(ctx, r.c, selected)
+	groups, unread, err := readGroups(ctx, r.c, r.cfg, w.Snapshot())
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
