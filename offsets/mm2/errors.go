@@ -57,6 +57,21 @@ func (e *TopicError) Error() string {
 // Unwrap is the cause.
 func (e *TopicError) Unwrap() error { return e.Err }
 
+// RecordError is a record that was skipped: it isn't what MirrorMaker writes. MirrorMaker's own clients skip it too.
+type RecordError struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Err       error
+}
+
+func (e *RecordError) Error() string {
+	return fmt.Sprintf("mm2: %s/%d at %d: %v", e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+// Unwrap is the cause, a [*FormatError].
+func (e *RecordError) Unwrap() error { return e.Err }
+
 // ConfigError is a fault of a [Config].
 type ConfigError struct {
 	Field  string

@@ -30,19 +30,15 @@ type Heartbeat struct {
 	Timestamp int64  `json:"timestamp"`
 }
 
-// DecodeOffsetSync decodes a record of an offset-syncs topic. The error is [ErrTombstone] or a [*FormatError]; bytes behind what belongs there are
+// DecodeOffsetSync decodes a record of an offset-syncs topic. The error is [ErrTombstone], with the key's fields set, or a [*FormatError]; bytes behind what belongs there are
 // ignored, as Java does.
 func DecodeOffsetSync(key, value []byte) (OffsetSync, error) {
 	var s OffsetSync
-	if value == nil {
-		return s, ErrTombstone
-	}
 	k := reader{what: "offset sync key", b: key}
 	s.Topic, s.Partition = k.string("topic"), k.int32("partition")
-	v := reader{what: "offset sync value", b: value, err: k.err}
+	v := k.value("offset sync value", s.Partition, value)
 	s.Upstream, s.Downstream = v.int64("upstream offset"), v.int64("offset")
-	v.partition(s.Partition)
-	return s, v.result()
+	return s, v.err
 }
 
 // Encode is the record's key and value. A topic of more than 32767 bytes is a [*FormatError].
@@ -55,20 +51,17 @@ func (s OffsetSync) Encode() (key, value []byte, err error) {
 	return key, binary.BigEndian.AppendUint64(value, uint64(s.Downstream)), nil
 }
 
-// DecodeCheckpoint decodes a record of a checkpoints topic. The error is [ErrTombstone] or a [*FormatError]. Any version is read as version 0, and
+// DecodeCheckpoint decodes a record of a checkpoints topic. The error is [ErrTombstone], with
+// the key's fields set, or a [*FormatError]. Any version is read as version 0, and
 // bytes behind what belongs there are ignored, as Java does.
 func DecodeCheckpoint(key, value []byte) (Checkpoint, error) {
 	var c Checkpoint
-	if value == nil {
-		return c, ErrTombstone
-	}
 	k := reader{what: "checkpoint key", b: key}
 	c.Group, c.Topic, c.Partition = k.string("group"), k.string("topic"), k.int32("partition")
-	v := reader{what: "checkpoint value", b: value, err: k.err}
+	v := k.value("checkpoint value", c.Partition, value)
 	v.int16("version")
 	c.Upstream, c.Downstream, c.Metadata = v.int64("upstream offset"), v.int64("offset"), v.string("metadata")
-	v.partition(c.Partition)
-	return c, v.result()
+	return c, v.err
 }
 
 // Encode is the record's key and value, version 0. A string of more than 32767 bytes is a [*FormatError].
@@ -87,15 +80,12 @@ func (c Checkpoint) Encode() (key, value []byte, err error) {
 // DecodeHeartbeat decodes a record of a heartbeats topic, as [DecodeCheckpoint] does.
 func DecodeHeartbeat(key, value []byte) (Heartbeat, error) {
 	var h Heartbeat
-	if value == nil {
-		return h, ErrTombstone
-	}
 	k := reader{what: "heartbeat key", b: key}
 	h.Source, h.Target = k.string("source"), k.string("target")
-	v := reader{what: "heartbeat value", b: value, err: k.err}
+	v := k.value("heartbeat value", 0, value)
 	v.int16("version")
 	h.Timestamp = v.int64("timestamp")
-	return h, v.result()
+	return h, v.err
 }
 
 // Encode is the record's key and value, version 0. A string of more than 32767 bytes is a [*FormatError].
@@ -123,7 +113,17 @@ type reader struct {
 	err  error
 }
 
-func (r *reader) result() error { return r.err }
+// value reads on in the value of the record whose key r has read. A tombstone's key is read all the same.
+func (r *reader) value(what string, partition int32, value []byte) *reader {
+	switch {
+	case r.err != nil:
+	case partition < 0:
+		r.err = &FormatError{What: r.what, Reason: "a negative partition"}
+	case value == nil:
+		r.err = ErrTombstone
+	}
+	return &reader{what: what, b: value, err: r.err}
+}
 
 func (r *reader) take(n int, field string) []byte {
 	if r.err == nil && len(r.b) < n {
@@ -164,11 +164,4 @@ func (r *reader) string(field string) string {
 		r.err = &FormatError{What: r.what, Reason: field + " has a negative length"}
 	}
 	return string(r.take(max(n, 0), field))
-}
-
-// partition refuses what is no partition of any topic.
-func (r *reader) partition(p int32) {
-	if r.err == nil && p < 0 {
-		r.err = &FormatError{What: r.what, Reason: "a negative partition"}
-	}
 }
