@@ -15,8 +15,12 @@ import (
 func (a *app) printPlan(p *restore.Plan) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "plan: snapshot %s of cluster %s onto cluster %s\n", p.Snapshot, p.SourceCluster, p.TargetCluster)
-	fmt.Fprintf(&b, "%d topics, %d records, %s, about %s; holes by %s, round trip %s\n", len(p.Topics), p.Records, units.Size(p.Bytes),
-		p.EstimatedTime.Round(time.Second), p.HoleMethod, p.RoundTrip.Round(time.Microsecond))
+	how := "holes by " + p.HoleMethod
+	if p.Offsets == restore.Translated.String() {
+		how = "appended, with translated offsets"
+	}
+	fmt.Fprintf(&b, "%d topics, %d records, %s, about %s; %s, round trip %s\n", len(p.Topics), p.Records, units.Size(p.Bytes),
+		p.EstimatedTime.Round(time.Second), how, p.RoundTrip.Round(time.Microsecond))
 	for _, t := range p.Topics {
 		describeTopicPlan(&b, t)
 	}
@@ -49,6 +53,11 @@ func describeTopicPlan(b *strings.Builder, t restore.TopicPlan) {
 		fmt.Fprintf(b, "  %s=%s%s\n", key, t.Configs[key], heldNote(t.Held, key))
 	}
 	for _, p := range t.Partitions {
+		if p.Method == restore.Translated.String() {
+			fmt.Fprintf(b, "  partition %d: translated, offsets %d to %d behind %d, %d records are there, %d records, %s to append\n",
+				p.Partition, p.StartOffset, p.EndOffset, p.Position, p.Placed, p.Records, units.Size(p.Bytes))
+			continue
+		}
 		fmt.Fprintf(b, "  partition %d: %s, offsets %d to %d from %d on, %d records, %s, %d holes\n",
 			p.Partition, p.Method, p.StartOffset, p.EndOffset, p.Position, p.Records, units.Size(p.Bytes), p.HoleRuns)
 	}

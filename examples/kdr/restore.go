@@ -36,7 +36,10 @@ func newRestore(a *app) *cobra.Command {
 again after a crash, and it goes on where it was. A plan with conflicts is
 refused before the first effect (exit code 4). Where restored records would
 expire at once, retention and other policies are held back; --release gives
-them back once consumers have what they need.`,
+them back once consumers have what they need.
+
+With --offsets translated the records are appended to whatever the topics hold,
+also while others write to them, and kdr translate says where each offset went.`,
 		Example: `  kdr restore --store file:///backups/main --brokers new:9092 --groups --dry-run
   kdr restore --store file:///backups/main --brokers new:9092 --groups
   kdr restore --store file:///backups/main --brokers new:9092 --release`,
@@ -72,7 +75,8 @@ func (f *restoreFlags) register(a *app, cmd *cobra.Command) {
 	addRename(a, fs, &f.cfg.Rename)
 	fs.BoolVar(&f.cfg.Groups, "groups", false, "restore the committed offsets of consumer groups")
 	fs.BoolVar(&f.cfg.ACLs, "acls", false, "restore access control entries")
-	fs.StringVar(&f.offsets, "offsets", f.offsets, "how offsets are kept: exact")
+	fs.StringVar(&f.offsets, "offsets", f.offsets, "exact: the source's; translated: append to what the topics hold, and map them")
+	fs.StringVar(&f.cfg.SourceAlias, "source-alias", "", "note this name for the source with the maps of translated offsets, for kdr translate --source")
 	addFlag(a, fs, &f.factor, "replication-factor", "int", "", "the topics' replication factor (default their own)", parseInt(1, math.MaxInt16))
 	addFlag(a, fs, &f.cfg.MaxBytesPerSecond, "rate", "size", "", "write at most so much a second, such as 50MiB (default no bound)", units.ParseRate)
 	addFlag(a, fs, &f.cfg.MaxHoleTime, "max-hole-time", "duration", "1h", "refuse if holes would take longer, by the plan's estimate", units.ParseDuration)
@@ -86,7 +90,7 @@ func (f *restoreFlags) register(a *app, cmd *cobra.Command) {
 
 // restoring are the flags that mean nothing to --release.
 var restoring = []string{
-	"until", "groups", "acls", "offsets", "replication-factor", "rate", "max-hole-time",
+	"until", "groups", "acls", "source-alias", "replication-factor", "rate", "max-hole-time",
 	"verify-first", "verify-target", "allow-incomplete", "same-cluster", "dry-run",
 }
 
@@ -94,8 +98,15 @@ func (f *restoreFlags) check(a *app, cmd *cobra.Command) {
 	f.cluster.check(a)
 	f.store.check(a)
 	f.topics.check(a)
-	if f.offsets != "exact" {
-		a.fault("--offsets: want exact, got %q", f.offsets)
+	switch f.offsets {
+	case restore.Exact.String():
+	case restore.Translated.String():
+		f.cfg.Offsets = restore.Translated
+	default:
+		a.fault("--offsets: want exact or translated, got %q", f.offsets)
+	}
+	if f.cfg.SourceAlias != "" && f.cfg.Offsets != restore.Translated {
+		a.fault("--source-alias means nothing without --offsets translated")
 	}
 	if f.cfg.Prefix != "" && len(f.cfg.Rename) > 0 {
 		a.fault("--prefix and --rename exclude each other")
