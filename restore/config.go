@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -51,6 +52,11 @@ type Config struct {
 	Edit func(*kgo.Record) (keep bool)
 	// Groups restores committed offsets, ACLs access control entries.
 	Groups, ACLs bool
+	// RestoreAbsent restores the groups, too, that the source had lost when the snapshot was taken. Default: they are named and left.
+	RestoreAbsent bool
+	// SaveGroups is given what groups had committed on the target, before the first commit, for offsets.Rollback. If it fails,
+	// nothing is committed. Default: it is in the Result alone.
+	SaveGroups func(*offsets.Before) error
 	// ReplicationFactor overrides the topics' own. Default 0: as in the snapshot.
 	ReplicationFactor int16
 	// MaxBytesPerSecond bounds what is produced. Default 0: no bound.

@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -20,10 +16,8 @@ import (
 const (
 	beyondCut     = "beyond_cut"
 	belowLogStart = "below_log_start"
+	notMappedYet  = "not_mapped_yet"
 )
-
-// groupWorkers is how many groups are committed at once.
-const groupWorkers = 8
 
 // groups plans the offsets to commit, and looks whether the target's groups allow it.
 func (p *planner) groups(ctx context.Context) error {
@@ -31,29 +25,16 @@ func (p *planner) groups(ctx context.Context) error {
 		return nil
 	}
 	find := p.finder()
-	var names []string
 	for g, err := range p.cfg.Snapshot.Groups(ctx) {
 		if err != nil {
 			return fmt.Errorf("restore: groups: %w", err)
 		}
-		if g.Error != "" {
-			p.warn("group %s: its offsets couldn't be read: %s", g.Name, g.Error)
-		}
-		plans := planGroup(g, find)
-		if len(plans) > 0 {
-			names = append(names, g.Name)
-		}
-		for _, gp := range plans {
-			if gp.Why != "" {
-				p.warn("group %s: %s/%d: committed %d becomes %d: %s", gp.Group, gp.Topic, gp.Partition, gp.AsRead, gp.Offset, gp.Why)
-			}
-		}
-		p.plan.Groups = append(p.plan.Groups, plans...)
+		p.plan.Groups = append(p.plan.Groups, p.planGroup(g, find)...)
 	}
-	if len(names) == 0 {
+	if len(p.plan.Groups) == 0 {
 		return nil
 	}
-	return p.checkGroups(ctx, names)
+	return p.checkGroups(ctx)
 }
 
 // finder finds the partition to restore that an offset is of: by topic ID, where the snapshot has it, else by name.
@@ -78,137 +59,193 @@ func (j *job) finder() func(storage.GroupOffset) *partitionJob {
 	}
 }
 
-func planGroup(g storage.Group, find func(storage.GroupOffset) *partitionJob) []GroupPlan {
+// planGroup plans one group, and warns of what isn't as it was.
+func (p *planner) planGroup(g storage.Group, find func(storage.GroupOffset) *partitionJob) []GroupPlan {
+	if g.Error != "" {
+		p.warn("group %s: its offsets couldn't be read: %s", g.Name, g.Error)
+	}
 	var plans []GroupPlan
 	for _, o := range g.Offsets {
 		j := find(o)
 		if j == nil || o.Offset < 0 {
 			continue
 		}
-		gp := GroupPlan{Group: g.Name, Topic: j.topic.name, Partition: o.Partition, Offset: o.Offset, AsRead: o.Offset, metadata: o.Metadata}
-		switch {
-		case o.Offset > j.end:
-			gp.Offset, gp.Why = j.end, beyondCut
-		case o.Offset < j.start():
-			gp.Offset, gp.Why = j.start(), belowLogStart
-		}
+		gp := GroupPlan{Group: g.Name, Topic: j.topic.name, Partition: o.Partition, AsRead: o.Offset, metadata: o.Metadata}
+		gp.Offset, gp.Why = p.committed(j, o.Offset)
 		plans = append(plans, gp)
+	}
+	if len(plans) > 0 && !g.AbsentSince.IsZero() {
+		since := g.AbsentSince.UTC().Format(time.RFC3339)
+		if !p.cfg.RestoreAbsent {
+			p.warn("group %s: not restored: the source hasn't had it since %s", g.Name, since)
+			return nil
+		}
+		p.warn("group %s: restored though the source hasn't had it since %s", g.Name, since)
+	}
+	for _, o := range g.Pending {
+		p.warn("group %s: %s/%d: a transactional commit was under way; what was committed before it counts", g.Name, o.Topic, o.Partition)
+	}
+	for _, gp := range plans {
+		if gp.Why != "" && gp.Why != notMappedYet {
+			p.warn("group %s: %s/%d: committed %d becomes %d: %s", gp.Group, gp.Topic, gp.Partition, gp.AsRead, gp.Offset, gp.Why)
+		}
 	}
 	return plans
 }
 
-// checkGroups refuses groups that are active on the target, and those whose commits would go back.
-func (p *planner) checkGroups(ctx context.Context, names []string) error {
-	listed, err := p.cluster.Admin().ListGroups(ctx)
+// committed is what becomes of a committed offset, and why it isn't as read. In a translated restore it is -1 until the
+// records are there.
+func (j *job) committed(pj *partitionJob, offset int64) (int64, string) {
+	if j.cfg.Offsets != Translated {
+		switch {
+		case offset > pj.end:
+			return pj.end, beyondCut
+		case offset < pj.start():
+			return pj.start(), belowLogStart
+		}
+		return offset, ""
+	}
+	if !pj.to.done || pj.to.m == nil {
+		return -1, notMappedYet
+	}
+	return translatedOffset(pj.to.m, offset)
+}
+
+func translatedOffset(m *offsets.Map, offset int64) (int64, string) {
+	to, how := m.Translate(offset)
+	switch how {
+	case offsets.HowPastEnd:
+		return to, beyondCut
+	case offsets.HowBeforeStart:
+		return to, belowLogStart
+	}
+	return to, ""
+}
+
+// checkGroups refuses groups that are active on the target, and those whose commits would go back. Topics and records
+// needn't be there yet.
+func (p *planner) checkGroups(ctx context.Context) error {
+	plan, err := offsets.NewGroupsPlan(ctx, p.cluster.Client(), offsets.PlanConfig{
+		Groups: p.wantedGroups(p.plan.Groups), AllowPastEnd: true, RetryFor: adminTimeout, OnRetry: p.cfg.Hooks.OnRetry,
+	})
 	if err != nil {
 		return fmt.Errorf("restore: target: groups: %w", err)
 	}
-	var there []string
-	for _, name := range names {
-		g, ok := listed[name]
-		switch {
-		case !ok:
-		case g.State != "" && g.State != "Empty" && g.State != "Dead":
-			p.refuse(clusterConflict("group_active", "group %s is %s on the target", name, g.State))
-		default:
-			there = append(there, name)
-		}
-	}
-	for chunk := range slices.Chunk(there, adminTopics) {
-		for name, got := range p.cluster.Admin().FetchManyOffsets(ctx, chunk...) {
-			if got.Err != nil && !errors.Is(got.Err, kerr.GroupIDNotFound) {
-				return fmt.Errorf("restore: target: group %s: %w", name, got.Err)
-			}
-			p.checkRewind(name, got.Fetched)
+	for _, r := range plan.Refused() {
+		if r.Topic == "" || r.Why == offsets.WhyRewind || r.Why == offsets.WhyUnstable {
+			p.refuse(groupConflict(r))
 		}
 	}
 	return nil
 }
 
-func (p *planner) checkRewind(group string, now kadm.OffsetResponses) {
-	for _, gp := range p.plan.Groups {
-		if gp.Group != group {
-			continue
-		}
-		if o, ok := now.Lookup(gp.Topic, gp.Partition); ok && o.Err == nil && o.At > gp.Offset {
-			p.refuse(Conflict{
-				Topic: gp.Topic, Partition: gp.Partition, Offset: gp.Offset, Kind: "group_ahead",
-				Detail: fmt.Sprintf("group %s has committed %d on the target already", group, o.At),
-			})
-		}
+// groupConflict is a refusal as a conflict.
+func groupConflict(r offsets.Refusal) Conflict {
+	kind := "group_" + string(r.Why)
+	if r.Why == offsets.WhyRewind {
+		kind = "group_ahead"
 	}
+	if r.Topic == "" {
+		return clusterConflict(kind, "group %s: %s", r.Group, r.Detail)
+	}
+	return Conflict{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: kind, Detail: fmt.Sprintf("group %s: %s", r.Group, r.Detail)}
 }
 
-// commitGroups commits the planned offsets, with leader epoch -1: the target's epochs aren't the source's.
+// wantedGroups are the groups to commit, under the target's names. An offset that isn't known yet is left out.
+func (j *job) wantedGroups(plans []GroupPlan) *offsets.Groups {
+	groups := &offsets.Groups{ClusterID: j.info.ClusterID, At: j.info.CreatedAt}
+	for _, gp := range plans { // by group
+		if n := len(groups.Groups); n == 0 || groups.Groups[n-1].Group != gp.Group {
+			groups.Groups = append(groups.Groups, offsets.Group{Group: gp.Group})
+		}
+		if gp.Offset < 0 {
+			continue
+		}
+		g := &groups.Groups[len(groups.Groups)-1]
+		g.Offsets = append(g.Offsets, offsets.Committed{Topic: gp.Topic, Partition: gp.Partition, Offset: gp.Offset, LeaderEpoch: -1, Metadata: gp.metadata})
+	}
+	return groups
+}
+
+// commitGroups commits the planned offsets by a plan of their own, made now that all records are there: what others have
+// done to the groups meanwhile is refused, before the first commit.
 func (r *runner) commitGroups(ctx context.Context, res *Result) error {
-	byGroup := map[string][]GroupPlan{}
+	if len(r.plan.Groups) == 0 {
+		return nil
+	}
+	wanted := r.wantedGroups(r.placedGroups(res))
+	plan, err := offsets.NewGroupsPlan(ctx, r.cluster.Client(), offsets.PlanConfig{Groups: wanted, RetryFor: adminTimeout, OnRetry: r.retry})
+	if err != nil {
+		return fmt.Errorf("restore: groups: %w", err)
+	}
+	if err := r.sameTopics(plan); err != nil {
+		return err
+	}
+	_, err = plan.Apply(ctx, r.cluster.Client(), offsets.ApplyConfig{RetryFor: adminTimeout, OnRetry: r.retry, Save: func(b *offsets.Before) error {
+		res.GroupsBefore = b
+		if r.cfg.SaveGroups == nil {
+			return nil
+		}
+		return r.cfg.SaveGroups(b)
+	}})
+	var refused *offsets.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		conflicts := &RefusedError{}
+		for _, one := range refused.Refused {
+			conflicts.Conflicts = append(conflicts.Conflicts, groupConflict(one))
+		}
+		return errors.Join(conflicts, groupErrors(err))
+	case err != nil:
+		return fmt.Errorf("restore: groups: %w", err)
+	}
+	res.Groups = len(wanted.Groups)
+	return nil
+}
+
+// groupErrors are the groups' errors that came with refusals, if any did.
+func groupErrors(err error) error {
+	if one := new(offsets.GroupError); errors.As(err, &one) {
+		return fmt.Errorf("restore: groups: %w", err)
+	}
+	return nil
+}
+
+// placedGroups are the plan's lines with the offsets that are known now.
+func (r *runner) placedGroups(res *Result) []GroupPlan {
+	type place struct {
+		topic     string
+		partition int32
+	}
+	jobs := map[place]*partitionJob{}
+	for _, t := range r.topics {
+		for _, j := range t.partitions {
+			jobs[place{t.name, j.state.Partition.Partition}] = j
+		}
+	}
+	plans := make([]GroupPlan, 0, len(r.plan.Groups))
 	for _, gp := range r.plan.Groups {
-		byGroup[gp.Group] = append(byGroup[gp.Group], gp)
+		if j := jobs[place{gp.Topic, gp.Partition}]; r.cfg.Offsets == Translated && j != nil && j.to.m != nil {
+			gp.Offset, gp.Why = translatedOffset(j.to.m, gp.AsRead)
+		}
+		plans = append(plans, gp)
 		if gp.Why != "" {
 			res.GroupsClamped = append(res.GroupsClamped, gp)
 		}
 	}
+	return plans
+}
+
+// sameTopics refuses topics that were created again while they were restored.
+func (r *runner) sameTopics(plan *offsets.GroupsPlan) error {
 	ids := map[string]kadm.TopicID{}
 	for _, t := range r.topics {
 		ids[t.name] = t.id
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(groupWorkers)
-	for _, name := range sortedKeys(byGroup) {
-		g.Go(func() error {
-			if err := r.commitGroup(ctx, name, commitRequest(name, byGroup[name], ids)); err != nil {
-				return fmt.Errorf("restore: group %s: commit: %w", name, err)
-			}
-			return nil
-		})
-	}
-	res.Groups = len(byGroup)
-	return g.Wait()
-}
-
-func commitRequest(group string, plans []GroupPlan, ids map[string]kadm.TopicID) *kmsg.OffsetCommitRequest {
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.Group = group
-	at := map[string]int{}
-	for _, gp := range plans {
-		i, ok := at[gp.Topic]
-		if !ok {
-			i = len(req.Topics)
-			at[gp.Topic] = i
-			rt := kmsg.NewOffsetCommitRequestTopic()
-			rt.Topic, rt.TopicID = gp.Topic, ids[gp.Topic]
-			req.Topics = append(req.Topics, rt)
-		}
-		rp := kmsg.NewOffsetCommitRequestTopicPartition()
-		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = gp.Partition, gp.Offset, -1, gp.metadata
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, rp)
-	}
-	return req
-}
-
-// commitGroup commits one group's offsets, again while its coordinator loads or moves.
-func (r *runner) commitGroup(ctx context.Context, name string, req *kmsg.OffsetCommitRequest) error {
-	deadline := time.Now().Add(adminTimeout)
-	for n := 0; ; n++ {
-		resp, err := req.RequestWith(ctx, r.cluster.Client())
-		if err == nil {
-			err = commitError(resp)
-		}
-		if err == nil || ctx.Err() != nil || !rawkafka.Retriable(err) && !kerr.IsRetriable(err) || time.Now().After(deadline) {
-			return err
-		}
-		r.retry("commit group "+name, err)
-		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return err
-		}
-	}
-}
-
-func commitError(resp *kmsg.OffsetCommitResponse) error {
-	for _, t := range resp.Topics {
-		for _, p := range t.Partitions {
-			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-				return fmt.Errorf("%s/%d: %w", t.Topic, p.Partition, err)
+	for _, g := range plan.Groups {
+		for _, o := range g.Offsets {
+			if id := kadm.TopicID(o.TopicID); id != ids[o.Topic] {
+				return refuse(topicConflict(o.Topic, "group_recreated", "its ID is %v, and %v was restored", id, ids[o.Topic]))
 			}
 		}
 	}

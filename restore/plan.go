@@ -66,7 +66,8 @@ type GroupPlan struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
-	// AsRead is the offset in the snapshot; Why says why Offset differs: beyond_cut, below_log_start.
+	// AsRead is the offset in the snapshot; Why says why Offset differs: beyond_cut, below_log_start; or not_mapped_yet, in a translated
+	// restore, where Offset is -1 until the records are there.
 	AsRead int64  `json:"as_read"`
 	Why    string `json:"why,omitempty"`
 
@@ -92,7 +93,9 @@ type Result struct {
 	// Held are the configs that Release gives back, by topic.
 	Held          map[string]map[string]string `json:"held"`
 	GroupsClamped []GroupPlan                  `json:"groups_clamped,omitempty"`
-	Warnings      []string                     `json:"warnings"`
+	// GroupsBefore is what the target's groups had committed before, where something was committed: offsets.Rollback restores it.
+	GroupsBefore *offsets.Before `json:"groups_before,omitempty"`
+	Warnings     []string        `json:"warnings"`
 	// Maps are those of a translated restore, one for each partition: which offset of the target is which of the source. The target's ledger has them too.
 	Maps []*offsets.Map `json:"-"`
 }
