@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -21,7 +23,8 @@ type Released struct {
 
 // Release gives topics that cfg selects the policies back that Run held: retention, cleanup, timestamp limits. It needs no state: what
 // they shall be is in the snapshot, and a config that isn't as Run left it was changed since and stays. From then on the target
-// may delete and compact restored records. It is safe to call again.
+// may delete and compact restored records. It is safe to call again. After a translated restore, set [Config.Offsets] as for that: only topics that the restore made
+// itself are looked at then; others were never touched.
 func Release(ctx context.Context, cfg Config) (*Released, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -63,6 +66,14 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 	if err != nil {
 		return nil, nil, fmt.Errorf("restore: release: %w", err)
 	}
+	var notes []ledger.Restore
+	if j.cfg.Offsets == Translated {
+		l, err := ledger.Open(ctx, c)
+		if err != nil {
+			return nil, nil, fmt.Errorf("restore: release: %w", err)
+		}
+		notes, _ = l.Restores() // what can't be read isn't ours
+	}
 	for _, t := range j.topics {
 		switch err := meta[t.name].Err; {
 		case errors.Is(err, kerr.UnknownTopicOrPartition):
@@ -71,6 +82,9 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 		case err != nil:
 			return nil, nil, fmt.Errorf("restore: release: %s: %w", t.name, err)
 		}
+		if t.id = meta[t.name].ID; j.cfg.Offsets == Translated && !j.made(notes, t) {
+			continue
+		}
 		now, err := describeTopics(ctx, c, []string{t.name})
 		if err != nil {
 			return nil, nil, fmt.Errorf("restore: release: %w", err)
@@ -78,10 +92,17 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 		t.configs = newTopicConfigs(t.source, t.source.ReplicationFactor, 0)
 		set[t.name] = t.configs.releases(now[t.name])
 	}
-	if len(set) == 0 {
+	if len(missing) == len(names) {
 		return nil, nil, fmt.Errorf("restore: release: the target has none of the topics: %s", summary(missing))
 	}
 	return set, missing, nil
+}
+
+// made says whether a translated restore made the topic: this one, or another of the same source topic.
+func (j *job) made(notes []ledger.Restore, t *topicJob) bool {
+	return slices.ContainsFunc(notes, func(n ledger.Restore) bool {
+		return n.Created && n.SourceCluster == j.info.ClusterID && n.TargetTopic == t.name && n.TargetTopicID == t.id.String() && n.SourceTopic == t.source.Name
+	})
 }
 
 // summary is the first few names.
