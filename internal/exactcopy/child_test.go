@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,8 +245,8 @@ func until(t *testing.T, rnd *rand.Rand, longest time.Duration) {
 	}
 }
 
-// TestFollowerDown: with a follower standing still, what is appended is above the high watermark. The position is the true end all the same, and
-// durable only when the follower is back.
+// TestFollowerDown: with a follower standing still, what is appended is above the high watermark. Another process waits for the follower, and goes on at
+// the true end.
 func TestFollowerDown(t *testing.T) {
 	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"replica.lag.time.max.ms": "60000"}})
 	tg := connect(t, kafka, Config{})
@@ -270,16 +271,30 @@ func TestFollowerDown(t *testing.T) {
 	if watermark != 10 {
 		t.Errorf("high watermark %d, want 10", watermark)
 	}
-	next := tg.opened(tg.newCopier(Config{}), name)
-	if next.Position() != 20 {
-		t.Fatalf("position %d, want 20", next.Position())
-	}
-	done := make(chan error)
-	go func() { done <- next.Flush(t.Context(), true) }()
-	tg.appendAll(p, 1, 10)
+	var waits atomic.Int32
+	opened := make(chan *Partition)
+	c := tg.newCopier(Config{OnRetry: func(_ string, err error) {
+		if errors.Is(err, errNotReplicated) {
+			waits.Add(1)
+		}
+	}})
+	go func() {
+		next, err := c.Open(t.Context(), name)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- next
+	}()
+	await(t, func() bool { return waits.Load() > 0 })
 	kafka.Resume(t, follower)
-	tg.must(<-done)
-	tg.must(p.Hole(t.Context(), 3))
+	next := <-opened
+	if next == nil || next.Position() != 20 {
+		t.Fatalf("%+v, want position 20", next)
+	}
 	tg.must(p.Flush(t.Context(), true))
+	p.Close()
+	tg.appendAll(next, 1, 10)
+	tg.must(next.Hole(t.Context(), 3))
+	tg.must(next.Flush(t.Context(), true))
 	tg.check(name, append(trues(30), false, false, false))
 }

@@ -32,7 +32,7 @@ type Partition struct {
 	queued   int   // bytes, without what is in a request
 	position int64 // the queue's end
 	end      int64 // the log's, as far as answered
-	durable  int64 // the high watermark is at least this
+	durable  int64 // the high watermark is at least this; nothing is sent behind what isn't durable
 	sending  bool  // someone is at work on queue[0]
 	tries    int   // of queue[0]
 	failing  time.Time
@@ -48,6 +48,7 @@ type item struct {
 
 	joined bool // has been through the joiner: done
 	lost   bool // a request with it got no answer: kgo may still read buf
+	unsure bool // the last answer doesn't say whether it was appended
 }
 
 // Position is the offset the next Append or Hole gets: the true end and what is queued.
@@ -139,10 +140,9 @@ func (p *Partition) push(it *item) {
 	p.position = it.end
 	start := !p.sending && p.err == nil && !p.closed
 	p.sending = p.sending || start
-	broker := p.broker
 	p.mu.Unlock()
 	if start {
-		p.c.broker(broker).send(p)
+		p.lineUp()
 	}
 }
 

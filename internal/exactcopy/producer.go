@@ -18,8 +18,6 @@ type producer struct {
 	gen      uint16
 	epoch    int16
 	sequence int32
-	// unknown: the leader has no state of this id, so it takes any sequence.
-	unknown bool
 }
 
 const (
@@ -42,7 +40,7 @@ func digested(what string, p rawkafka.Partition) producer {
 	h.Write(p.TopicID[:])
 	h.Write(binary.BigEndian.AppendUint32(nil, uint32(p.Partition)))
 	digest := binary.BigEndian.Uint64(h.Sum(nil))
-	return producer{id: int64(1<<62 | digest>>2&^(generations-1)), unknown: true}
+	return producer{id: int64(1<<62 | digest>>2&^(generations-1))}
 }
 
 // pid is the producer id on the wire.
@@ -55,13 +53,13 @@ func (p *producer) owns(pid int64) (gen uint16, ok bool) {
 
 // start sets a producer that the log knows nothing of. The sequence follows from the offset, so that two processes agree on it.
 func (p *producer) start(end int64) {
-	p.gen, p.epoch, p.unknown = 0, 0, true
+	p.gen, p.epoch = 0, 0
 	p.sequence = int32(end & math.MaxInt32)
 }
 
 // resume takes up what the log knows: the last data's sequence, or, sequence -1, a marker.
 func (p *producer) resume(gen uint16, epoch int16, last int32) {
-	p.gen, p.epoch, p.unknown = gen, epoch, false
+	p.gen, p.epoch = gen, epoch
 	if last < 0 {
 		p.nextEpoch()
 		return
@@ -70,13 +68,13 @@ func (p *producer) resume(gen uint16, epoch int16, last int32) {
 }
 
 // advance moves behind n records.
-func (p *producer) advance(n int64) { p.sequence = after(p.sequence, n); p.unknown = false }
+func (p *producer) advance(n int64) { p.sequence = after(p.sequence, n) }
 
 // nextEpoch begins an epoch that refuses everything older, markers included.
 func (p *producer) nextEpoch() {
 	p.sequence = 0
 	if p.epoch == maxEpoch {
-		p.gen, p.epoch, p.unknown = p.gen+1, 0, true
+		p.gen, p.epoch = p.gen+1, 0
 		return
 	}
 	p.epoch++
@@ -90,7 +88,7 @@ func (p *producer) markers(n int64) (pid int64, first int16, count int) {
 	count = int(min(n, int64(maxEpoch-p.epoch)))
 	first = p.epoch + 1
 	p.epoch += int16(count)
-	p.sequence, p.unknown = 0, false
+	p.sequence = 0
 	return p.pid(), first, count
 }
 

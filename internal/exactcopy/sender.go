@@ -158,7 +158,7 @@ func (b *broker) answers(ctx context.Context, sent map[place]sending, resp *kmsg
 			delete(sent, at)
 			s.p.setRTT(rtt)
 			if s.p.answered(ctx, s.it, kerr.ErrorForCode(a.ErrorCode), a.BaseOffset) {
-				b.send(s.p)
+				s.p.lineUp()
 			}
 		}
 	}
@@ -308,6 +308,7 @@ func (p *Partition) failed(ctx context.Context, it *item, err error) {
 		p.failing = time.Now()
 	}
 	p.tries++
+	it.unsure = !notAppended(err)
 	try, since := p.tries, time.Since(p.failing)
 	p.mu.Unlock()
 	switch {
@@ -326,7 +327,7 @@ func (p *Partition) failed(ctx context.Context, it *item, err error) {
 // unknownFor is how long a topic may be unknown to a broker before it is gone.
 const unknownFor = 15 * time.Second
 
-// again waits and lines the partition up where its leader is.
+// again waits, looks, and lines the partition up where its leader is.
 func (p *Partition) again(ctx context.Context, try int) {
 	p.c.cfg.Cluster.Forget(p.name)
 	if err := p.pause(ctx, rawkafka.Backoff(try)); err != nil {
@@ -338,13 +339,20 @@ func (p *Partition) again(ctx context.Context, try int) {
 	if err == nil {
 		p.broker = id
 	}
-	it, id := p.queue[0], p.broker
+	it := p.queue[0]
 	p.mu.Unlock()
-	if err != nil {
-		p.failed(ctx, it, err)
-		return
+	landed := false
+	if err == nil && it.unsure {
+		landed, err = p.landed(ctx, it)
 	}
-	p.c.broker(id).send(p)
+	switch {
+	case errors.Is(err, ErrUndecided):
+		p.stop(at(p.name, it.base, "produce", err))
+	case err != nil:
+		p.failed(ctx, it, err)
+	case !landed || p.done(it, false):
+		p.lineUp()
+	}
 }
 
 // pause waits, less long for a partition that is closed meanwhile.

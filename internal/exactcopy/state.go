@@ -84,22 +84,19 @@ func (p *Partition) learn(ctx context.Context) error {
 			return errMoves
 		case now.found:
 			p.prod.resume(now.gen, now.epoch, now.sequence)
-			p.prod.unknown = !before.found
 		default:
 			p.prod.start(end)
 		}
-		if end > 0 && (!now.found || now.sequence < 0 || p.prod.unknown) {
-			// The next batch has no predecessor that a leader would ask for. An end that a leader told which was replaced while it stood still may be
-			// cut away: only what all replicas have counts.
-			hw, err := p.listEnd(ctx, rawkafka.Consumer)
-			if err != nil {
-				return err
-			}
-			if hw < end {
-				return errNotReplicated
-			}
+		// A leader that was replaced while it stood still may tell an end that is cut away, and the next one take what comes behind it: what begins an
+		// epoch or an id has no predecessor that a leader would ask for, nor has any batch where the leader has forgotten. Only what all replicas have counts.
+		watermark, err := p.listEnd(ctx, rawkafka.Consumer)
+		if err != nil {
+			return err
 		}
-		p.end, p.position = end, end
+		if watermark < end {
+			return errNotReplicated
+		}
+		p.end, p.position, p.durable = end, end, end
 		p.doubt = end > 0
 		return nil
 	})
@@ -145,7 +142,8 @@ type known struct {
 	sequence int32 // the last one, or -1 behind a marker
 }
 
-// lastKnown asks the leader for our producer's newest generation. Leaders forget producers after a day without writes.
+// lastKnown asks the leader for our producer's newest generation. Leaders forget a producer whose last batch's timestamp is more than a day old, every ten
+// minutes: where old data is copied, soon after it was written.
 func (p *Partition) lastKnown(ctx context.Context) (known, error) {
 	req := kmsg.NewPtrDescribeProducersRequest()
 	rt := kmsg.NewDescribeProducersRequestTopic()

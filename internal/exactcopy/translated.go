@@ -137,7 +137,6 @@ func (p *Partition) learnPlaced(ctx context.Context, from Checkpoint) error {
 			next += ahead
 		}
 		p.prod.start(next)
-		p.prod.unknown = !before.found
 		p.end, p.position, p.durable = next, next, next
 		return nil
 	})
