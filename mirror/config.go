@@ -46,8 +46,10 @@ type Config struct {
 	Uncommitted bool
 	// MaxHoleTime is the longest time that filling a new partition up to its log start may take by the plan's estimate. Default 1 h.
 	MaxHoleTime time.Duration
-	// SkipConfigs, SkipACLs, SkipQuotas and SkipGroups leave these alone on the standby.
-	SkipConfigs, SkipACLs, SkipQuotas, SkipGroups bool
+	// SkipACLs, SkipQuotas and SkipGroups leave these alone on the standby.
+	SkipACLs, SkipQuotas, SkipGroups bool
+	// Groups are regular expressions, anchored, of groups whose committed offsets are kept in step, ExcludeGroups of those to leave out. Default: all.
+	Groups, ExcludeGroups []string
 	// Writes is what becomes of rights to write to copies. Default [WritesWithheld].
 	Writes Writes
 	// Policies say what to do at events, by kind. What isn't named keeps its default; see [EventKind].

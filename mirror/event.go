@@ -52,6 +52,10 @@ const (
 	HolesUnguarded EventKind = "holes_unguarded"
 	// FlowConflict: a flow the other way between the same clusters under the same names was announced meanwhile: the whole mirror stops.
 	FlowConflict EventKind = "flow_conflict"
+	// GroupDeleted: a group, or an offset of it, is gone at the source [keep it on the standby, delete it].
+	GroupDeleted EventKind = "group_deleted"
+	// GroupDiverged: somebody else has moved a group's offsets on the standby [keep them until they are again what the source has, overwrite them].
+	GroupDiverged EventKind = "group_diverged"
 	// Kinds of what is kept in step beside the records: config_refused, acl_refused, group_active and others are events as well, under their own names.
 )
 

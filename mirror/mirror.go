@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 )
@@ -14,6 +13,7 @@ type Mirror struct {
 	stop, done chan struct{}
 
 	mu            sync.Mutex
+	e             *engine
 	cancel        context.CancelFunc
 	ran, stopping bool
 }
@@ -69,16 +69,23 @@ func (m *Mirror) Stop(ctx context.Context) error {
 }
 
 // Retry looks again at partitions that an event has stopped: all of them, or those of the source's topics that are named.
-func (m *Mirror) Retry(topics ...string) {}
-
-// Status is where the mirror stands. It may be called at any time.
-func (m *Mirror) Status() Status { return Status{Flow: m.cfg.Name} }
-
-// NewPlan says what a mirror would do, and what forbids it. It changes nothing.
-func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
-	return nil, errors.New("mirror: not yet")
+func (m *Mirror) Retry(topics ...string) {
+	if e := m.engine(); e != nil {
+		e.retry(topics)
+	}
 }
 
-func (m *Mirror) run(ctx context.Context) error {
-	return errors.New("mirror: not yet")
+// Status is where the mirror stands. It may be called at any time.
+func (m *Mirror) Status() Status {
+	if e := m.engine(); e != nil {
+		return e.status()
+	}
+	return Status{Flow: m.cfg.Name}
+}
+
+// engine is what runs, or nil before.
+func (m *Mirror) engine() *engine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.e
 }

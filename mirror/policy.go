@@ -17,6 +17,8 @@ const (
 	Keep Policy = "keep"
 	// Delete deletes the copy.
 	Delete Policy = "delete"
+	// Overwrite puts the source's in its place.
+	Overwrite Policy = "overwrite"
 	// Recreate deletes the copy and begins anew.
 	Recreate Policy = "recreate"
 )
@@ -29,8 +31,10 @@ func allowed(k EventKind) []Policy {
 	switch k {
 	case TopicRecreated:
 		return []Policy{Stop, Recreate, Retry}
-	case TopicDeleted:
+	case TopicDeleted, GroupDeleted:
 		return []Policy{Keep, Delete}
+	case GroupDiverged:
+		return []Policy{Keep, Overwrite}
 	case Overtaken:
 		return []Policy{Stop, GoOn, Retry}
 	case StandbyBack:

@@ -27,6 +27,11 @@ func (c Config) complete() (Config, error) {
 			fault("topics %q: %w", pattern, err)
 		}
 	}
+	for _, pattern := range slices.Concat(c.Groups, c.ExcludeGroups) {
+		if _, err := regexp.Compile("^(?:" + pattern + ")$"); err != nil {
+			fault("groups %q: %w", pattern, err)
+		}
+	}
 	if !legal(c.Prefix) {
 		fault("Prefix %q has characters that topic names can't have, or is too long", c.Prefix)
 	}

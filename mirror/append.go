@@ -1,0 +1,272 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// errMoved: somebody else has written since the partition was looked at.
+var errMoved = errors.New("the standby's log has grown since it was looked at")
+
+// append appends what is queued of a partition, until nothing is.
+func (e *engine) append(ctx context.Context, p *part) {
+	err := e.begin(ctx, p)
+	for err == nil {
+		c := e.next(ctx, p)
+		if c == nil {
+			return
+		}
+		if err = e.appendChunk(ctx, p, c); err == nil {
+			e.done(p, c)
+		}
+	}
+	e.fail(ctx, p, err)
+}
+
+// next is the next chunk to append, or nil, where nothing is left and what was appended has arrived: the partition is then nobody's.
+func (e *engine) next(ctx context.Context, p *part) *chunk {
+	for {
+		e.mu.Lock()
+		switch {
+		case p.broken || ctx.Err() != nil:
+			p.working = false
+			e.poke()
+			e.tell()
+			e.mu.Unlock()
+			return nil
+		case len(p.chunks) > 0:
+			c := p.chunks[0]
+			e.mu.Unlock()
+			return c
+		case p.to == nil || p.flushed():
+			p.working = false
+			p.reached()
+			p.caughtUp(time.Now())
+			e.finish(p)
+			e.tell()
+			e.mu.Unlock()
+			return nil
+		}
+		to := p.to
+		e.mu.Unlock()
+		if err := to.Flush(ctx, false); err != nil {
+			e.fail(ctx, p, err)
+			return nil
+		}
+	}
+}
+
+// flushed says that all was appended that was given to the copier; e.mu is held.
+func (p *part) flushed() bool {
+	end, _ := p.to.Reached()
+	return end == p.to.Position()
+}
+
+// caughtUp forgets since when the partition is behind, where it isn't; e.mu is held.
+func (p *part) caughtUp(now time.Time) {
+	switch {
+	case p.lag() == 0:
+		p.behind = time.Time{}
+	case p.behind.IsZero():
+		p.behind = now
+	}
+}
+
+// fail ends a worker's work with an error: the partition is looked at again.
+func (e *engine) fail(ctx context.Context, p *part, err error) {
+	e.mu.Lock()
+	p.working = false
+	to := p.to
+	p.to = nil
+	e.breakLocked(p)
+	if ctx.Err() == nil {
+		p.failed = err
+		e.lookAt(p, 0)
+	}
+	e.mu.Unlock()
+	e.f.Remove(p.src)
+	if to != nil {
+		to.Close()
+	}
+}
+
+// done takes an appended chunk off.
+func (e *engine) done(p *part, c *chunk) {
+	e.mu.Lock()
+	if p.broken || len(p.chunks) == 0 || p.chunks[0] != c {
+		e.mu.Unlock()
+		return
+	}
+	p.reached()
+	again := e.pop(p)
+	at := p.from()
+	e.mu.Unlock()
+	if again {
+		e.f.Set(p.src, at)
+	}
+}
+
+// begin opens the standby's partition, once, and fills a new one up to its log start.
+func (e *engine) begin(ctx context.Context, p *part) error {
+	if p.to == nil {
+		to, err := e.copier.Open(ctx, p.dst)
+		if err != nil {
+			return fmt.Errorf("open: %w", err)
+		}
+		e.mu.Lock()
+		p.to = to
+		if p.created && p.checked == 0 {
+			to.Settled()
+		}
+		moved := to.Position() != p.checked
+		e.mu.Unlock()
+		if moved {
+			return errMoved
+		}
+	}
+	if p.fill < 0 {
+		return nil
+	}
+	if n := p.fill - p.to.Position(); n > 0 {
+		if err := p.to.Fill(ctx, n); err != nil {
+			return err
+		}
+		if err := p.to.Flush(ctx, true); err != nil {
+			return err
+		}
+	}
+	if err := deleteBefore(ctx, e.target, p.dst, p.fill); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p.standbyStart = p.fill
+	p.fill = -1
+	p.reached()
+	return nil
+}
+
+// appendChunk gives a chunk to the copier. A hole at its end is left to the next one, where there will be one: it may go on there.
+func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
+	p.tracker.Add(c.aborted...)
+	from := p.to.Position()
+	if from > c.end {
+		return fmt.Errorf("the standby is at %d, what was read ends at %d", from, c.end)
+	}
+	ops := copyops.New(&chunkSource{raw: c.raw, tracker: &p.tracker, uncommitted: e.cfg.Uncommitted}, copyops.Filter{MaxBatch: p.maxBatch}, from, c.end)
+	defer ops.Close()
+	var records, bytes int64
+	for {
+		o, err := ops.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		if o.Hole() {
+			if o.End == c.end && c.end < p.untilFor(c.stable) {
+				break
+			}
+			err = e.hole(ctx, p, o.End-o.Base)
+		} else {
+			err = p.to.Append(ctx, o.Batch)
+		}
+		if err != nil {
+			return err
+		}
+		records += o.Records
+		bytes += int64(o.Batch.Len())
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p.records += records
+	p.bytes += bytes
+	return nil
+}
+
+// untilFor is where reading ends for now.
+func (p *part) untilFor(stable int64) int64 {
+	if p.end >= 0 {
+		return min(p.end, stable)
+	}
+	return stable
+}
+
+// hole makes a hole, guarded.
+func (e *engine) hole(ctx context.Context, p *part, n int64) error {
+	if err := e.claim(ctx, p.topic); err != nil {
+		return err
+	}
+	if err := e.locks.Held(ctx, p.dst.TopicID); err != nil {
+		return err
+	}
+	return p.to.Hole(ctx, n)
+}
+
+// claim takes the topic's holes over from whoever made them, once.
+func (e *engine) claim(ctx context.Context, t *topic) error {
+	for {
+		e.mu.Lock()
+		busy := t.claiming
+		if t.claimed {
+			e.mu.Unlock()
+			return nil
+		}
+		if busy == nil {
+			t.claiming = make(chan struct{})
+			e.mu.Unlock()
+			break
+		}
+		e.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	_, err := e.locks.Claim(ctx, t.targetID)
+	if err != nil && rawkafka.Denies(err) {
+		e.say(t, Event{Kind: HolesUnguarded, Detail: err.Error()})
+		err = nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	close(t.claiming)
+	t.claiming, t.claimed = nil, err == nil
+	return err
+}
+
+// chunkSource yields a chunk's batches.
+type chunkSource struct {
+	raw         []byte
+	tracker     *segment.AbortTracker
+	uncommitted bool
+}
+
+// Next implements copyops.Source.
+func (s *chunkSource) Next() (b segment.Batch, aborted bool, err error) {
+	if len(s.raw) == 0 {
+		return b, false, io.EOF
+	}
+	b, s.raw, err = segment.SplitBatch(s.raw)
+	if err != nil {
+		return b, false, err
+	}
+	if s.uncommitted && b.Transactional() {
+		return b, false, errTransactional
+	}
+	return b, s.tracker.Aborted(b), nil
+}
+
+// Close implements copyops.Source.
+func (s *chunkSource) Close() {}
+
+var errTransactional = errors.New("a transactional batch")

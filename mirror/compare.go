@@ -1,0 +1,267 @@
+package mirror
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+const (
+	compareBytes = 1 << 20
+	// ourProducers is the bit that producer ids of exact copies have; clusters count theirs up from 0.
+	ourProducers = 1 << 62
+)
+
+// seen is a record as a consumer sees it.
+type seen struct {
+	digest [sha256.Size]byte
+	ours   bool // of a producer of an exact copy
+}
+
+// compare compares the last records that the standby holds with the source's at the same offsets. The event is empty where they are the same.
+func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) {
+	lo := max(f.start, f.standbyStart, f.note.Start)
+	for _, back := range []int64{1, 100, 10_000} {
+		from := max(lo, f.standbyEnd-back)
+		if from >= f.standbyEnd {
+			break
+		}
+		here, err := readSeen(ctx, e.target, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted)
+		if err != nil {
+			return Event{}, fmt.Errorf("compare: target: %w", err)
+		}
+		there, err := readSeen(ctx, e.source, p.src, from, f.standbyEnd, rawkafka.ReadCommitted)
+		if errors.Is(err, kerr.OffsetOutOfRange) { // retention has just taken them
+			break
+		}
+		if err != nil {
+			return Event{}, fmt.Errorf("compare: source: %w", err)
+		}
+		common, ev := p.differ(f, here, there)
+		if ev.Kind != "" || common > 0 {
+			return ev, nil
+		}
+	}
+	if f.note.known() || f.start >= f.standbyEnd && f.standbyStart >= f.standbyEnd {
+		return Event{}, nil
+	}
+	return Event{
+		Kind: ForeignWriter, Offset: f.standbyEnd, Other: f.standbyStart,
+		Detail: "nothing says whose copy this is, and no record is left on both sides to compare",
+	}, nil
+}
+
+// beyond looks whose records the standby has beyond the source's end.
+func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error {
+	s, err := readSeen(ctx, e.target, p.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted)
+	if err != nil {
+		return fmt.Errorf("compare: target: %w", err)
+	}
+	for offset, r := range s.records {
+		if !r.ours && (ev.Kind != ForeignWriter || offset < ev.Other) {
+			*ev = Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: offset, Detail: fmt.Sprintf("the record at %d on the standby isn't the source's, whose log ends at %d", offset, f.end)}
+		}
+	}
+	return nil
+}
+
+// span is what was read of a log: the records in it that a consumer sees, by offset, from its log start to where reading ended.
+type span struct {
+	from, to int64
+	records  map[int64]seen
+}
+
+// differ compares what both sides hold. A compacted log may lack records that the other still has.
+func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
+	from, to := max(here.from, there.from), min(here.to, there.to)
+	at := int64(-1)
+	ours := true
+	wrong := func(offset int64) {
+		if at < 0 || offset < at {
+			at, ours = offset, here.records[offset].ours || here.records[offset].digest == [sha256.Size]byte{}
+		}
+	}
+	for offset, a := range here.records {
+		if offset < from || offset >= to {
+			continue
+		}
+		b, ok := there.records[offset]
+		switch {
+		case ok && a.digest == b.digest:
+			common++
+		case ok, !p.compacted:
+			wrong(offset)
+		}
+	}
+	for offset := range there.records {
+		if _, ok := here.records[offset]; !ok && !p.compacted && offset >= from && offset < to {
+			wrong(offset)
+		}
+	}
+	switch {
+	case at < 0:
+		return common, ev
+	case f.note.known() && ours:
+		return common, Event{Kind: Truncated, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("the source has another record at %d than the one that was mirrored", at)}
+	}
+	return common, Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("the record at %d on the standby isn't the source's", at)}
+}
+
+// readSeen reads the visible records of [from, to), as far as the high watermark or last stable offset.
+func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8) (span, error) {
+	s := span{from: from, to: from, records: make(map[int64]seen)}
+	var tracker segment.AbortTracker
+	for s.to < to {
+		a, err := fetch(ctx, c, p, s.to, isolation)
+		if err != nil {
+			return s, err
+		}
+		s.from = max(s.from, a.LogStartOffset)
+		raw, err := segment.ConvertLegacy(a.RecordBatches)
+		if err != nil {
+			return s, err
+		}
+		for _, t := range a.AbortedTransactions {
+			tracker.Add(segment.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
+		}
+		before := s.to
+		if err := s.take(raw, &tracker, to); err != nil {
+			return s, err
+		}
+		if s.to == before { // what compaction left, or the end of what can be read
+			end := a.HighWatermark
+			if isolation == rawkafka.ReadCommitted {
+				end = a.LastStableOffset
+			}
+			s.to = max(s.to, min(to, end))
+			return s, nil
+		}
+	}
+	return s, nil
+}
+
+// take takes whole batches in, as they would be copied.
+func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64) error {
+	var whole int
+	end := s.to
+	pids := make(map[int64]bool) // by base offset of the batch: ours
+	var bases []int64
+	for b, err := range segment.Batches(raw) {
+		if errors.Is(err, segment.ErrShortBatch) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		whole += b.Len()
+		end = max(end, min(b.EndOffset(), to))
+		pids[b.BaseOffset()] = b.ProducerID()&ourProducers != 0 && b.ProducerID() > 0
+		bases = append(bases, b.BaseOffset())
+	}
+	ops := copyops.New(&chunkSource{raw: raw[:whole], tracker: tracker}, copyops.Filter{}, s.to, end)
+	defer ops.Close()
+	for {
+		o, err := ops.Next()
+		if errors.Is(err, io.EOF) {
+			s.to = end
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if o.Hole() {
+			continue
+		}
+		rs, err := segment.DecodeBatch(o.Batch, 0)
+		if err != nil {
+			return err
+		}
+		i, ok := slices.BinarySearch(bases, o.Base)
+		if !ok {
+			i--
+		}
+		for _, r := range rs {
+			if r.Offset < to {
+				s.records[r.Offset] = seen{digest: digestOf(r), ours: i >= 0 && pids[bases[i]]}
+			}
+		}
+	}
+}
+
+// digestOf is of all that a consumer sees of a record, but its offset.
+func digestOf(r *kgo.Record) (d [sha256.Size]byte) {
+	var buf bytes.Buffer
+	field := func(b []byte) {
+		n := int64(len(b))
+		if b == nil {
+			n = -1
+		}
+		_ = binary.Write(&buf, binary.BigEndian, n)
+		buf.Write(b)
+	}
+	_ = binary.Write(&buf, binary.BigEndian, r.Timestamp.UnixMilli())
+	field(r.Key)
+	field(r.Value)
+	for _, h := range r.Headers {
+		field([]byte(h.Key))
+		field(h.Value)
+	}
+	return sha256.Sum256(buf.Bytes())
+}
+
+// fetch reads raw batches from the partition's leader, following it for a while.
+func fetch(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64, isolation int8) (kmsg.FetchResponseTopicPartition, error) {
+	const tries = 8
+	for n := 1; ; n++ {
+		a, err := fetchOnce(ctx, c, p, offset, isolation)
+		if err == nil || ctx.Err() != nil || n == tries || !rawkafka.Retriable(err) {
+			return a, err
+		}
+		c.Forget(p)
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
+			return a, err
+		}
+	}
+}
+
+func fetchOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64, isolation int8) (a kmsg.FetchResponseTopicPartition, err error) {
+	leader, _, err := c.Leader(ctx, p)
+	if err != nil {
+		return a, err
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxBytes, req.MinBytes, req.SessionEpoch, req.IsolationLevel = 4*compareBytes, 0, -1, isolation
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic, rt.TopicID = p.Topic, p.TopicID
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p.Partition, offset, compareBytes
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	kresp, err := c.Request(ctx, leader, req)
+	if err != nil {
+		return a, err
+	}
+	resp := kresp.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return a, err
+	}
+	for _, t := range resp.Topics {
+		for _, got := range t.Partitions {
+			return got, kerr.ErrorForCode(got.ErrorCode)
+		}
+	}
+	return a, errors.New("fetch: the answer has no partition")
+}

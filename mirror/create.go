@@ -1,0 +1,239 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/mirror/internal/instep"
+)
+
+const (
+	// adminPartitions is how many partitions one CreateTopics request may make (Kafka bounds it), adminTopics how many topics one request names.
+	adminPartitions = 1000
+	adminTopics     = 100
+	adminTimeout    = 30 * time.Second
+)
+
+// create creates copies, held: nothing expires until the source's log start is reached.
+func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]rawkafka.Topic) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	limits, err := e.limits(ctx, topics)
+	if err != nil {
+		return err
+	}
+	brokers, err := e.target.Admin().ListBrokers(ctx)
+	if err != nil {
+		return fmt.Errorf("target: brokers: %w", err)
+	}
+	for len(topics) > 0 {
+		req := kmsg.NewPtrCreateTopicsRequest()
+		req.TimeoutMillis = int32(adminTimeout.Milliseconds())
+		named := make(map[string]*topic)
+		for partitions := 0; len(topics) > 0 && len(named) < adminTopics; topics = topics[1:] {
+			t := topics[0]
+			n := len(metas[t].Partitions)
+			if partitions += n; partitions > adminPartitions && len(named) > 0 {
+				break
+			}
+			named[t.target] = t
+			req.Topics = append(req.Topics, creation(t, n, e.factor(replication(metas[t]), len(brokers)), limits[t.source]))
+		}
+		if err := e.createSome(ctx, req, named); err != nil {
+			return err
+		}
+	}
+	e.again()
+	return nil
+}
+
+func (e *engine) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest, named map[string]*topic) error {
+	targets := make([]string, 0, len(named))
+	for name := range named {
+		targets = append(targets, name)
+	}
+	if err := e.keep.created(ctx, targets); err != nil {
+		return err
+	}
+	resp, err := req.RequestWith(ctx, e.target.Client())
+	if err != nil {
+		return fmt.Errorf("target: create topics: %w", err)
+	}
+	for _, rt := range resp.Topics {
+		t := named[rt.Topic]
+		if t == nil {
+			continue
+		}
+		switch err := answer(rt.ErrorCode, rt.ErrorMessage); {
+		case err == nil:
+			e.mu.Lock()
+			t.created = true
+			e.mu.Unlock()
+		case errors.Is(err, kerr.TopicAlreadyExists), rawkafka.Retriable(err):
+		default:
+			e.refusedTopic(t, fmt.Errorf("create: %w", err))
+		}
+	}
+	return nil
+}
+
+// refusedTopic says that the target doesn't take a topic.
+func (e *engine) refusedTopic(t *topic, err error) {
+	kind := TopicRefused
+	if rawkafka.Denies(err) {
+		kind = Denied
+	}
+	e.say(t, Event{Kind: kind, Detail: err.Error()})
+	e.mu.Lock()
+	e.refused[t.source] = &EventError{Event: Event{Kind: kind, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err}
+	e.mu.Unlock()
+}
+
+// factor is the replication factor of a topic to create.
+func (e *engine) factor(source int16, brokers int) int16 {
+	if e.cfg.ReplicationFactor > 0 {
+		return e.cfg.ReplicationFactor
+	}
+	return int16(min(int(source), max(brokers, 1)))
+}
+
+func creation(t *topic, partitions int, factor int16, maxMessage int) kmsg.CreateTopicsRequestTopic {
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.target, int32(partitions), factor
+	configs := instep.NewTopicConfigs()
+	if maxMessage > 0 {
+		configs[cfgMaxMessage] = strconv.Itoa(maxMessage)
+	}
+	keys := make([]string, 0, len(configs))
+	for key := range configs {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		value := configs[key]
+		rc := kmsg.NewCreateTopicsRequestTopicConfig()
+		rc.Name, rc.Value = key, &value
+		rt.Configs = append(rt.Configs, rc)
+	}
+	return rt
+}
+
+const (
+	cfgMaxMessage = "max.message.bytes"
+	cfgCleanup    = "cleanup.policy"
+)
+
+// limits are the sources' effective max.message.bytes. Where they may not be read, the target's default holds.
+func (e *engine) limits(ctx context.Context, topics []*topic) (map[string]int, error) {
+	limits := make(map[string]int)
+	configs, err := describe(ctx, e.near, topics, func(t *topic) string { return t.source })
+	for name, c := range configs {
+		limits[name], _ = strconv.Atoi(c[cfgMaxMessage])
+	}
+	return limits, err
+}
+
+// describe takes in what the configs of both sides say of topics that are new here.
+func (e *engine) describe(ctx context.Context, topics []*topic) error {
+	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return t.described.After(time.Now().Add(-describeEvery)) })
+	if len(topics) == 0 {
+		return nil
+	}
+	from, err := describe(ctx, e.near, topics, func(t *topic) string { return t.source })
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	to, err := describe(ctx, e.far, topics, func(t *topic) string { return t.target })
+	if err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range topics {
+		t.described = time.Now()
+		t.maxBatch, _ = strconv.Atoi(to[t.target][cfgMaxMessage])
+		mine := to[t.target][cfgCleanup]
+		t.compact = mine == "compact"
+		t.compacted = strings.Contains(from[t.source][cfgCleanup]+mine, "compact")
+	}
+	return nil
+}
+
+// describeEvery is how often configs are looked at that the copying itself needs.
+const describeEvery = 30 * time.Second
+
+// describe reads two configs of topics. Those that may not be read are left out.
+func describe(ctx context.Context, c *rawkafka.Cluster, topics []*topic, name func(*topic) string) (map[string]map[string]string, error) {
+	res := make(map[string]map[string]string)
+	for chunk := range slices.Chunk(topics, 500) {
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		for _, t := range chunk {
+			r := kmsg.NewDescribeConfigsRequestResource()
+			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, name(t), []string{cfgMaxMessage, cfgCleanup}
+			req.Resources = append(req.Resources, r)
+		}
+		resp, err := req.RequestWith(ctx, c.Client())
+		if err != nil {
+			return nil, fmt.Errorf("describe configs: %w", err)
+		}
+		for _, r := range resp.Resources {
+			configs := make(map[string]string)
+			for _, rc := range r.Configs {
+				if rc.Value != nil {
+					configs[rc.Name] = *rc.Value
+				}
+			}
+			res[r.ResourceName] = configs
+		}
+	}
+	return res, nil
+}
+
+// createPartitions grows a copy.
+func (e *engine) createPartitions(ctx context.Context, name string, n int) error {
+	req := kmsg.NewPtrCreatePartitionsRequest()
+	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
+	rt := kmsg.NewCreatePartitionsRequestTopic()
+	rt.Topic, rt.Count = name, int32(n)
+	req.Topics = append(req.Topics, rt)
+	resp, err := req.RequestWith(ctx, e.target.Client())
+	if err != nil {
+		return err
+	}
+	for _, rt := range resp.Topics {
+		if err := answer(rt.ErrorCode, rt.ErrorMessage); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteCopy deletes a copy on the standby, as a policy has it.
+func (e *engine) deleteCopy(ctx context.Context, t *topic) {
+	resp, err := e.target.Admin().DeleteTopics(ctx, t.target)
+	if err == nil {
+		err = resp[t.target].Err
+	}
+	if err != nil && !rawkafka.Unknown(err) {
+		e.refusedTopic(t, fmt.Errorf("delete: %w", err))
+	}
+}
+
+// answer is an error code with the broker's message.
+func answer(code int16, message *string) error {
+	err := kerr.ErrorForCode(code)
+	if err != nil && message != nil && *message != "" {
+		return fmt.Errorf("%w (%s)", err, *message)
+	}
+	return err
+}

@@ -1,0 +1,316 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// discover looks for topics and partitions that are new, grown, re-created or gone, on both sides. What can't be seen now is seen the next time.
+func (e *engine) discover(ctx context.Context) error {
+	all, err := e.sel.list(ctx, e.near)
+	if err != nil {
+		return fmt.Errorf("source: topics: %w", err)
+	}
+	if err := e.refreshBack(ctx); err != nil {
+		return err
+	}
+	selected := e.sel.of(all)
+	out := e.leaveOut(selected, copiesOf(e.back, e.target.ID(), all))
+	e.mu.Lock()
+	e.leftOut = out
+	e.mu.Unlock()
+	if err := e.vanished(ctx, all); err != nil {
+		return err
+	}
+	targets := make([]string, 0, len(selected))
+	for name := range selected {
+		targets = append(targets, e.cfg.Prefix+name)
+	}
+	if len(targets) == 0 {
+		e.mu.Lock()
+		e.pending = 0
+		e.mu.Unlock()
+		return nil
+	}
+	there, err := e.far.Topics(ctx, targets...)
+	if err != nil {
+		return fmt.Errorf("target: topics: %w", err)
+	}
+	return e.settleTopics(ctx, selected, there)
+}
+
+// refreshBack reads the source's own ledger on: what it says of copies that came from the target must not go back.
+func (e *engine) refreshBack(ctx context.Context) error {
+	if e.back == nil {
+		return nil
+	}
+	if err := e.back.Refresh(ctx); err != nil {
+		return fmt.Errorf("source: ledger: %w", err)
+	}
+	return nil
+}
+
+// vanished finds topics that the source has no more, or has again under another ID.
+func (e *engine) vanished(ctx context.Context, all map[string]rawkafka.Topic) error {
+	var suspects []*topic
+	e.mu.Lock()
+	for name, t := range e.topics {
+		if now, ok := all[name]; !ok || now.Err == nil && now.ID != t.sourceID {
+			suspects = append(suspects, t)
+		}
+	}
+	e.mu.Unlock()
+	if len(suspects) == 0 {
+		return nil
+	}
+	asked := make([]string, 0, len(suspects))
+	for _, t := range suspects {
+		asked = append(asked, t.source)
+	}
+	now, err := e.near.Topics(ctx, asked...)
+	if err != nil {
+		return fmt.Errorf("source: topics: %w", err)
+	}
+	for _, t := range suspects {
+		switch is := now[t.source]; {
+		case rawkafka.Unknown(is.Err):
+			if t.missing.IsZero() { // a broker that has just started may know less
+				t.missing = time.Now()
+			} else if time.Since(t.missing) >= e.cfg.Discover/2 {
+				e.deleted(ctx, t)
+			}
+		case is.Err == nil && is.ID != t.sourceID:
+			e.recreated(ctx, t, Event{
+				Kind: TopicRecreated, Offset: -1, Other: -1,
+				Detail: fmt.Sprintf("the copy is of topic ID %s, the source's is %s now", t.sourceID, is.ID),
+			})
+		}
+	}
+	return nil
+}
+
+// settleTopics creates and grows copies, and takes in those that are there.
+func (e *engine) settleTopics(ctx context.Context, selected, there map[string]rawkafka.Topic) error {
+	var create []*topic
+	var ready []*topic
+	metas := make(map[*topic]rawkafka.Topic)
+	pending := 0
+	for _, name := range slices.Sorted(maps.Keys(selected)) {
+		from := selected[name]
+		if from.Err != nil || len(from.Partitions) == 0 {
+			pending++
+			continue
+		}
+		t := e.topicOf(from)
+		to := there[t.target]
+		switch {
+		case t.sourceID != from.ID: // stopped: it was re-created
+			continue
+		case rawkafka.Unknown(to.Err):
+			if t.parts != nil && !e.standbyGone(t, "it was deleted") {
+				continue
+			}
+			create = append(create, t)
+			pending++
+		case to.Err != nil || len(to.Partitions) == 0:
+			pending++
+		case t.parts != nil && to.ID != t.targetID:
+			if e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
+				pending++
+				e.again()
+			}
+		default:
+			ready = append(ready, t)
+		}
+		metas[t] = from
+		t.rf = replication(from)
+	}
+	e.mu.Lock()
+	e.pending = pending
+	e.mu.Unlock()
+	if err := e.describe(ctx, ready); err != nil {
+		return err
+	}
+	for _, t := range ready {
+		e.grow(ctx, t, metas[t], there[t.target])
+	}
+	return e.create(ctx, create, metas)
+}
+
+// topicOf is the mirror of a source's topic, made where there is none.
+func (e *engine) topicOf(from rawkafka.Topic) *topic {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	t := e.topics[from.Name]
+	if t == nil {
+		t = &topic{source: from.Name, target: e.cfg.Prefix + from.Name, sourceID: from.ID}
+		e.topics[from.Name] = t
+	}
+	return t
+}
+
+// again has discovery look again soon.
+func (e *engine) again() {
+	e.mu.Lock()
+	e.soon = true
+	e.mu.Unlock()
+	e.poke()
+}
+
+func replication(t rawkafka.Topic) int16 {
+	if len(t.Partitions) == 0 {
+		return 1
+	}
+	return int16(len(t.Partitions[0].Replicas))
+}
+
+// grow gives the copy as many partitions as the source has, and takes in those that both have.
+func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) {
+	n, have := len(from.Partitions), len(to.Partitions)
+	switch {
+	case have < n:
+		if err := e.createPartitions(ctx, t.target, n); err != nil {
+			e.refusedTopic(t, fmt.Errorf("create partitions: %w", err))
+		} else {
+			e.again()
+		}
+	case have > n:
+		e.say(t, Event{Kind: PartitionsAhead, Detail: fmt.Sprintf("the copy has %d partitions, the source's topic %d", have, n)})
+		if e.cfg.Policies.of(PartitionsAhead) == Stop {
+			return
+		}
+	}
+	e.adopt(t, from, to, min(n, have))
+}
+
+// adopt takes partitions in.
+func (e *engine) adopt(t *topic, from, to rawkafka.Topic, n int) {
+	e.mu.Lock()
+	begun := t.parts == nil
+	t.targetID = to.ID
+	t.rf = replication(to)
+	for i := len(t.parts); i < n; i++ {
+		p := &part{
+			topic: t,
+			src:   rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: int32(i)},
+			dst:   rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: int32(i)},
+			state: Opening, position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1,
+		}
+		t.parts = append(t.parts, p)
+		e.parts[p.src] = p
+		e.lookAt(p, 0)
+	}
+	e.mu.Unlock()
+	if begun {
+		e.hooks.topic(t)
+	}
+}
+
+// deleted settles a topic that the source has no more.
+func (e *engine) deleted(ctx context.Context, t *topic) {
+	e.say(t, Event{Kind: TopicDeleted, Detail: "the source's topic is gone"})
+	e.drop(t)
+	if e.cfg.Policies.of(TopicDeleted) == Delete {
+		e.deleteCopy(ctx, t)
+	}
+}
+
+// recreated settles a topic that is another one at the source now.
+func (e *engine) recreated(ctx context.Context, t *topic, ev Event) {
+	policy := e.cfg.Policies.of(TopicRecreated)
+	if policy != Recreate && e.stoppedAll(t) {
+		return
+	}
+	e.say(t, ev)
+	if policy == Recreate {
+		e.drop(t)
+		e.deleteCopy(ctx, t)
+		e.again()
+		return
+	}
+	e.stopTopic(t, ev, policy)
+}
+
+// stoppedAll says that all of a topic's partitions have stopped.
+func (e *engine) stoppedAll(t *topic) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(t.parts) > 0 && !slices.ContainsFunc(t.parts, func(p *part) bool { return p.state != Stopped })
+}
+
+// stopTopic stops all partitions of a topic.
+func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
+	e.mu.Lock()
+	for _, p := range t.parts {
+		own := ev
+		own.Time, own.Topic, own.Target, own.Partition, own.Policy, own.Offset = time.Now(), t.source, t.target, p.src.Partition, policy, p.position
+		p.state, p.why, p.last = Stopped, &EventError{Event: own}, &own
+		e.breakLocked(p)
+		p.look = time.Time{}
+		if policy == Retry {
+			p.look = time.Now().Add(e.cfg.tuning.pause)
+		}
+	}
+	parts := slices.Clone(t.parts)
+	e.tell()
+	e.mu.Unlock()
+	for _, p := range parts {
+		e.f.Remove(p.src)
+	}
+	e.poke()
+}
+
+// standbyGone settles a copy that is gone, or another, on the standby. It says whether it is to be created again.
+func (e *engine) standbyGone(t *topic, how string) bool {
+	ev := Event{Kind: StandbyDeleted, Offset: -1, Other: -1, Detail: how}
+	policy := e.cfg.Policies.of(StandbyDeleted)
+	e.say(t, ev)
+	if policy == GoOn {
+		e.drop(t)
+		e.again()
+		return false
+	}
+	if !e.stoppedAll(t) {
+		e.stopTopic(t, ev, policy)
+	}
+	return false
+}
+
+// drop forgets a topic.
+func (e *engine) drop(t *topic) {
+	e.mu.Lock()
+	delete(e.topics, t.source)
+	for _, p := range t.parts {
+		delete(e.parts, p.src)
+		e.breakLocked(p)
+		p.state = Stopped
+	}
+	parts := t.parts
+	e.tell()
+	e.mu.Unlock()
+	for _, p := range parts {
+		e.f.Remove(p.src)
+		e.closeIdle(p)
+	}
+	e.poke()
+}
+
+// closeIdle closes the copier's partition, unless a worker has it: Close waits for nothing then but the copier's own end.
+func (e *engine) closeIdle(p *part) {
+	e.mu.Lock()
+	to := p.to
+	if p.working {
+		to = nil
+	} else {
+		p.to = nil
+	}
+	e.mu.Unlock()
+	if to != nil {
+		to.Close()
+	}
+}

@@ -1,0 +1,118 @@
+package mirror
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	limit "golang.org/x/time/rate"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// engine moves batches from the source to the standby. The fetcher's goroutines queue what they read; workers, as many as have something to do, append
+// it; everything else is done by the goroutine that runs loop.
+//
+// mu is never held while the fetcher's methods, hooks or requests are under way.
+type engine struct {
+	cfg    Config
+	hooks  *hooks
+	sel    *selection
+	source *rawkafka.Cluster
+	target *rawkafka.Cluster
+	// near and far are the same connections, with less patience: for the loop, which has others to look after.
+	near, far *rawkafka.Cluster
+	ledger    *ledger.Ledger // the target's
+	back      *ledger.Ledger // the source's own; nil where it may not be read
+	copier    *exactcopy.Copier
+	f         *rawkafka.Fetcher
+	locks     locks
+	keep      *keeper
+
+	started time.Time
+	wake    chan struct{} // something for loop to do
+	workers *workers
+	bufs    buffers
+
+	mu         sync.Mutex
+	moved      chan struct{} // closed and replaced when memory was freed, or a part's state has changed
+	topics     map[string]*topic
+	parts      map[rawkafka.Partition]*part
+	leftOut    map[string]string
+	queued     int // bytes in chunks
+	queuing    int // parts that have some
+	soon       bool
+	discovered bool // every topic that was selected is taken in
+	pending    int  // topics that aren't taken in yet
+	refused    map[string]*EventError
+	beat       HeartbeatStatus
+	beatAt     time.Time
+}
+
+// locks keep two processes from making the same hole at once.
+type locks interface {
+	Claim(ctx context.Context, topics ...kadm.TopicID) (shared bool, err error)
+	Held(ctx context.Context, topic kadm.TopicID) error
+	Run(ctx context.Context) error
+}
+
+// limiter bounds what is fetched.
+func limiter(perSecond int64) *limit.Limiter {
+	if perSecond <= 0 {
+		return nil
+	}
+	return limit.NewLimiter(limit.Limit(perSecond), int(min(perSecond, 64<<20)))
+}
+
+func (e *engine) poke() {
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+// tell wakes those who wait; e.mu is held.
+func (e *engine) tell() {
+	close(e.moved)
+	e.moved = make(chan struct{})
+}
+
+// wait waits for tell, with e.mu given up meanwhile.
+func (e *engine) wait(ctx context.Context) error {
+	moved := e.moved
+	e.mu.Unlock()
+	defer e.mu.Lock()
+	select {
+	case <-moved:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// lookAt has a partition looked at after a while; e.mu is held.
+func (e *engine) lookAt(p *part, after time.Duration) {
+	at := time.Now().Add(after)
+	if p.look.IsZero() || at.Before(p.look) {
+		p.look = at
+	}
+	e.poke()
+}
+
+// retry has partitions that have stopped looked at again.
+func (e *engine) retry(topics []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.parts {
+		if p.state == Stopped && (len(topics) == 0 || slices.Contains(topics, p.source)) {
+			p.said = nil
+			e.lookAt(p, 0)
+		}
+	}
+	e.soon = true
+	e.poke()
+}

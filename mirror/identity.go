@@ -1,0 +1,103 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/ledger"
+)
+
+// identity is what the ledger says of a copy: of which log it is, and how far.
+type identity struct {
+	Flow     string `json:"flow"`
+	Topic    string `json:"topic"`
+	SourceID string `json:"source_id"`
+	TargetID string `json:"target_id"`
+	// Start is where the copy's first record can be: what lies below was filler, or isn't there.
+	Start int64 `json:"start"`
+	// Position is up to where the standby was durable.
+	Position int64 `json:"position"`
+	// Base, End, Epoch and CRC are the source's last batch below Position: its leader epoch, -1 where there is none, and its own CRC-32C.
+	Base  int64     `json:"base"`
+	End   int64     `json:"end"`
+	Epoch int32     `json:"epoch"`
+	CRC   uint32    `json:"crc"`
+	At    time.Time `json:"at"`
+}
+
+// known says that there is one.
+func (i *identity) known() bool { return i.SourceID != "" }
+
+// identityKey is where the ledger has it.
+func (e *engine) identityKey(target string, partition int32) string {
+	return identityPrefix + e.source.ID() + "/" + target + "/" + strconv.Itoa(int(partition))
+}
+
+const identityPrefix = "copy/"
+
+// noted reads a partition's identity. One of another topic that had the copy's name doesn't count.
+func (e *engine) noted(p *part) (identity, error) {
+	var id identity
+	ok, err := e.ledger.Get(e.identityKey(p.target, p.src.Partition), &id)
+	if err != nil {
+		return identity{}, fmt.Errorf("identity: %w", err)
+	}
+	if !ok || id.TargetID != p.targetID.String() {
+		return identity{}, nil
+	}
+	return id, nil
+}
+
+// identify is a partition's identity now; e.mu is held.
+func (e *engine) identify(p *part) identity {
+	id := p.note
+	id.Flow, id.Topic, id.SourceID, id.TargetID, id.At = e.cfg.Name, p.source, p.sourceID.String(), p.targetID.String(), time.Now().UTC().Truncate(time.Millisecond)
+	id.Position = max(p.durable, 0)
+	if b := p.batch; b.end > 0 && b.end <= id.Position {
+		id.Base, id.End, id.Epoch, id.CRC = b.base, b.end, b.epoch, b.crc
+	}
+	return id
+}
+
+// note writes identities of partitions that have moved, or of all that are given, to the ledger.
+func (e *engine) noteAll(ctx context.Context, parts []*part) error {
+	if len(parts) == 0 {
+		return nil
+	}
+	put := make(map[string]any, len(parts))
+	ids := make([]identity, len(parts))
+	e.mu.Lock()
+	for i, p := range parts {
+		ids[i] = e.identify(p)
+		put[e.identityKey(p.target, p.src.Partition)] = ids[i]
+	}
+	e.mu.Unlock()
+	if err := e.ledger.Put(ctx, put); err != nil {
+		return fmt.Errorf("note positions: %w", err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i, p := range parts {
+		p.note, p.noteSoon = ids[i], false
+	}
+	return nil
+}
+
+// toNote are the partitions whose identity is to be written: those that have moved, or, with soon, whose leader at the source has changed.
+func (e *engine) toNote(soon bool) []*part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ps []*part
+	for _, p := range e.parts {
+		p.reached()
+		moved := p.note.known() && p.durable > p.note.Position
+		if p.state != Opening && p.state != Stopped && (moved && !soon || soon && p.noteSoon && p.note.known()) {
+			ps = append(ps, p)
+		}
+	}
+	return ps
+}
+
+var _ = ledger.Topic

@@ -1,0 +1,86 @@
+package mirror
+
+import (
+	"fmt"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// facts are what both clusters and the ledger say of a partition.
+type facts struct {
+	// Of the source's log. end is the true end.
+	start, end, stable, high int64
+	epochEnd                 rawkafka.EpochEnd // of the epoch in the note; EndOffset is -1 where nothing is known
+	currentEpoch             int32
+	// Of the standby's log.
+	standbyStart, standbyEnd int64
+	note                     identity // zero: none
+	sourceID                 string   // the source topic's
+	// durable is how far the standby is known to have been durable, by this process or the note; -1: not known.
+	durable int64
+	err     error
+}
+
+// verdict is how to go on: with an event first, if kind isn't empty, and then from position, behind filler up to fill or a hole up to hole.
+type verdict struct {
+	ev      Event
+	fill    int64 // -1: none
+	hole    int64 // -1: none
+	compare bool  // what the standby holds is to be compared
+}
+
+// judge says whether a partition's copy can go on at its end. What it can't tell is compared by content.
+func (f *facts) judge() verdict {
+	v := verdict{fill: -1, hole: -1}
+	event := func(kind EventKind, other int64, format string, args ...any) verdict {
+		v.ev = Event{Kind: kind, Offset: f.standbyEnd, Other: other, Detail: fmt.Sprintf(format, args...)}
+		return v
+	}
+	if f.note.known() && f.note.SourceID != f.sourceID {
+		return event(TopicRecreated, -1, "the copy is of topic ID %s, the source's is %s now", f.note.SourceID, f.sourceID)
+	}
+	empty := f.standbyEnd == 0 || f.note.known() && f.standbyEnd <= f.note.Start
+	if f.standbyEnd > f.end {
+		if f.durable > f.end {
+			return event(Truncated, f.end, "the source's log ends at %d, and %d was mirrored", f.end, f.durable)
+		}
+		return event(StandbyAhead, f.end, "the standby's log ends at %d, the source's at %d", f.standbyEnd, f.end)
+	}
+	if at, why := f.parted(); why != "" && !empty {
+		return event(Truncated, at, "%s", why)
+	}
+	switch {
+	case empty && f.start > f.standbyEnd:
+		v.fill = f.start
+		return v
+	case empty && f.note.known() && f.standbyEnd > 0 && f.standbyStart < f.standbyEnd: // filled, and not deleted yet
+		v.fill = f.standbyEnd
+		return v
+	case f.start > f.standbyEnd:
+		v.hole = f.start
+		return event(Overtaken, f.start, "the source's log starts at %d: %d offsets are lost to it", f.start, f.start-f.standbyEnd)
+	}
+	v.compare = !empty
+	if f.durable > f.standbyEnd {
+		return event(StandbyBack, f.durable, "the standby's log ends at %d, and %d was durable there", f.standbyEnd, f.durable)
+	}
+	return v
+}
+
+// parted says where the source's log parts from the one that was mirrored, and why, by its leader epochs.
+func (f *facts) parted() (at int64, why string) {
+	end, note := f.epochEnd, f.note
+	switch {
+	case !note.known() || note.Epoch < 0 || note.End <= f.start:
+		return 0, ""
+	case f.currentEpoch >= 0 && f.currentEpoch < note.Epoch:
+		return f.start, fmt.Sprintf("the source's leader epoch is %d, mirrored was %d", f.currentEpoch, note.Epoch)
+	case end.EndOffset < 0:
+		return 0, ""
+	case end.EndOffset < note.End:
+		return end.EndOffset, fmt.Sprintf("the source's leader epoch %d ends at %d, and %d was mirrored", end.LeaderEpoch, end.EndOffset, note.End)
+	case end.LeaderEpoch >= 0 && end.LeaderEpoch < note.Epoch:
+		return f.start, fmt.Sprintf("the source has leader epoch %d up to %d, mirrored was %d", end.LeaderEpoch, end.EndOffset, note.Epoch)
+	}
+	return 0, ""
+}

@@ -1,0 +1,191 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"sync"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/mirror/internal/instep"
+)
+
+// keeper keeps what belongs to the topics in step: configs, ACLs, quotas and groups, one after another, in a goroutine of its own.
+type keeper struct {
+	e       *engine
+	configs *instep.Configs
+	slow    []named // each Discover, at least 5 s
+	groups  instep.Syncer
+
+	mu     sync.Mutex
+	status GroupStatus
+	at     time.Time // of the last whole look at groups
+}
+
+type named struct {
+	name string
+	instep.Syncer
+}
+
+func (e *engine) newKeeper() *keeper {
+	sides := instep.Sides{Source: e.near, Target: e.far, Ledger: e.ledger, Flow: e.cfg.Name, Prefix: e.cfg.Prefix}
+	k := &keeper{e: e, configs: instep.NewConfigs(sides), status: GroupStatus{AgeMillis: -1}}
+	k.slow = append(k.slow, named{"configs", k.configs})
+	if !e.cfg.SkipACLs {
+		k.slow = append(k.slow, named{"acls", instep.NewACLs(sides, instep.Writes(e.cfg.Writes))})
+	}
+	if !e.cfg.SkipQuotas {
+		k.slow = append(k.slow, named{"quotas", instep.NewQuotas(sides)})
+	}
+	if !e.cfg.SkipGroups {
+		k.groups = instep.NewGroups(instep.GroupsConfig{
+			Sides: sides, Only: compiled(e.cfg.Groups), Exclude: compiled(e.cfg.ExcludeGroups), Interval: e.cfg.GroupInterval,
+			Gone: instep.Gone(e.cfg.Policies.of(GroupDeleted)), Diverged: diverged(e.cfg.Policies.of(GroupDiverged)),
+		})
+	}
+	return k
+}
+
+func diverged(p Policy) instep.Diverged {
+	if p == Overwrite {
+		return instep.Overwrite
+	}
+	return instep.LeftAlone
+}
+
+// compiled are expressions that were validated, anchored.
+func compiled(patterns []string) []*regexp.Regexp {
+	var res []*regexp.Regexp
+	for _, pattern := range patterns {
+		res = append(res, regexp.MustCompile("^(?:"+pattern+")$"))
+	}
+	return res
+}
+
+// created notes topics that are about to be created, held.
+func (k *keeper) created(ctx context.Context, targets []string) error {
+	if err := k.configs.Created(ctx, targets...); err != nil {
+		return fmt.Errorf("target: %w", err)
+	}
+	return nil
+}
+
+// run syncs until the context ends.
+func (k *keeper) run(ctx context.Context) error {
+	var slow, fast time.Time
+	for {
+		now := time.Now()
+		if !now.Before(slow) && k.e.settled() {
+			slow = now.Add(max(k.e.cfg.Discover, time.Second))
+			k.syncSlow(ctx)
+		}
+		if k.groups != nil && !now.Before(fast) && k.e.settled() {
+			fast = now.Add(k.e.cfg.GroupInterval * 9 / 10)
+			k.syncGroups(ctx)
+		}
+		next := min(time.Until(slow), 200*time.Millisecond)
+		if err := rawkafka.Sleep(ctx, max(next, 20*time.Millisecond)); err != nil {
+			return err
+		}
+	}
+}
+
+// once syncs all, at the end of a Once.
+func (k *keeper) once(ctx context.Context) {
+	k.syncSlow(ctx)
+	if k.groups != nil {
+		k.syncGroups(ctx)
+	}
+}
+
+func (k *keeper) syncSlow(ctx context.Context) {
+	v := k.e.view()
+	for _, s := range k.slow {
+		k.sync(ctx, s, v)
+	}
+}
+
+func (k *keeper) syncGroups(ctx context.Context) {
+	began := time.Now()
+	if err := k.e.settle(ctx); err != nil {
+		return
+	}
+	r, ok := k.sync(ctx, named{"groups", k.groups}, k.e.view())
+	if !ok {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.at = began
+	k.status = GroupStatus{Groups: r.Groups, Committed: r.Changed, Held: r.Active + r.Diverged}
+}
+
+func (k *keeper) sync(ctx context.Context, s named, v instep.View) (instep.Report, bool) {
+	r, err := s.Sync(ctx, v)
+	for _, ev := range r.Events {
+		k.e.hooks.event(Event{
+			Time: time.Now(), Kind: EventKind(ev.Kind), Policy: k.e.cfg.Policies.of(EventKind(ev.Kind)), Topic: k.e.sourceOf(ev.Topic), Target: ev.Topic, Group: ev.Group,
+			Partition: -1, Offset: -1, Other: -1, Detail: ev.Detail,
+		})
+	}
+	if err != nil && ctx.Err() == nil {
+		k.e.hooks.retry("sync "+s.name, err)
+	}
+	return r, err == nil
+}
+
+// groupStatus is where the groups stand.
+func (k *keeper) groupStatus(now time.Time) GroupStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.status
+	if s.AgeMillis = -1; !k.at.IsZero() {
+		s.AgeMillis = now.Sub(k.at).Milliseconds()
+	}
+	return s
+}
+
+// settled says that every topic was looked at once: before, a View would lack some.
+func (e *engine) settled() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.discovered {
+		return false
+	}
+	for _, p := range e.parts {
+		if p.state == Opening && p.tries == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// sourceOf is the source's name of a copy.
+func (e *engine) sourceOf(target string) string {
+	if len(target) < len(e.cfg.Prefix) {
+		return ""
+	}
+	return target[len(e.cfg.Prefix):]
+}
+
+// view is what the mirror knows of its topics.
+func (e *engine) view() instep.View {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var v instep.View
+	for _, t := range e.topics {
+		if t.parts == nil {
+			continue
+		}
+		vt := instep.Topic{Source: t.source, SourceID: t.sourceID, Target: t.target, TargetID: t.targetID, ReplicationFactor: t.rf, Ready: true}
+		for _, p := range t.parts {
+			p.reached()
+			stopped := p.state == Stopped || p.state == Opening
+			vt.Partitions = append(vt.Partitions, instep.Partition{LogStart: p.standbyStart, Durable: p.durable, Stopped: stopped})
+			vt.Ready = vt.Ready && p.fill < 0 && p.standbyStart >= 0
+		}
+		v.Topics = append(v.Topics, vt)
+	}
+	return v
+}

@@ -1,0 +1,385 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+const (
+	// patience is how long a partition that can't be looked at is no event yet.
+	patience = time.Minute
+	// lookAtOnce bounds how many partitions are looked at in one round, comparers how many are compared at once.
+	lookAtOnce = 5000
+	comparers  = 16
+)
+
+// due are the partitions to look at now, and when the next will be.
+func (e *engine) due(now time.Time) (ps []*part, next time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.parts {
+		switch {
+		case p.look.IsZero() || p.working || p.state == Done:
+		case p.look.After(now) || len(ps) == lookAtOnce:
+			if next.IsZero() || p.look.Before(next) {
+				next = p.look
+			}
+		default:
+			p.look = time.Time{}
+			ps = append(ps, p)
+		}
+	}
+	return ps, next
+}
+
+// lookAll looks at the partitions that are due, and reads them on where that is right. An error is the context's.
+func (e *engine) lookAll(ctx context.Context) error {
+	ps, _ := e.due(time.Now())
+	ps, err := e.living(ctx, e.blame(ps))
+	if err != nil || len(ps) == 0 {
+		return err
+	}
+	found, err := e.facts(ctx, ps)
+	if err != nil {
+		return err
+	}
+	verdicts := make([]verdict, len(ps))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(comparers)
+	for i, p := range ps {
+		f := found[i]
+		if f.err != nil {
+			e.later(p, f.err)
+			continue
+		}
+		g.Go(func() error {
+			v, err := e.verdict(gctx, p, f)
+			if gctx.Err() != nil {
+				return context.Cause(gctx)
+			}
+			if err != nil {
+				f.err = err
+				e.later(p, err)
+				return nil
+			}
+			verdicts[i] = v
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return e.act(ctx, ps, found, verdicts)
+}
+
+// blame raises the events of partitions whose worker or fetch failed for a reason that looking doesn't cure. It returns the others.
+func (e *engine) blame(ps []*part) []*part {
+	var left []*part
+	for _, p := range ps {
+		e.mu.Lock()
+		err, to := p.failed, p.to
+		p.failed, p.to = nil, nil
+		e.mu.Unlock()
+		if to != nil {
+			to.Close()
+		}
+		e.f.Remove(p.src)
+		if err == nil {
+			left = append(left, p)
+			continue
+		}
+		ev, is := errorEvent(err)
+		switch {
+		case is && ev.Kind == Shifted:
+			left = append(left, p) // what is there says why
+			e.mu.Lock()
+			p.shifted = &ev
+			e.mu.Unlock()
+		case is:
+			if ev.Offset < 0 {
+				ev.Offset = p.position
+			}
+			e.raise(p, ev, err)
+			if ev.Kind == TakenOver {
+				e.mu.Lock()
+				p.claimed = false
+				e.mu.Unlock()
+			}
+		case errors.Is(err, errMoved), suspicious(err):
+			left = append(left, p)
+		default:
+			e.later(p, err)
+		}
+	}
+	return left
+}
+
+// later looks again soon, or raises an event where the error doesn't pass in time.
+func (e *engine) later(p *part, err error) {
+	ev, is := errorEvent(err)
+	e.mu.Lock()
+	if p.failing.IsZero() {
+		p.failing = time.Now()
+	}
+	p.tries++
+	wait := !is && time.Since(p.failing) < patience
+	if wait {
+		e.breakLocked(p)
+		if p.state != Stopped {
+			p.state = Opening
+		}
+		e.lookAt(p, rawkafka.Backoff(p.tries))
+	}
+	offset := p.position
+	e.mu.Unlock()
+	if wait {
+		e.hooks.retry("look at "+p.src.String(), err)
+		return
+	}
+	if !is {
+		ev.Kind = Failed
+	}
+	ev.Offset = offset
+	e.raise(p, ev, err)
+}
+
+// living leaves out partitions whose topic, on either side, isn't there, or is another: discovery settles that.
+func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
+	if len(ps) == 0 {
+		return nil, nil
+	}
+	sources, serr := e.source.Topics(ctx, names(ps, func(p *part) string { return p.source })...)
+	targets, terr := e.target.Topics(ctx, names(ps, func(p *part) string { return p.target })...)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var living []*part
+	for _, p := range ps {
+		from, to := sources[p.source], targets[p.target]
+		switch err := errors.Join(serr, terr); {
+		case err != nil:
+			e.later(p, err)
+		case rawkafka.Unknown(from.Err), rawkafka.Unknown(to.Err), from.Err == nil && from.ID != p.sourceID, to.Err == nil && to.ID != p.targetID:
+			e.mu.Lock()
+			if p.state != Stopped || p.why == nil {
+				e.soon = true
+				e.lookAt(p, time.Second)
+			}
+			e.mu.Unlock()
+		case from.Err != nil || to.Err != nil:
+			e.later(p, errors.Join(from.Err, to.Err))
+		default:
+			living = append(living, p)
+		}
+	}
+	return living, nil
+}
+
+func names(ps []*part, of func(*part) string) []string {
+	seen := make(map[string]struct{})
+	var list []string
+	for _, p := range ps {
+		if _, ok := seen[of(p)]; !ok {
+			seen[of(p)] = struct{}{}
+			list = append(list, of(p))
+		}
+	}
+	return list
+}
+
+// facts asks both clusters, many partitions a request. The error is the context's.
+func (e *engine) facts(ctx context.Context, ps []*part) ([]*facts, error) {
+	src, dst := make([]rawkafka.Partition, len(ps)), make([]rawkafka.Partition, len(ps))
+	found := make([]*facts, len(ps))
+	epochs := make(map[rawkafka.Partition]int32)
+	for i, p := range ps {
+		src[i], dst[i] = p.src, p.dst
+		note, err := e.noted(p)
+		e.mu.Lock()
+		found[i] = &facts{note: note, sourceID: p.sourceID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
+		if note.known() {
+			found[i].durable = max(note.Position, p.durable)
+			if b := p.batch; b.end > note.End && b.end <= p.durable { // newer than what was noted
+				found[i].note.Base, found[i].note.End, found[i].note.Epoch, found[i].note.CRC = b.base, b.end, b.epoch, b.crc
+			}
+			if found[i].note.Epoch >= 0 {
+				epochs[p.src] = found[i].note.Epoch
+			}
+		}
+		e.mu.Unlock()
+	}
+	ask := func(c *rawkafka.Cluster, ps []rawkafka.Partition, at int64, isolation int8, replica int32, take func(*facts, rawkafka.Offset)) error {
+		got, err := c.ListOffsets(ctx, ps, at, isolation, replica)
+		for i, p := range ps {
+			if o := got[p]; o.Err != nil {
+				found[i].err = errors.Join(found[i].err, o.Err)
+			} else {
+				take(found[i], o)
+			}
+		}
+		return err
+	}
+	err := errors.Join(
+		ask(e.target, dst, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }),
+		ask(e.target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }),
+		ask(e.source, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }),
+		ask(e.source, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }),
+		ask(e.source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }),
+		ask(e.source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }),
+	)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := e.source.EpochEnds(ctx, epochs)
+	for i, p := range src {
+		if end, ok := ends[p]; ok {
+			found[i].epochEnd, found[i].err = end, errors.Join(found[i].err, end.Err)
+		}
+	}
+	return found, err
+}
+
+// verdict judges, and compares contents where it must be.
+func (e *engine) verdict(ctx context.Context, p *part, f *facts) (verdict, error) {
+	v := f.judge()
+	if v.ev.Kind == StandbyAhead || v.ev.Kind == Truncated && f.standbyEnd > f.end {
+		err := e.beyond(ctx, p, f, &v.ev)
+		return v, err
+	}
+	if !v.compare {
+		return v, nil
+	}
+	ev, err := e.compare(ctx, p, f)
+	if err == nil && ev.Kind != "" {
+		v.ev = ev
+	}
+	return v, err
+}
+
+// act raises events, notes who is new, and reads on.
+func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts []verdict) error {
+	var fresh []*part
+	var on []int
+	recreated := make(map[*topic]Event)
+	for i, p := range ps {
+		f, v := found[i], verdicts[i]
+		if f.err != nil {
+			continue
+		}
+		e.mu.Lock()
+		p.hw, p.lso, p.logStart, p.standbyStart = f.high, f.stable, f.start, f.standbyStart
+		shifted := p.shifted
+		p.shifted = nil
+		if v.ev.Kind != "" || shifted != nil {
+			p.position = f.standbyEnd
+		}
+		e.mu.Unlock()
+		if v.ev.Kind == "" && shifted != nil {
+			v.ev = *shifted
+		}
+		if v.ev.Kind == TopicRecreated {
+			e.mu.Lock()
+			recreated[p.topic] = v.ev
+			e.mu.Unlock()
+			continue
+		}
+		if v.ev.Kind != "" {
+			if policy := e.raise(p, v.ev, causeOf(v.ev)); policy != GoOn {
+				continue
+			}
+		}
+		e.mu.Lock()
+		if !f.note.known() || v.fill >= 0 && f.note.Start != v.fill {
+			p.note = f.note
+			if v.fill >= 0 {
+				p.note.Start = v.fill
+			}
+			if !f.note.known() {
+				p.note.Epoch = -1
+			}
+			p.durable = f.standbyEnd
+			fresh = append(fresh, p)
+		} else {
+			p.note = f.note
+		}
+		e.mu.Unlock()
+		on = append(on, i)
+	}
+	for t, ev := range recreated {
+		e.recreated(ctx, t, ev)
+	}
+	if err := e.noteAll(ctx, fresh); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		for _, i := range on { // nothing is appended before it is noted
+			e.later(ps[i], err)
+		}
+		return nil
+	}
+	for _, i := range on {
+		e.resume(ps[i], found[i], verdicts[i])
+	}
+	return nil
+}
+
+func causeOf(ev Event) error {
+	if ev.Kind == Shifted {
+		return exactcopy.ErrShifted
+	}
+	return nil
+}
+
+// resume reads a partition on.
+func (e *engine) resume(p *part, f *facts, v verdict) {
+	e.mu.Lock()
+	was := p.why
+	p.state, p.why, p.broken, p.paused = Copying, nil, false, false
+	p.tries, p.failing = 0, time.Time{}
+	p.checked, p.next = f.standbyEnd, f.standbyEnd
+	p.position, p.durable = f.standbyEnd, min(max(p.durable, f.durable, 0), f.standbyEnd)
+	p.tracker, p.tail = segment.AbortTracker{}, tail{}
+	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
+	if e.cfg.Once && p.end < 0 {
+		p.end = f.stable
+	}
+	switch {
+	case v.fill >= 0:
+		p.next = max(p.next, v.fill)
+		e.start(p)
+	case v.hole >= 0:
+		e.push(p, &chunk{base: p.next, end: v.hole, stable: v.hole})
+	}
+	p.caughtUp(time.Now())
+	p.following = p.end < 0 || p.next < p.end
+	follow := p.following
+	at := p.from()
+	at.CurrentEpoch = f.currentEpoch
+	e.finish(p)
+	e.tell()
+	e.mu.Unlock()
+	if follow {
+		e.f.Set(p.src, at)
+	}
+	if was != nil {
+		e.recovered(p, was)
+	}
+}
+
+// finish notes that a Once is done with a partition; e.mu is held.
+func (e *engine) finish(p *part) {
+	if p.end < 0 || p.state != Copying || p.working || p.fill >= 0 || p.position < p.end {
+		return
+	}
+	e.poke()
+	if p.durable >= p.end {
+		p.state, p.following = Done, false
+	}
+}

@@ -1,0 +1,150 @@
+package mirror
+
+import (
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// topic is a topic that is mirrored.
+type topic struct {
+	source, target     string
+	sourceID, targetID kadm.TopicID
+	rf                 int16
+	created            bool // by this run
+	compact            bool // the copy refuses DeleteRecords
+	compacted          bool // either side's policy has compaction
+	maxBatch           int  // the longest batch that the target takes; 0: not known
+	parts              []*part
+	described          time.Time // when the three above were read
+	claimed            bool      // for holes
+	claiming           chan struct{}
+	missing            time.Time            // since when the source doesn't have it
+	said               map[EventKind]string // events of the whole topic, told once
+}
+
+// part is a partition that is mirrored. Everything is guarded by the engine's lock but to, which is the worker's while it is at work.
+type part struct {
+	*topic
+	src, dst rawkafka.Partition
+
+	state     State
+	why       *EventError // why it has stopped
+	last      *Event
+	following bool // the fetcher reads it
+	paused    bool // it isn't read, since too much is queued
+	working   bool // a worker has it, or it stands in the line
+	broken    bool // what is queued is void; it is looked at again
+
+	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at; position and durable are how far the standby has got.
+	next, checked     int64
+	position, durable int64
+	// fill: the log starts there, and everything below is filler until it is deleted; -1: that is done.
+	fill int64
+	// end is where a Once ends; -1: nowhere.
+	end int64
+
+	// The source's, and the standby's log start; -1: not known.
+	hw, lso, logStart int64
+	standbyStart      int64
+	stuck             time.Time // since when the last stable offset stands still below the high watermark
+	stuckAt           int64     // the last stable offset that was said to be stuck
+	behind            time.Time // since when something isn't appended; zero: nothing
+
+	chunks  []*chunk
+	queued  int
+	tracker segment.AbortTracker
+	tail    tail // of what is queued
+	to      *exactcopy.Partition
+
+	note     identity // as the ledger has it; zero: not at all
+	batch    tail     // of what is appended
+	noteSoon bool
+
+	shifted *Event    // the copier said so
+	failed  error     // why it is to be looked at, where that says more than looking
+	look    time.Time // when it is to be looked at; zero: not
+	tries   int
+	failing time.Time // since when it can't be looked at
+
+	records, bytes         int64
+	rateRecords, rateBytes rate
+}
+
+// tail is the last batch of a log.
+type tail struct {
+	base, end int64
+	epoch     int32
+	crc       uint32
+}
+
+// chunk is what was fetched of a partition and isn't appended yet.
+type chunk struct {
+	base, end int64 // [base, end) is known whole: what has no record in it is a hole
+	stable    int64 // the last stable offset that came along
+	raw       []byte
+	aborted   []segment.AbortedTxn
+	first     int64 // timestamp of the first record
+	tail      tail
+}
+
+// rate is a smoothed count per second.
+type rate struct {
+	last  int64
+	value float64
+}
+
+func (r *rate) tick(now int64, seconds float64) {
+	if seconds <= 0 {
+		return
+	}
+	const smooth = 0.3
+	r.value += smooth * (float64(now-r.last)/seconds - r.value)
+	if r.last = now; r.value < 0.01 {
+		r.value = 0
+	}
+}
+
+func (p *part) gone() bool { return p.state == Stopped || p.state == Done }
+
+// stable is up to where the source may be mirrored.
+func (p *part) stable() int64 { return p.lso }
+
+// reached takes in how far the standby has got.
+func (p *part) reached() {
+	if p.to == nil {
+		return
+	}
+	end, durable := p.to.Reached()
+	p.position, p.durable = max(p.position, end), max(p.durable, durable)
+}
+
+// lag is how many offsets aren't appended yet.
+func (p *part) lag() int64 {
+	stable := p.stable()
+	if stable < 0 || p.position < 0 {
+		return 0
+	}
+	return max(0, stable-max(p.position, min(p.logStart, stable)))
+}
+
+// oldest is the age of the oldest record that isn't appended.
+func (p *part) oldest(now time.Time) time.Duration {
+	if p.lag() == 0 {
+		return 0
+	}
+	since := p.behind
+	if len(p.chunks) > 0 {
+		if first := time.UnixMilli(p.chunks[0].first); p.chunks[0].first > 0 && (since.IsZero() || first.Before(since)) {
+			since = first
+		}
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return max(now.Sub(since), 0)
+}

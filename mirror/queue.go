@@ -1,0 +1,229 @@
+package mirror
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+// minShare is what a partition may queue at least.
+const minShare = 1 << 20
+
+// Fetched implements rawkafka.Handler: it queues what came. It waits while memory is full; a partition that is slower than the others is read no more for a while instead.
+func (e *engine) Fetched(ctx context.Context, f rawkafka.Fetched) error {
+	e.mu.Lock()
+	p := e.parts[f.Partition]
+	todo, err := e.fetched(ctx, p, f)
+	var at rawkafka.Position
+	if todo == readAgain {
+		at = p.from()
+	}
+	e.mu.Unlock()
+	switch todo {
+	case readAgain:
+		e.f.Set(p.src, at)
+	case readNoMore:
+		e.f.Remove(p.src)
+	case nothing:
+	}
+	return err
+}
+
+type fetcherTodo int
+
+const (
+	nothing fetcherTodo = iota
+	readAgain
+	readNoMore
+)
+
+func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (fetcherTodo, error) {
+	for waited := false; ; waited = true {
+		switch {
+		case p == nil || !p.following || f.Position < p.next:
+			return nothing, nil
+		case f.Position > p.next: // the answer of another broker has overtaken
+			return readAgain, nil
+		}
+		if !waited {
+			p.told(f, time.Now())
+		}
+		if e.queued == 0 || e.queued+len(f.Batches) <= e.budget() {
+			break
+		}
+		if err := e.wait(ctx); err != nil {
+			return nothing, err
+		}
+	}
+	c, whole, err := e.take(p, f)
+	if err != nil {
+		e.breakLocked(p)
+		e.lookAt(p, 0)
+		return readNoMore, nil
+	}
+	if c != nil {
+		e.push(p, c)
+	}
+	if !whole || p.queued >= e.share() {
+		p.following, p.paused = false, true
+		return readNoMore, nil
+	}
+	return nothing, nil
+}
+
+// told takes in what a response says of the log.
+func (p *part) told(f rawkafka.Fetched, now time.Time) {
+	if f.HighWatermark >= 0 {
+		p.hw = f.HighWatermark
+	}
+	if f.LastStable != p.lso && f.LastStable >= 0 {
+		p.lso, p.stuck = f.LastStable, time.Time{}
+	}
+	if p.hw > p.lso && p.stuck.IsZero() {
+		p.stuck = now
+	} else if p.hw <= p.lso {
+		p.stuck = time.Time{}
+	}
+	p.logStart = max(p.logStart, f.LogStart)
+	switch {
+	case p.lag() == 0:
+		p.behind = time.Time{}
+	case p.behind.IsZero():
+		p.behind = now
+	}
+}
+
+// take copies the batches that fit. whole says that all of them did.
+func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err error) {
+	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
+	room, n := max(e.share(), minShare)-p.queued, 0
+	whole = true
+	for b, err := range segment.Batches(f.Batches) {
+		if err != nil {
+			return nil, false, err
+		}
+		if n > 0 && n+b.Len() > room {
+			whole = false
+			break
+		}
+		n += b.Len()
+		if b.EndOffset() <= p.next {
+			continue
+		}
+		if c.end == c.base {
+			c.first = min(b.FirstTimestamp(), b.MaxTimestamp())
+		}
+		c.end = b.EndOffset()
+		c.tail = tail{base: b.BaseOffset(), end: b.EndOffset(), epoch: b.LeaderEpoch(), crc: crcOf(b)}
+	}
+	if f.Void && len(f.Batches) == 0 {
+		c.end = max(c.end, c.stable)
+	}
+	if c.end == c.base {
+		return nil, whole, nil
+	}
+	c.raw = append(e.bufs.get(n), f.Batches[:n]...)
+	c.aborted = slices.Clone(f.Aborted)
+	return c, whole, nil
+}
+
+// push queues a chunk; e.mu is held.
+func (e *engine) push(p *part, c *chunk) {
+	if len(p.chunks) == 0 {
+		e.queuing++
+	}
+	p.chunks = append(p.chunks, c)
+	p.queued += cap(c.raw)
+	e.queued += cap(c.raw)
+	p.next, p.tail = c.end, c.tail
+	e.start(p)
+}
+
+// start gives the partition to a worker, unless one has it; e.mu is held.
+func (e *engine) start(p *part) {
+	if !p.working {
+		p.working = true
+		e.workers.line(p)
+	}
+}
+
+// pop takes the first chunk off, which is appended; e.mu is held. again says that the partition is to be read on.
+func (e *engine) pop(p *part) (again bool) {
+	c := p.chunks[0]
+	p.chunks[0] = nil
+	if p.chunks = p.chunks[1:]; len(p.chunks) == 0 {
+		p.chunks = nil
+		e.queuing--
+	}
+	p.queued -= cap(c.raw)
+	e.queued -= cap(c.raw)
+	p.batch = c.tail
+	e.bufs.put(c.raw)
+	e.tell()
+	if p.paused && !p.broken && p.queued <= e.share()/2 {
+		p.paused, p.following = false, true
+		return true
+	}
+	return false
+}
+
+// breakLocked drops what is queued: the partition is looked at again. e.mu is held.
+func (e *engine) breakLocked(p *part) {
+	for _, c := range p.chunks {
+		e.queued -= cap(c.raw)
+	}
+	if len(p.chunks) > 0 {
+		e.queuing--
+	}
+	p.chunks, p.queued = nil, 0
+	p.following, p.paused, p.broken = false, false, true
+	e.tell()
+}
+
+// budget is how much may be queued, share how much of it by one partition.
+func (e *engine) budget() int { return int(e.cfg.MemoryBytes / 2) }
+
+func (e *engine) share() int { return e.budget() / (2 * max(e.queuing, 1)) }
+
+// from is where the fetcher goes on.
+func (p *part) from() rawkafka.Position {
+	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: -1, LastEpoch: -1}
+	if p.end < 0 {
+		at.Until = 0
+	}
+	if p.tail.end == p.next && p.next > 0 {
+		at.LastEpoch = p.tail.epoch
+	}
+	return at
+}
+
+// Failed implements rawkafka.Handler: the partition is looked at, but for what passes by itself after a pause.
+func (e *engine) Failed(src rawkafka.Partition, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.parts[src]
+	if p == nil || !p.following {
+		return
+	}
+	p.following = false
+	p.broken = true
+	if !suspicious(err) {
+		p.failed = err
+	}
+	e.lookAt(p, 0)
+}
+
+// suspicious errors are no faults: the log must be looked at.
+func suspicious(err error) bool {
+	for _, is := range []error{rawkafka.ErrLeaderChanged, rawkafka.ErrDiverged, kerr.OffsetOutOfRange} {
+		if isErr(err, is) {
+			return true
+		}
+	}
+	return err == nil || rawkafka.Unknown(err)
+}

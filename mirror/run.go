@@ -1,0 +1,144 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// impatience is how long the loop waits for leaders.
+const impatience = time.Second
+
+// connect makes an engine that can look at both clusters.
+func connect(ctx context.Context, cfg Config) (*engine, error) {
+	sel, err := newSelection(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mirror: %w", err)
+	}
+	e := &engine{
+		cfg: cfg, sel: sel, hooks: newHooks(cfg), started: time.Now(), wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), refused: make(map[string]*EventError),
+	}
+	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: e.hooks.retry, RetryFor: cfg.tuning.retryFor}
+	if e.source, err = rawkafka.Connect(ctx, cfg.Source, rc); err != nil {
+		return nil, fmt.Errorf("mirror: source: %w", err)
+	}
+	if e.target, err = rawkafka.Connect(ctx, cfg.Target, rc); err != nil {
+		e.source.Close()
+		return nil, fmt.Errorf("mirror: target: %w", err)
+	}
+	e.near, e.far = e.source.Patient(impatience), e.target.Patient(impatience)
+	if cfg.Heartbeat > 0 {
+		e.sel.own = e.heartbeatTopic()
+	}
+	if e.ledger, err = ledger.Open(ctx, e.target); err != nil {
+		e.close()
+		return nil, fmt.Errorf("mirror: target: %w", err)
+	}
+	return e, nil
+}
+
+func (e *engine) close() {
+	e.source.Close()
+	e.target.Close()
+}
+
+// run mirrors until the context ends, or Stop, or a Once is done.
+func (m *Mirror) run(ctx context.Context) error {
+	e, err := connect(ctx, m.cfg)
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	m.mu.Lock()
+	m.e = e
+	m.mu.Unlock()
+	if err := e.admit(ctx); err != nil {
+		return err
+	}
+	return wrap(e.mirror(ctx, m.stop))
+}
+
+// admit announces the flow, and refuses to run against a plan with conflicts.
+func (e *engine) admit(ctx context.Context) error {
+	undo, err := e.announce(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := e.plan(ctx)
+	if err == nil && len(p.Conflicts) > 0 {
+		err = &RefusedError{Conflicts: p.Conflicts}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			err = errors.Join(err, undo(ctx))
+		}
+		return err
+	}
+	for _, w := range p.Warnings {
+		e.cfg.Logger.Warn(w)
+	}
+	return nil
+}
+
+// mirror runs all of the engine's goroutines.
+func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var err error
+	e.copier, err = exactcopy.New(ctx, exactcopy.Config{
+		Cluster: e.target, TransactionalID: copyID(e.source.ID()), QueueBytes: queueBytes(e.cfg.MemoryBytes), OnRetry: e.hooks.retry,
+		RetryFor: e.cfg.tuning.retryFor, Quiet: e.cfg.tuning.quiet,
+	})
+	if err != nil {
+		return err
+	}
+	defer e.copier.Close()
+	e.f = rawkafka.NewFetcher(e.source, rawkafka.FetchConfig{
+		MaxBytes: int32(min(8<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
+	}, e)
+	e.locks = e.newLocks()
+	e.keep = e.newKeeper()
+	e.workers = e.newWorkers(ctx)
+	g, gctx := errgroup.WithContext(ctx)
+	sctx, end := context.WithCancel(gctx) // of those that run beside the loop
+	for _, run := range []func(context.Context) error{e.f.Run, e.locks.Run, e.keep.run, e.heartbeats, e.report} {
+		g.Go(func() error {
+			if err := run(sctx); sctx.Err() == nil || gctx.Err() != nil {
+				return err
+			}
+			return nil // ended by the loop
+		})
+	}
+	g.Go(func() error {
+		defer end()
+		return e.loop(gctx, stop)
+	})
+	err = g.Wait()
+	cancel()
+	e.workers.close()
+	return err
+}
+
+// copyID names the copy: the same as restore's, so that a mirror carries on what was restored.
+func copyID(sourceCluster string) string { return "kafkadr-copy-" + sourceCluster }
+
+func queueBytes(memory int64) int { return int(min(max(memory/256, 64<<10), 1<<20)) }
+
+// fetchLinger is the pause after a small response: short, for the sake of latency.
+const fetchLinger = 2 * time.Millisecond
+
+func wrap(err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), "mirror: ") {
+		return err
+	}
+	return fmt.Errorf("mirror: %w", err)
+}

@@ -1,0 +1,148 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// selection divides the source's topics.
+type selection struct {
+	take, leave []*regexp.Regexp
+	literal     []string
+	own         string // the heartbeats' topic, taken whatever the expressions say; empty: none
+}
+
+func newSelection(cfg Config) (*selection, error) {
+	s := &selection{}
+	for _, list := range []struct {
+		patterns []string
+		into     *[]*regexp.Regexp
+	}{{cfg.Topics, &s.take}, {cfg.Exclude, &s.leave}} {
+		for _, pattern := range list.patterns {
+			re, err := regexp.Compile("^(?:" + pattern + ")$")
+			if err != nil {
+				return nil, fmt.Errorf("topics %q: %w", pattern, err)
+			}
+			*list.into = append(*list.into, re)
+		}
+	}
+	for _, name := range cfg.Topics {
+		if legal(name) && name != "" {
+			s.literal = append(s.literal, name)
+		}
+	}
+	return s, nil
+}
+
+func anyMatches(res []*regexp.Regexp, name string) bool {
+	return slices.ContainsFunc(res, func(re *regexp.Regexp) bool { return re.MatchString(name) })
+}
+
+// takes says whether a topic is asked for.
+func (s *selection) takes(t rawkafka.Topic) bool {
+	switch {
+	case t.Internal || t.Name == ledger.Topic:
+		return false
+	case t.Name == s.own:
+		return true
+	}
+	return (len(s.take) == 0 || anyMatches(s.take, t.Name)) && !anyMatches(s.leave, t.Name)
+}
+
+// of are the topics that are asked for.
+func (s *selection) of(all map[string]rawkafka.Topic) map[string]rawkafka.Topic {
+	selected := make(map[string]rawkafka.Topic)
+	for name, t := range all {
+		if s.takes(t) {
+			selected[name] = t
+		}
+	}
+	return selected
+}
+
+// list asks for all topics, and those that were asked for by name: a broker lists only those that may be described.
+func (s *selection) list(ctx context.Context, c *rawkafka.Cluster) (map[string]rawkafka.Topic, error) {
+	all, err := c.Topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, name := range s.literal {
+		if _, ok := all[name]; !ok {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return all, nil
+	}
+	asked, err := c.Topics(ctx, missing...)
+	if err != nil {
+		return nil, err
+	}
+	for name, t := range asked {
+		if !rawkafka.Unknown(t.Err) {
+			all[name] = t
+		}
+	}
+	return all, nil
+}
+
+// missing is an *[UnknownTopicError] for a literal name that isn't there, or where nothing matches what was asked for.
+func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) error {
+	for _, name := range s.literal {
+		if _, ok := all[name]; !ok {
+			return &UnknownTopicError{Topic: name}
+		}
+	}
+	if len(cfg.Topics) > 0 && len(s.of(all)) == 0 {
+		return &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
+	}
+	return nil
+}
+
+// copiesOf are the topics of a cluster that its ledger says are copies of another cluster's, with the name of what they are copies of. A topic that
+// has been created anew since isn't one.
+func copiesOf(l *ledger.Ledger, of string, all map[string]rawkafka.Topic) map[string]string {
+	copies := make(map[string]string)
+	if l == nil {
+		return copies
+	}
+	prefix := identityPrefix + of + "/"
+	for key, value := range l.Each(prefix) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), "/")
+		t, ok := all[name]
+		if _, known := copies[name]; !ok || known {
+			continue
+		}
+		var id identity
+		if err := ledger.Decode(key, value, &id); err != nil || id.TargetID == t.ID.String() || t.ID == (kadm.TopicID{}) {
+			copies[name] = id.Topic // what can't be read counts as one: a loop is worse than a topic left out
+		}
+	}
+	return copies
+}
+
+// leaveOut takes those out of the selection that aren't mirrored, and says why.
+func (e *engine) leaveOut(selected map[string]rawkafka.Topic, back map[string]string) map[string]string {
+	out := make(map[string]string)
+	for name := range selected {
+		switch from, isCopy := back[name]; {
+		case isCopy:
+			out[name] = fmt.Sprintf("it is a copy of the target's topic %s", from)
+		case len(e.cfg.Prefix)+len(name) > maxName:
+			out[name] = "its name is too long with the prefix"
+		}
+	}
+	for name := range out {
+		delete(selected, name)
+	}
+	return out
+}

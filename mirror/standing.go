@@ -1,0 +1,122 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// report measures rates and calls OnProgress, once a second.
+func (e *engine) report(ctx context.Context) error {
+	last := time.Now()
+	for {
+		if err := rawkafka.Sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		now := time.Now()
+		e.tick(now.Sub(last).Seconds())
+		last = now
+		e.hooks.progress(e.status)
+	}
+}
+
+func (e *engine) tick(seconds float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.parts {
+		p.rateRecords.tick(p.records, seconds)
+		p.rateBytes.tick(p.bytes, seconds)
+	}
+}
+
+// status is where the engine stands.
+func (e *engine) status() Status {
+	now := time.Now()
+	s := Status{
+		Flow: e.cfg.Name, SourceCluster: e.source.ID(), TargetCluster: e.target.ID(), Started: e.started, Seconds: now.Sub(e.started).Seconds(),
+		Retries: e.hooks.retries.Load(),
+	}
+	if e.keep != nil {
+		s.Groups = e.keep.groupStatus(now)
+	}
+	e.hooks.mu.Lock()
+	s.Events, s.Recent = maps.Clone(e.hooks.counts), slices.Clone(e.hooks.recent)
+	e.hooks.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.LeftOut = maps.Clone(e.leftOut)
+	s.Heartbeat = e.beat
+	if s.Heartbeat.AgeMillis = -1; !e.beatAt.IsZero() {
+		s.Heartbeat.AgeMillis = now.Sub(e.beatAt).Milliseconds()
+	}
+	for _, t := range e.topics {
+		ts := TopicStatus{Source: t.source, Target: t.target}
+		for _, p := range t.parts {
+			p.reached()
+			ts.add(p.status(now))
+			s.RPO.add(p, now)
+		}
+		s.Totals.sum(ts.Totals)
+		s.Topics = append(s.Topics, ts)
+	}
+	slices.SortFunc(s.Topics, func(a, b TopicStatus) int { return cmp.Compare(a.Source, b.Source) })
+	return s
+}
+
+func (p *part) status(now time.Time) PartitionStatus {
+	return PartitionStatus{
+		Partition: p.src.Partition, State: p.state, Position: p.position, Durable: p.durable,
+		SourceLSO: p.lso, SourceHighWatermark: p.hw, SourceLogStart: p.logStart,
+		LagRecords: p.lag(), LagMillis: p.oldest(now).Milliseconds(), LSOLag: max(0, p.hw-p.lso),
+		Records: p.records, Bytes: p.bytes, RecordsPerSecond: p.rateRecords.value, BytesPerSecond: p.rateBytes.value, Event: p.last,
+	}
+}
+
+// add takes a partition in.
+func (t *TopicStatus) add(p PartitionStatus) {
+	t.Detail = append(t.Detail, p)
+	one := Totals{
+		Partitions: 1, Records: p.Records, Bytes: p.Bytes, RecordsPerSecond: p.RecordsPerSecond, BytesPerSecond: p.BytesPerSecond,
+		LagRecords: p.LagRecords, LagMillis: p.LagMillis, LSOLag: p.LSOLag,
+	}
+	switch p.State {
+	case Opening:
+		one.Opening = 1
+	case Copying:
+		one.Copying = 1
+	case Stopped:
+		one.Stopped = 1
+	case Done:
+		one.Done = 1
+	}
+	t.sum(one)
+}
+
+func (t *Totals) sum(o Totals) {
+	t.Partitions += o.Partitions
+	t.Opening += o.Opening
+	t.Copying += o.Copying
+	t.Stopped += o.Stopped
+	t.Done += o.Done
+	t.Records += o.Records
+	t.Bytes += o.Bytes
+	t.RecordsPerSecond += o.RecordsPerSecond
+	t.BytesPerSecond += o.BytesPerSecond
+	t.LagRecords += o.LagRecords
+	t.LagMillis = max(t.LagMillis, o.LagMillis)
+	t.LSOLag += o.LSOLag
+}
+
+// add takes in what isn't durable of a partition.
+func (r *RPO) add(p *part, now time.Time) {
+	if p.hw < 0 || p.durable < 0 {
+		r.Unknown++
+		return
+	}
+	r.Records += max(0, p.hw-max(p.durable, min(p.logStart, p.hw)))
+	r.AgeMillis = max(r.AgeMillis, p.oldest(now).Milliseconds())
+}
