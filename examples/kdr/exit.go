@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/restore"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -66,7 +67,9 @@ func isDamage(err error) bool {
 func isRefused(err error) bool {
 	var printed *refusedError
 	var plan *restore.RefusedError
-	return errors.As(err, &printed) || errors.As(err, &plan) ||
+	var groups *offsets.RefusedError
+	var cluster *offsets.ClusterError
+	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &groups) || errors.As(err, &cluster) ||
 		errors.Is(err, storage.ErrFenced) || errors.Is(err, storage.ErrNotCreateOnly)
 }
 

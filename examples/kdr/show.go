@@ -137,13 +137,24 @@ func (a *app) printShown(m *shown) error {
 		describeTopic(line, t)
 	}
 	for _, g := range m.Groups {
-		line("\ngroup %s (%s, %s)%s", g.Name, g.Type, g.State, note(g.Error))
+		line("\ngroup %s (%s, %s)%s", g.Name, g.Type, groupState(g), note(g.Error))
 		for _, o := range g.Offsets {
 			line("  %s/%d at %d", o.Topic, o.Partition, o.Offset)
+		}
+		for _, p := range g.Pending {
+			line("  %s/%d: a transactional commit was under way", p.Topic, p.Partition)
 		}
 	}
 	describeCluster(line, m.Cluster)
 	return a.printf("%s", b.String())
+}
+
+// groupState is a group's state, or that it is no more.
+func groupState(g storage.Group) string {
+	if !g.AbsentSince.IsZero() {
+		return "absent since " + g.AbsentSince.UTC().Format(time.RFC3339)
+	}
+	return g.State
 }
 
 func describeTopic(line func(string, ...any), t shownTopic) {

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/kafkadr/kafkadr/offsets"
+)
+
+// read reads the file, without the groups that aren't chosen.
+func (f *groupsFlags) read() (*offsets.Groups, error) {
+	groups, err := readGroupsFile(f.file)
+	if err != nil {
+		return nil, err
+	}
+	matches := func(texts []string, name string) bool {
+		return slices.ContainsFunc(texts, func(text string) bool {
+			ok, err := regexp.MatchString("^(?:"+text+")$", name)
+			return ok && err == nil
+		})
+	}
+	groups.Groups = slices.DeleteFunc(groups.Groups, func(g offsets.Group) bool {
+		return len(f.groups) > 0 && !matches(f.groups, g.Group) || matches(f.exclude, g.Group)
+	})
+	return groups, nil
+}
+
+// readGroupsFile reads what snapshot wrote.
+func readGroupsFile(path string) (*offsets.Groups, error) {
+	groups := &offsets.Groups{}
+	return groups, readJSONFile(path, groups)
+}
+
+// readJSONFile reads a document, and refuses one of another kind.
+func readJSONFile(path string, into any) error {
+	r, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }()
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("%s: not a file that this command wrote: %w", path, err)
+	}
+	if dec.More() {
+		return fmt.Errorf("%s: not a file that this command wrote: more than one document", path)
+	}
+	return nil
+}
+
+// replaceFile writes a document in the place of what was there, whole or not at all.
+func replaceFile(path string, v any) error {
+	w, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	if err := writeDocument(w, v); err != nil {
+		_ = os.Remove(w.Name())
+		return err
+	}
+	if err := os.Rename(w.Name(), path); err != nil {
+		_ = os.Remove(w.Name())
+		return err
+	}
+	return syncDir(path)
+}
+
+// createFile writes a document durably where nothing may be yet: what was committed before an earlier application that
+// broke off must not be written over.
+func createFile(path string, v any) error {
+	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return &refusedError{fmt.Sprintf("%s is there: roll back with it, move it away, or name another --rollback-file", path)}
+	}
+	if err != nil {
+		return err
+	}
+	if err := writeDocument(w, v); err != nil {
+		_ = os.Remove(path)
+		return err
+	}
+	return syncDir(path)
+}
+
+func writeDocument(w *os.File, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return errors.Join(enc.Encode(v), w.Sync(), w.Close())
+}
+
+// syncDir makes a file's name durable.
+func syncDir(path string) error {
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
