@@ -258,6 +258,9 @@ func (s *Stored) Translate(_ context.Context, topic string, partition int32, ups
 	return t, nil
 }
 
+// Knows says whether a copy of the partition is noted, of use or not.
+func (s *Stored) Knows(topic string, partition int32) bool { return len(s.copies[place{topic, partition}]) > 0 }
+
 // exact translates for an exact copy of what the target has.
 func (n *noted) exact(upstreamOffset int64) (int64, How) {
 	switch {

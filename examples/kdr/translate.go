@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/offsets"
+	"github.com/kafkadr/kafkadr/offsets/mm2"
 )
 
 // question is what translate is asked.
@@ -18,6 +20,7 @@ type question struct {
 	topic     string
 	partition int32
 	offset    int64
+	policy    mm2.Policy
 }
 
 func newTranslate(a *app) *cobra.Command {
@@ -32,12 +35,17 @@ copy's cluster is asked; the source may be gone.
 
 How is exact (the same record, or the same end), next (the offset has no record;
 the next one), before_start and past_end (of what was copied; its start or end),
-or unknown. It is never a guess.`,
+or unknown. It is never a guess.
+
+Where kafkadr has noted no copy, it is looked for among those that MirrorMaker 2
+made; the source is then its alias there.`,
 		Example: `  kdr translate --to new:9092 --source 5L6g3nShT-eMCtK--X86sw orders 3 1842`,
 	}
 	fs := cmd.Flags()
 	cluster.register(fs, "to")
-	fs.StringVar(&q.source, "source", "", "the source: its cluster ID, the alias a restore was given (--source-alias), or a mirror's name")
+	fs.StringVar(&q.source, "source", "", "the source: its cluster ID, the alias a restore was given (--source-alias), or a mirror's name, or MirrorMaker 2's alias")
+	fs.StringVar(&q.policy.Separator, "mm2-separator", ".", "MirrorMaker 2's replication.policy.separator")
+	fs.BoolVar(&q.policy.Identity, "mm2-identity", false, "MirrorMaker 2 kept the topics' names (IdentityReplicationPolicy)")
 	cmd.RunE = a.run(3, func(args []string) {
 		cluster.check(a)
 		q.check(a, args)
@@ -73,11 +81,7 @@ func (a *app) translate(ctx context.Context, opts []kgo.Opt, q question) error {
 		return err
 	}
 	defer cl.Close()
-	stored, err := offsets.Open(ctx, cl, q.source)
-	if err != nil {
-		return err
-	}
-	t, err := stored.Translate(ctx, q.topic, q.partition, q.offset)
+	t, err := q.answer(ctx, cl)
 	if err != nil {
 		return err
 	}
@@ -89,4 +93,27 @@ func (a *app) translate(ctx context.Context, opts []kgo.Opt, q question) error {
 		where = fmt.Sprintf("%s/%d at %d", t.Topic, t.Partition, t.Offset)
 	}
 	return a.printf("%s/%d at %d of %s: %s (%s)\n%s\n", q.topic, q.partition, q.offset, q.source, where, t.How, t.Evidence)
+}
+
+// answer asks kafkadr's notes, then MirrorMaker's topics.
+func (q *question) answer(ctx context.Context, cl *kgo.Client) (offsets.Translated, error) {
+	stored, err := offsets.Open(ctx, cl, q.source)
+	if err != nil {
+		return offsets.Translated{}, err
+	}
+	t, err := stored.Translate(ctx, q.topic, q.partition, q.offset)
+	if err != nil || t.How != offsets.HowUnknown || stored.Knows(q.topic, q.partition) {
+		return t, err
+	}
+	q.policy.SourceAlias = q.source
+	made, err := mm2.Open(ctx, cl, mm2.Config{SourceAlias: q.source, Policy: q.policy})
+	var none *mm2.NotFoundError
+	if errors.As(err, &none) {
+		t.Evidence += "; nor has MirrorMaker 2 left anything for that source"
+		return t, nil
+	}
+	if err != nil {
+		return t, err
+	}
+	return made.Translate(ctx, q.topic, q.partition, q.offset)
 }
