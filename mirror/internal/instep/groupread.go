@@ -34,10 +34,10 @@ func (l listed) active() bool {
 	return l.state != "" && !strings.EqualFold(l.state, emptyGroup) && !strings.EqualFold(l.state, deadGroup)
 }
 
-// listGroups asks every broker for its groups. unread says whose couldn't be had.
-func listGroups(ctx context.Context, cl *rawkafka.Cluster) (map[string]listed, []string) {
-	groups := map[string]listed{}
-	var unread []string
+// listGroups asks every broker for its groups. unread says whose couldn't be had; an error is that of all.
+func listGroups(ctx context.Context, cl *rawkafka.Cluster) (groups map[string]listed, unread []string, err error) {
+	groups = map[string]listed{}
+	answered := false
 	for _, shard := range cl.Client().RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {
 		err := shard.Err
 		resp, ok := shard.Resp.(*kmsg.ListGroupsResponse)
@@ -50,12 +50,19 @@ func listGroups(ctx context.Context, cl *rawkafka.Cluster) (map[string]listed, [
 		if !ok {
 			continue
 		}
+		answered = true
 		for _, g := range resp.Groups {
 			groups[g.Group] = listed{shard.Meta.NodeID, strings.ToLower(g.GroupType), g.GroupState}
 		}
 	}
-	return groups, unread
+	if !answered {
+		return nil, nil, fmt.Errorf("%w: %s", errUnlisted, some(unread))
+	}
+	return groups, unread, nil
 }
+
+// errUnlisted: none of a cluster's brokers has answered.
+var errUnlisted = errors.New("no broker lists its groups")
 
 // byBroker divides groups into requests: those that one broker listed go together, so that a dead one holds up no others.
 func byBroker(names []string, of map[string]listed) [][]string {

@@ -2,7 +2,6 @@ package instep
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,9 +13,6 @@ import (
 )
 
 const leftActive = "it has members on the standby; its offsets there are left alone"
-
-// errUnlisted: no broker of a side could list its groups.
-var errUnlisted = errors.New("no broker could list its groups")
 
 // round is one Sync's work on groups.
 type round struct {
@@ -59,16 +55,20 @@ func (r *round) list(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.s.patience())
 	defer cancel()
 	var srcUnread, dstUnread []string
+	var srcErr, dstErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { r.src, srcUnread = listGroups(ctx, r.s.cfg.Source) })
-	wg.Go(func() { r.dst, dstUnread = listGroups(ctx, r.s.cfg.Target) })
+	wg.Go(func() { r.src, srcUnread, srcErr = listGroups(ctx, r.s.cfg.Source) })
+	wg.Go(func() { r.dst, dstUnread, dstErr = listGroups(ctx, r.s.cfg.Target) })
 	wg.Wait()
+	switch {
+	case srcErr != nil:
+		return fmt.Errorf("instep: groups: source: %w", srcErr)
+	case dstErr != nil:
+		return fmt.Errorf("instep: groups: target: %w", dstErr)
+	}
 	r.srcWhole, r.dstWhole = len(srcUnread) == 0, len(dstUnread) == 0
 	for _, why := range append(srcUnread, dstUnread...) {
 		r.note(Event{Kind: GroupsUnread, Detail: why}, why)
-	}
-	if !r.srcWhole && len(r.src) == 0 && len(r.s.groups) == 0 {
-		return fmt.Errorf("instep: groups: source: %w: %s", errUnlisted, srcUnread[0])
 	}
 	return nil
 }

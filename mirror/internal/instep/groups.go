@@ -85,6 +85,9 @@ func (s *Groups) round(ctx context.Context, v View) (*round, error) {
 	}
 	s.learnKeep(ctx, r)
 	if err := r.list(ctx); err != nil {
+		if end := ended(ctx); end != nil {
+			return r, end
+		}
 		return r, err
 	}
 	r.readSource(ctx)

@@ -103,43 +103,51 @@ func (p *pair) expectEpoch(group, topic string) {
 }
 
 // A group with members at the source is carried; one with members on the standby is left alone until they have gone, and from then on if they have committed.
-func TestGroupActive(t *testing.T) { testGroupActive(t, fakes(t, testkafka.Options{})) }
+func TestGroupActive(t *testing.T) { testGroupActive(t, fakes(t, testkafka.Options{}), "act") }
 
-func TestRealGroupActive(t *testing.T) { testGroupActive(t, reals(t)) }
+func TestGroupActiveKIP848(t *testing.T) {
+	testGroupActive(t, fakes(t, testkafka.Options{}), "act", kgo.ServerSideBalancer())
+}
 
-func testGroupActive(t *testing.T, p *pair) {
-	v := View{Topics: []Topic{p.topic("act", "act", 1, nil, nil)}}
+func TestRealGroupActive(t *testing.T) {
+	p := reals(t)
+	testGroupActive(t, p, "act")
+	testGroupActive(t, p, "new", kgo.ServerSideBalancer())
+}
+
+func testGroupActive(t *testing.T, p *pair, name string, opts ...kgo.Opt) {
+	v := View{Topics: []Topic{p.topic(name, name, 1, nil, nil)}}
 	cfg := p.eager()
-	cfg.Only = []*regexp.Regexp{regexp.MustCompile("^act-")}
+	cfg.Only = []*regexp.Regexp{regexp.MustCompile("^" + name + "-")}
 	s := NewGroups(cfg)
-	p.commit(p.src, "act-src", "act", 1, 7)
-	p.commit(p.src, "act-dst", "act", 1, 8)
-	leaveSource := p.member(p.from, "act-src", "act")
+	p.commit(p.src, name+"-src", name, 1, 7)
+	p.commit(p.src, name+"-dst", name, 1, 8)
+	leaveSource := p.member(p.from, name+"-src", name, opts...)
 	wantKinds(t, sync1(t, s, v))
-	p.expect("act-src", "act", 7)
-	p.expect("act-dst", "act", 8)
+	p.expect(name+"-src", name, 7)
+	p.expect(name+"-dst", name, 8)
 
-	leave := p.member(p.to, "act-dst", "act")
-	p.commit(p.src, "act-dst", "act", 1, 9)
+	leave := p.member(p.to, name+"-dst", name, opts...)
+	p.commit(p.src, name+"-dst", name, 1, 9)
 	r := sync1(t, s, v)
-	wantKinds(t, r, "group_active act-dst")
+	wantKinds(t, r, "group_active "+name+"-dst")
 	if r.Active != 1 {
 		t.Errorf("report %+v", r)
 	}
-	p.expect("act-dst", "act", 8)
+	p.expect(name+"-dst", name, 8)
 	wantKinds(t, sync1(t, s, v))
 	leave()
 	wantKinds(t, sync1(t, s, v))
-	p.expect("act-dst", "act", 9)
+	p.expect(name+"-dst", name, 9)
 	leaveSource()
 
-	leave = p.member(p.to, "act-dst", "act")
-	wantKinds(t, sync1(t, s, v), "group_active act-dst") // though there is nothing to do for it
+	leave = p.member(p.to, name+"-dst", name, opts...)
+	wantKinds(t, sync1(t, s, v), "group_active "+name+"-dst") // though there is nothing to do for it
 	leave()
-	p.commit(p.dst, "act-dst", "act", 0, 3)
-	p.commit(p.src, "act-dst", "act", 1, 10)
-	wantKinds(t, sync1(t, s, v), "group_diverged act-dst")
-	p.expect("act-dst", "act", 3)
+	p.commit(p.dst, name+"-dst", name, 0, 3)
+	p.commit(p.src, name+"-dst", name, 1, 10)
+	wantKinds(t, sync1(t, s, v), "group_diverged "+name+"-dst")
+	p.expect(name+"-dst", name, 3)
 }
 
 // A group whose offsets on the standby were moved by somebody else is left alone, whichever process finds it, until they are what they were.
@@ -397,8 +405,9 @@ func TestGroupCoordinators(t *testing.T) {
 	for side, c := range []testkafka.Cluster{p.from, p.to} {
 		c.Stop(t, 1)
 		at := int64(10 + side)
+		app := kadm.NewClient(testkafka.Client(t, p.from)) // a client of its own, so that ours has to find out by itself
 		for i := range 30 {
-			p.commit(p.src, fmt.Sprintf("g%d", i), "crd", 1, at)
+			p.commit(app, fmt.Sprintf("g%d", i), "crd", 1, at)
 		}
 		testkafka.Eventually(t, time.Minute, func(ctx context.Context) error {
 			if _, err := s.Sync(ctx, v); err != nil {

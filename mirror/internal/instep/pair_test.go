@@ -21,7 +21,21 @@ import (
 
 var pool testkafka.Pool
 
-func TestMain(m *testing.M) { os.Exit(pool.Run(m.Run)) }
+// child is what the test binary does instead of testing, where it is started so.
+var child func() (is bool, err error)
+
+func TestMain(m *testing.M) {
+	if child != nil {
+		if is, err := child(); is {
+			if err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
+		}
+	}
+	os.Exit(pool.Run(m.Run))
+}
 
 // pair is a source, a standby and its ledger.
 type pair struct {
@@ -150,7 +164,14 @@ func (p *pair) commit(adm *kadm.Client, group, topic string, epoch int32, at ...
 // committed are a group's offsets of one topic; -1: none.
 func (p *pair) committed(adm *kadm.Client, group, topic string, partitions int) []int64 {
 	p.t.Helper()
-	got, err := adm.FetchOffsets(ctxOf(p.t), group)
+	var got kadm.OffsetResponses
+	var err error
+	testkafka.Eventually(p.t, time.Minute, func(ctx context.Context) error { // the first to ask makes the broker create its topic of offsets
+		if got, err = adm.FetchOffsets(ctx, group); rawkafka.Retriable(err) {
+			return err
+		}
+		return nil
+	})
 	at := slices.Repeat([]int64{-1}, partitions)
 	if err != nil {
 		if strings.Contains(err.Error(), "GROUP_ID_NOT_FOUND") {
@@ -170,9 +191,9 @@ func (p *pair) committed(adm *kadm.Client, group, topic string, partitions int) 
 }
 
 // member joins a group on the standby, and leaves when it is called.
-func (p *pair) member(c testkafka.Cluster, group, topic string) (leave func()) {
+func (p *pair) member(c testkafka.Cluster, group, topic string, opts ...kgo.Opt) (leave func()) {
 	p.t.Helper()
-	cl, err := kgo.NewClient(append(c.Opts(), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit())...)
+	cl, err := kgo.NewClient(append(append(c.Opts(), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit()), opts...)...)
 	if err != nil {
 		p.t.Fatal(err)
 	}
