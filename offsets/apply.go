@@ -26,6 +26,8 @@ type ApplyConfig struct {
 	RetryFor time.Duration
 	// OnRetry is called before something is asked again, from several goroutines.
 	OnRetry func(op string, err error)
+	// OnProgress is called with how many groups are done, never by two goroutines at once.
+	OnProgress func(done, total int)
 }
 
 // Result is what was done. It marshals.
@@ -78,7 +80,7 @@ type BeforeOffset struct {
 // first effect is in Result.Refused, and a *[RefusedError] beside it unless SkipRefused is set.
 func (p *GroupsPlan) Apply(ctx context.Context, cl *kgo.Client, cfg ApplyConfig) (*Result, error) {
 	if cfg.Save == nil {
-		return nil, &ConfigError{Errs: []error{errors.New("Save is missing")}}
+		return nil, notGiven("Save")
 	}
 	c := newGroupsClient(cl, cfg.RetryFor, cfg.OnRetry)
 	a := &applier{plan: p, res: &Result{Refused: p.Refused(), Raised: []Refusal{}}}
@@ -104,7 +106,7 @@ func (p *GroupsPlan) Apply(ctx context.Context, cl *kgo.Client, cfg ApplyConfig)
 		return nil, fmt.Errorf("offsets: apply: save what was there: %w", err)
 	}
 	known := len(a.res.Refused)
-	err = c.carryOut(ctx, changes, a.res)
+	err = c.carryOut(ctx, changes, a.res, cfg.OnProgress)
 	if len(a.res.Refused) > known && !cfg.SkipRefused {
 		err = errors.Join(err, &RefusedError{Refused: a.res.Refused})
 	}

@@ -41,7 +41,7 @@ func (l *lineChange) refusal(group string, why Why, detail string) Refusal {
 
 // carryOut makes the changes through the groups' coordinators. Each group is looked at right before, the first time and
 // after every failure: a commit whose answer was lost may be there, and others may have come behind it.
-func (c *groupsClient) carryOut(ctx context.Context, changes []groupChange, res *Result) error {
+func (c *groupsClient) carryOut(ctx context.Context, changes []groupChange, res *Result, progress func(done, total int)) error {
 	byName := make(map[string]*groupChange, len(changes))
 	names := make([]string, 0, len(changes))
 	for i := range changes {
@@ -49,6 +49,7 @@ func (c *groupsClient) carryOut(ctx context.Context, changes []groupChange, res 
 		names = append(names, changes[i].group)
 	}
 	var mu sync.Mutex
+	var done int
 	outcomes := make(map[string]*outcome, len(names))
 	failed := c.rounds(ctx, "commit offsets", names, func(ctx context.Context, names []string) map[string]error {
 		now, errs := c.fetchOnce(ctx, names, true)
@@ -65,8 +66,13 @@ func (c *groupsClient) carryOut(ctx context.Context, changes []groupChange, res 
 				mu.Unlock()
 				err := c.change(ctx, byName[name], now[name], o)
 				mu.Lock()
-				errs[name] = err
-				mu.Unlock()
+				defer mu.Unlock()
+				if errs[name] = err; err == nil {
+					done++
+				}
+				if err == nil && progress != nil {
+					progress(done, len(byName))
+				}
 				return nil
 			})
 		}

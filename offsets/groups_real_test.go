@@ -356,4 +356,3 @@ func (h *commits) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ tim
 		h.do()
 	}
 }
-

@@ -8,14 +8,17 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/offsets"
@@ -541,4 +544,80 @@ func TestGroupsConfig(t *testing.T) {
 			t.Errorf("%q is taken for an ID", text)
 		}
 	}
+}
+
+// TestApplyBrokenOff ends an application at each of its commits, and rolls back or goes on: both are exact.
+func TestApplyBrokenOff(t *testing.T) {
+	s := newFake(t)
+	s.topic("t", 2, 10)
+	for i := range 4 { // two of them aren't there before
+		if i%2 == 0 {
+			s.commit(fmt.Sprint("g", i), "t", "was", 0, int64(i))
+		}
+	}
+	was := s.capture(offsets.CaptureConfig{})
+	want := &offsets.Groups{}
+	for i := range 4 {
+		want.Groups = append(want.Groups, offsets.Group{Group: fmt.Sprint("g", i), Offsets: []offsets.Committed{{Topic: "t", Offset: 5}, {Topic: "t", Partition: 1, Offset: 6}}})
+	}
+	p := s.plan(offsets.PlanConfig{Groups: want})
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		hook := &commits{at: int64(n), do: func() { cancel(errors.New("broken off")) }}
+		cl := testkafka.Client(t, s.c, kgo.WithHooks(hook))
+		var before *offsets.Before
+		_, err := p.Apply(ctx, cl, offsets.ApplyConfig{Save: func(b *offsets.Before) error { before = b; return nil }})
+		cancel(nil)
+		cl.Close()
+		if err == nil && atomic.LoadInt64(&hook.n) < int64(n) {
+			break
+		}
+		if n%2 == 0 {
+			s.apply(p) // goes on
+			s.want("g1", "t", "0:5/-1 1:6/-1")
+		}
+		if _, err := offsets.Rollback(t.Context(), s.cl, before, offsets.RollbackConfig{}); err != nil {
+			t.Fatal(n, err)
+		}
+		now := s.capture(offsets.CaptureConfig{})
+		if diff := cmp.Diff(was.Groups, now.Groups); diff != "" {
+			t.Fatalf("broken off at commit %d, then rolled back: %s", n, diff)
+		}
+	}
+}
+
+// TestGroupsTwice: a file that names a group twice, or two offsets that become one, is no guess.
+func TestGroupsTwice(t *testing.T) {
+	s := newFake(t)
+	s.topic("t", 1, 10)
+	one := offsets.Group{Group: "g", Offsets: []offsets.Committed{{Topic: "t", Offset: 5}}}
+	s.wantRefused(s.plan(offsets.PlanConfig{Groups: &offsets.Groups{Groups: []offsets.Group{one, one}}}), "g ambiguous")
+	both := offsets.Group{Group: "g", Offsets: []offsets.Committed{{Topic: "a", Offset: 5}, {Topic: "b", Offset: 6}}}
+	p := s.plan(offsets.PlanConfig{
+		Groups:    &offsets.Groups{Groups: []offsets.Group{both}},
+		Translate: offsets.Through(offsets.Exact{Rename: func(string) string { return "t" }}),
+	})
+	s.wantRefused(p, "g t/0 ambiguous, g t/0 ambiguous")
+	if _, err := offsets.Rollback(t.Context(), s.cl, &offsets.Before{Groups: []offsets.BeforeGroup{{Group: "g"}, {Group: "g"}}}, offsets.RollbackConfig{}); err == nil {
+		t.Error("taken")
+	}
+}
+
+// TestGroupsOldBroker: brokers without topic IDs, group types and batches of groups.
+func TestGroupsOldBroker(t *testing.T) {
+	s := newSide(t, testkafka.Fake(t, testkafka.Options{Fake: []kfake.Opt{kfake.MaxVersions(kversion.V2_7_0())}}))
+	s.topic("t", 2, 10)
+	s.commit("g", "t", "m", 0, 3, 10)
+	s.commit("h", "t", "", -1, 4)
+	got := s.capture(offsets.CaptureConfig{})
+	if g := got.Lookup("g"); len(got.Groups) != 2 || g.Type != "classic" || len(g.Offsets) != 2 || g.Error != "" {
+		t.Fatalf("%+v", got)
+	}
+	s.commit("g", "t", "", -1, 1)
+	_, before := s.apply(s.plan(offsets.PlanConfig{Groups: got}))
+	s.want("g", "t", "0:3/-1m 1:10/0m")
+	if _, err := offsets.Rollback(t.Context(), s.cl, before, offsets.RollbackConfig{}); err != nil {
+		t.Error(err)
+	}
+	s.want("g", "t", "0:1/-1 1:10/0m")
 }

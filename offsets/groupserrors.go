@@ -19,6 +19,10 @@ func (e *ConfigError) Error() string {
 // Unwrap are the faults.
 func (e *ConfigError) Unwrap() []error { return e.Errs }
 
+func notGiven(name string) error {
+	return &ConfigError{Errs: []error{fmt.Errorf("%s is missing", name)}}
+}
+
 // ClusterError says that a plan, or what was there before it, is of another cluster. Nothing was changed.
 type ClusterError struct{ Want, Have string }
 

@@ -2,7 +2,6 @@ package offsets
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -69,7 +68,7 @@ const (
 	WhyAbsent           Why = "absent"            // the source hasn't the group any more
 	WhyUnread           Why = "unread"            // not all could be read
 	WhyUnresolved       Why = "unresolved"        // the translation has no answer
-	WhyAmbiguous        Why = "ambiguous"         // two offsets of the group become the same partition's
+	WhyAmbiguous        Why = "ambiguous"         // the group is there twice, or two of its offsets become the same partition's
 	WhyUnknownTopic     Why = "unknown_topic"     // the target hasn't the topic
 	WhyUnknownPartition Why = "unknown_partition" // nor the partition
 	WhyRewind           Why = "rewind"            // the target's group has committed a later one
@@ -177,7 +176,7 @@ func NewGroupsPlan(ctx context.Context, cl *kgo.Client, cfg PlanConfig) (*Groups
 		return nil, err
 	}
 	if cfg.Groups == nil {
-		return nil, &ConfigError{Errs: []error{errors.New("Groups is missing")}}
+		return nil, notGiven("Groups")
 	}
 	if cfg.Translate == nil {
 		cfg.Translate = Through(Exact{})

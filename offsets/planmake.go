@@ -26,6 +26,7 @@ func (p *planner) translate(ctx context.Context, choose *choice) error {
 			p.plan.NotCarried = append(p.plan.NotCarried, n)
 		}
 	}
+	seen := map[string]bool{}
 	for i := range p.cfg.Groups.Groups {
 		g := &p.cfg.Groups.Groups[i]
 		if !choose.takes(g.Group) {
@@ -33,11 +34,14 @@ func (p *planner) translate(ctx context.Context, choose *choice) error {
 		}
 		gp := GroupPlan{Group: g.Group, Type: g.Type, AbsentSince: g.AbsentSince, Offsets: []OffsetPlan{}}
 		switch {
+		case seen[g.Group]:
+			gp.refuse(WhyAmbiguous, "it is captured twice")
 		case !g.AbsentSince.IsZero() && !p.cfg.RestoreAbsent:
 			gp.leave(WhyAbsent, "the source hasn't had it since "+g.AbsentSince.UTC().Format(time.RFC3339))
 		case g.Error != "":
 			gp.refuse(WhyUnread, g.Error)
 		}
+		seen[g.Group] = true
 		if err := p.lines(ctx, g, &gp); err != nil {
 			return err
 		}
@@ -131,7 +135,7 @@ func (v *view) checkGroup(g *GroupPlan) {
 	case listed && there.Type == "share":
 		g.refuse(WhyShare, "it is a share group on the target")
 	case there.Active():
-		g.refuse(WhyActive, "it is "+there.State+" on the target")
+		g.refuse(WhyActive, "it is "+there.State+" on the target, and none but its members can commit then")
 	}
 }
 

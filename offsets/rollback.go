@@ -21,6 +21,8 @@ type RollbackConfig struct {
 	RetryFor time.Duration
 	// OnRetry is called before something is asked again, from several goroutines.
 	OnRetry func(op string, err error)
+	// OnProgress is called with how many groups are done, never by two goroutines at once.
+	OnProgress func(done, total int)
 }
 
 // Rollback restores what was committed before a plan was applied, in whole or
@@ -35,12 +37,17 @@ type RollbackConfig struct {
 // Errors: a *[ClusterError], a *[RefusedError] before the first effect; later ones as [GroupsPlan.Apply]'s.
 func Rollback(ctx context.Context, cl *kgo.Client, before *Before, cfg RollbackConfig) (*Result, error) {
 	if before == nil {
-		return nil, &ConfigError{Errs: []error{errors.New("nothing to roll back to")}}
+		return nil, notGiven("before")
 	}
 	c := newGroupsClient(cl, cfg.RetryFor, cfg.OnRetry)
 	r := &rollback{force: cfg.Force, res: &Result{Refused: []Refusal{}, Raised: []Refusal{}}}
 	topics, names := map[string]bool{}, []string{}
+	seen := map[string]bool{}
 	for _, g := range before.Groups {
+		if seen[g.Group] {
+			return nil, &ConfigError{Errs: []error{fmt.Errorf("group %s is in it twice", g.Group)}}
+		}
+		seen[g.Group] = true
 		names = append(names, g.Group)
 		for _, o := range g.Offsets {
 			topics[o.Set.Topic] = true
@@ -71,7 +78,7 @@ func Rollback(ctx context.Context, cl *kgo.Client, before *Before, cfg RollbackC
 		return r.res, nil
 	}
 	known := len(r.res.Refused)
-	err = c.carryOut(ctx, changes, r.res)
+	err = c.carryOut(ctx, changes, r.res, cfg.OnProgress)
 	if len(r.res.Refused) > known && !cfg.SkipRefused {
 		err = errors.Join(err, &RefusedError{Refused: r.res.Refused})
 	}
