@@ -2,6 +2,9 @@ package mirror
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -69,4 +72,44 @@ func (c Conflict) String() string {
 		return fmt.Sprintf("%s: %s: %s", c.Topic, c.Kind, c.Detail)
 	}
 	return fmt.Sprintf("%s/%d at %d: %s: %s", c.Topic, c.Partition, c.Offset, c.Kind, c.Detail)
+}
+
+// String is the plan as text for people: what Run would do, then warnings and conflicts.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "flow %s: cluster %s to cluster %s\n", p.Flow, p.SourceCluster, p.TargetCluster)
+	for i := range p.Topics {
+		p.Topics[i].text(&b)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.LeftOut)) {
+		fmt.Fprintf(&b, "left out: %s: %s\n", name, p.LeftOut[name])
+	}
+	fmt.Fprintf(&b, "%d offsets to copy; holes by %s, a round trip takes %s\n", p.Records, p.HoleMethod, p.RoundTrip.Round(time.Microsecond))
+	for _, w := range p.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", w)
+	}
+	for _, c := range p.Conflicts {
+		fmt.Fprintf(&b, "conflict: %s\n", c)
+	}
+	return b.String()
+}
+
+func (t *TopicPlan) text(b *strings.Builder) {
+	verb := "go on with"
+	if t.Create {
+		verb = "create"
+	}
+	fmt.Fprintf(b, "%s %s", verb, t.Target)
+	if t.Source != t.Target {
+		fmt.Fprintf(b, " from %s", t.Source)
+	}
+	fmt.Fprintf(b, ": %d partitions, %d replicas\n", len(t.Partitions), t.ReplicationFactor)
+	for _, p := range t.Partitions {
+		switch {
+		case p.Event != "":
+			fmt.Fprintf(b, "  %d: at %d: %s\n", p.Partition, p.Position, p.Event)
+		case p.Lag > 0 || p.Filler > 0:
+			fmt.Fprintf(b, "  %d: from %d to %d, %d offsets, %d filler\n", p.Partition, p.Position, p.LSO, p.Lag, p.Filler)
+		}
+	}
 }

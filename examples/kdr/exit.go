@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/mirror"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/restore"
 	"github.com/kafkadr/kafkadr/storage"
@@ -41,10 +42,11 @@ func (e *refusedError) Error() string { return e.text }
 func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
 	var config *backup.ConfigError
+	var mirrorConfig *mirror.ConfigError
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.As(err, &config):
+	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mirrorConfig):
 		return exitUsage
 	case isDamage(err):
 		return exitDamage
@@ -67,9 +69,10 @@ func isDamage(err error) bool {
 func isRefused(err error) bool {
 	var printed *refusedError
 	var plan *restore.RefusedError
+	var flow *mirror.RefusedError
 	var groups *offsets.RefusedError
 	var cluster *offsets.ClusterError
-	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &groups) || errors.As(err, &cluster) ||
+	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &flow) || errors.As(err, &groups) || errors.As(err, &cluster) ||
 		errors.Is(err, storage.ErrFenced) || errors.Is(err, storage.ErrNotCreateOnly)
 }
 

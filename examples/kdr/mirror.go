@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/mirror"
+)
+
+// mirrorFlags are the mirror command's.
+type mirrorFlags struct {
+	pair   pairFlags
+	topics topicFlags
+	factor int64
+	writes string
+	policy []string
+	dryRun bool
+	cfg    mirror.Config // what flags write directly
+}
+
+func newMirror(a *app) *cobra.Command {
+	f := mirrorFlags{writes: string(mirror.WritesWithheld)}
+	cmd := &cobra.Command{
+		Use:   "mirror --from HOST:PORT,… --to HOST:PORT,…",
+		Short: "Mirror a live cluster to a standby, offset for offset",
+		Long: `Copy a live cluster's records to a standby at the same offsets, under the same
+names or behind --prefix, and keep topic configs, ACLs, quotas and the committed
+offsets of groups in step. Stopped anywhere, it goes on exactly when it is run
+again. With --once it ends at the end offsets of its start.
+
+What can't be done exactly isn't done: a partition whose topic was re-created,
+truncated or written to by somebody else stops, and is named; the others go on.
+A plan with conflicts is refused before the first effect (exit code 4).`,
+		Example: `  kdr mirror --from a:9092 --to b:9092 --dry-run
+  kdr mirror --from a:9092 --to b:9092 --prefix A.
+  kdr mirror --from a:9092 --to b:9092 --once --json`,
+	}
+	f.register(a, cmd)
+	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error { return a.mirror(ctx, f.config(a), f.dryRun) })
+	return cmd
+}
+
+func (f *mirrorFlags) register(a *app, cmd *cobra.Command) {
+	fs := cmd.Flags()
+	f.pair.register(fs)
+	f.topics.register(fs)
+	fs.StringVar(&f.cfg.Prefix, "prefix", "", "put this before the names of copies, such as A. for A.orders (default same names)")
+	fs.StringVar(&f.cfg.Name, "name", "mirror", "the flow's name: mirrors of the same clusters that run side by side need different ones")
+	fs.BoolVar(&f.cfg.Once, "once", false, "end at the end offsets of the start")
+	addFlag(a, fs, &f.factor, "replication-factor", "int", "", "that of topics to create (default the source's)", parseInt(1, math.MaxInt16))
+	addFlag(a, fs, &f.cfg.MaxBytesPerSecond, "rate", "size", "", "read at most so much a second, such as 50MiB (default no bound)", units.ParseRate)
+	addFlag(a, fs, &f.cfg.MemoryBytes, "memory", "size", "64MiB", "bound the batches in memory", units.ParseSize)
+	addFlag(a, fs, &f.cfg.Discover, "discover", "duration", "5s", "from one look for new topics to the next", units.ParseDuration)
+	addFlag(a, fs, &f.cfg.GroupInterval, "group-interval", "duration", "5s", "from one look at committed offsets to the next", units.ParseDuration)
+	addFlag(a, fs, &f.cfg.Heartbeat, "heartbeat", "duration", "none", "write a record to a topic of its own at the source so often, to measure the way through", units.ParseDuration)
+	fs.BoolVar(&f.cfg.SkipGroups, "skip-groups", false, "leave committed offsets alone")
+	fs.BoolVar(&f.cfg.SkipACLs, "skip-acls", false, "leave ACLs alone")
+	fs.BoolVar(&f.cfg.SkipQuotas, "skip-quotas", false, "leave quotas alone")
+	fs.StringVar(&f.writes, "writes", f.writes, "what becomes of rights to write to copies: withheld or carried")
+	fs.StringArrayVar(&f.policy, "policy", nil, "what to do at an event, KIND=POLICY, such as topic_deleted=delete (repeatable; default mostly stop)")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "print the plan, change nothing")
+}
+
+func (f *mirrorFlags) check(a *app) {
+	f.pair.check(a)
+	f.topics.check(a)
+	f.cfg.Policies = make(mirror.Policies)
+	for _, text := range f.policy {
+		kind, policy, ok := strings.Cut(text, "=")
+		if !ok {
+			a.fault("--policy: want KIND=POLICY, got %q", text)
+			continue
+		}
+		f.cfg.Policies[mirror.EventKind(kind)] = mirror.Policy(policy)
+	}
+	probe := f.cfg // all but the clusters' own options, which need a log
+	some := []kgo.Opt{kgo.SeedBrokers("localhost")}
+	probe.Source, probe.Target, probe.Writes = some, some, mirror.Writes(f.writes)
+	var faults *mirror.ConfigError
+	if _, err := mirror.New(probe); errors.As(err, &faults) {
+		for _, fault := range faults.Errs {
+			a.fault("%v", fault)
+		}
+	}
+}
+
+func (f *mirrorFlags) config(a *app) mirror.Config {
+	cfg := f.cfg
+	cfg.Source, cfg.Target = f.pair.opts(a)
+	cfg.Topics, cfg.Exclude = f.topics.topics, f.topics.exclude
+	cfg.ReplicationFactor = int16(f.factor) //nolint:gosec // the flag's bounds
+	cfg.Writes = mirror.Writes(f.writes)
+	cfg.ClientID, cfg.Rack = f.pair.from.config.ClientID, f.pair.from.config.Rack
+	cfg.Logger = a.log
+	return cfg
+}
+
+// mirrored is a mirror's document.
+type mirrored struct {
+	Plan   *mirror.Plan `json:"plan,omitempty"`
+	DryRun bool         `json:"dry_run"`
+	Once   bool         `json:"once"`
+	*mirrorDone
+}
+
+type mirrorDone struct {
+	Records    int64                      `json:"records"`
+	Bytes      int64                      `json:"bytes"`
+	LagRecords int64                      `json:"lag_records"`
+	LagMillis  int64                      `json:"lag_ms"`
+	Millis     int64                      `json:"duration_ms"`
+	RPO        mirror.RPO                 `json:"rpo"`
+	Topics     []mirrorTopic              `json:"topics"`
+	LeftOut    map[string]string          `json:"left_out,omitempty"`
+	Events     map[mirror.EventKind]int64 `json:"events,omitempty"`
+	Recent     []mirror.Event             `json:"recent,omitempty"`
+}
+
+type mirrorTopic struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+	mirror.Totals
+}
+
+func mirrorDoneOf(s mirror.Status) *mirrorDone {
+	d := &mirrorDone{
+		Records: s.Records, Bytes: s.Bytes, LagRecords: s.LagRecords, LagMillis: s.LagMillis, Millis: int64(s.Seconds * 1000),
+		RPO: s.RPO, Topics: []mirrorTopic{}, LeftOut: s.LeftOut, Events: s.Events, Recent: s.Recent,
+	}
+	for _, t := range s.Topics {
+		d.Topics = append(d.Topics, mirrorTopic{t.Source, t.Target, t.Totals})
+	}
+	return d
+}
+
+// mirror plans and mirrors.
+func (a *app) mirror(ctx context.Context, cfg mirror.Config, dryRun bool) error {
+	if dryRun {
+		return a.planMirror(ctx, cfg)
+	}
+	p := a.startProgress("mirror")
+	defer p.end()
+	cfg.Hooks = mirror.Hooks{
+		OnRetry:    func(op string, err error) { a.log.Debug("trying again", "op", op, "err", err) },
+		OnTopic:    func(source, target string) { a.log.Info("mirroring", "topic", source, "copy", target) },
+		OnProgress: func(s mirror.Status) { p.set(mirrorAmounts(s)) },
+	}
+	m, err := mirror.New(cfg)
+	if err != nil {
+		return err
+	}
+	err = a.runMirror(ctx, m)
+	p.end()
+	var refused *mirror.RefusedError
+	s := m.Status()
+	if errors.As(err, &refused) || s.SourceCluster == "" {
+		return err
+	}
+	return errors.Join(err, a.printMirrored(cfg, s))
+}
+
+// runMirror runs a mirror; when ctx ends it is stopped in the clean way.
+func (a *app) runMirror(ctx context.Context, m *mirror.Mirror) error {
+	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(running) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	stopping, done := context.WithTimeout(running, commitWithin)
+	defer done()
+	err := m.Stop(stopping)
+	cancel()
+	return errors.Join(err, ignoreCanceled(<-ended), context.Cause(ctx))
+}
+
+// mirrorAmounts say how far a mirror is, and what holds it up.
+func mirrorAmounts(s mirror.Status) amounts {
+	extra := []string{fmt.Sprintf("%d topics, %d partitions", len(s.Topics), s.Partitions)}
+	if s.LagRecords > 0 {
+		extra = append(extra, fmt.Sprintf("%d records, %s behind", s.LagRecords, time.Duration(s.LagMillis)*time.Millisecond))
+	}
+	if s.LSOLag > 0 {
+		extra = append(extra, fmt.Sprintf("open transactions hold %d offsets back", s.LSOLag))
+	}
+	if s.Stopped > 0 {
+		extra = append(extra, fmt.Sprintf("%d partitions have stopped", s.Stopped))
+	}
+	return amounts{records: s.Records, bytes: s.Bytes, extra: strings.Join(extra, ", ")}
+}
+
+func (a *app) planMirror(ctx context.Context, cfg mirror.Config) error {
+	plan, err := mirror.NewPlan(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		err = a.document(mirrored{Plan: plan, DryRun: true, Once: cfg.Once})
+	} else {
+		err = a.printf("%s", plan.String())
+	}
+	if err == nil && len(plan.Conflicts) > 0 {
+		err = &mirror.RefusedError{Conflicts: plan.Conflicts}
+	}
+	return err
+}
+
+func (a *app) printMirrored(cfg mirror.Config, s mirror.Status) error {
+	if a.json {
+		return a.document(mirrored{Once: cfg.Once, mirrorDone: mirrorDoneOf(s)})
+	}
+	if err := a.printf("mirrored %d records, %s of %d topics, in %s; %d records behind\n",
+		s.Records, units.Size(s.Bytes), len(s.Topics), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), s.LagRecords); err != nil {
+		return err
+	}
+	for name, why := range s.LeftOut {
+		if err := a.printf("left out: %s: %s\n", name, why); err != nil {
+			return err
+		}
+	}
+	for _, t := range s.Topics {
+		for _, p := range t.Detail {
+			if p.State == mirror.Stopped && p.Event != nil {
+				if err := a.printf("stopped: %s\n", p.Event); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
