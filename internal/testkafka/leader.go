@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func (c *cluster) MoveLeader(t testing.TB, topic string, partition, broker int32) {
 	t.Helper()
-	adm := kadm.NewClient(Client(t, c))
+	adm := kadm.NewClient(Client(t, c, fresh()))
 	Eventually(t, time.Minute, func(ctx context.Context) error {
 		p, err := describe(ctx, adm, topic, partition)
 		if err != nil {
@@ -67,3 +68,6 @@ func describe(ctx context.Context, adm *kadm.Client, topic string, partition int
 	}
 	return p, nil
 }
+
+// fresh lets a client ask for leaders again at once; by default it answers from what it knows for some seconds.
+func fresh() kgo.Opt { return kgo.MetadataMinAge(50 * time.Millisecond) }

@@ -17,7 +17,7 @@ import (
 func UncleanElection(t testing.TB, cl Cluster, topic string, partition int32, lost func()) {
 	t.Helper()
 	realCluster(t, cl)
-	adm := kadm.NewClient(Client(t, cl))
+	adm := kadm.NewClient(Client(t, cl, fresh()))
 	p := twoReplicas(t, adm, topic, partition)
 	leader := p.Leader
 	follower := p.Replicas[slices.IndexFunc(p.Replicas, func(r int32) bool { return r != leader })]
