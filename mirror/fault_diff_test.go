@@ -33,12 +33,13 @@ func (l *faultLoad) settled(standby testkafka.Cluster, prefix string, within tim
 // compare reads the standby at the isolation levels: uncommitted or not.
 func (l *faultLoad) compare(standby testkafka.Cluster, prefix string, within time.Duration, still bool, levels ...bool) {
 	l.Helper()
+	began := time.Now()
 	want := l.capture()
+	captured := time.Now()
 	adm := kadm.NewClient(testkafka.Client(l, standby))
 	cuts := want.Cuts()
-	began := time.Now()
 	testkafka.Eventually(l, within, func(ctx context.Context) error { return reached(ctx, adm, prefix, cuts) })
-	l.Logf("the standby had it after %v", time.Since(began).Round(time.Millisecond))
+	there := time.Now()
 	if still {
 		testkafka.Eventually(l, within, func(ctx context.Context) error { return sameStarts(ctx, l.adm, adm, prefix, l.names()) })
 		want = l.capture() // the log start may have moved
@@ -50,6 +51,8 @@ func (l *faultLoad) compare(standby testkafka.Cluster, prefix string, within tim
 			l.Errorf("uncommitted %t: %s", uncommitted, d)
 		}
 	}
+	l.Logf("read the source in %v, %d records; the standby had them after %v; compared in %v", captured.Sub(began).Round(time.Millisecond), want.Len(),
+		there.Sub(captured).Round(time.Millisecond), time.Since(there).Round(time.Millisecond))
 	if l.Failed() {
 		l.FailNow()
 	}

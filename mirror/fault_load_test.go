@@ -40,23 +40,20 @@ type loadTopic struct {
 	trimmed    bool // its log start moves
 }
 
-// startLoad makes topics whose names begin with prefix and starts to write to them; replicas 0 is the cluster's default.
-func startLoad(t testing.TB, kafka testkafka.Cluster, prefix string, seed uint64, replicas int16) *faultLoad {
+// startLoad makes topics of three replicas whose names begin with prefix and starts to write to them.
+func startLoad(t testing.TB, kafka testkafka.Cluster, prefix string, seed uint64, idle time.Duration) *faultLoad {
 	t.Helper()
-	if replicas == 0 {
-		replicas = -1
-	}
-	l := &faultLoad{TB: t, kafka: kafka, prefix: prefix, adm: kadm.NewClient(testkafka.Client(t, kafka)), idle: 30 * time.Millisecond}
-	plain, idem := l.create("plain", 2, replicas), l.create("idempotent", 3, replicas)
-	tx, trimmed := l.create("transactions", 2, replicas), l.create("trimmed", 1, replicas)
-	compacted := l.create("compacted", 1, replicas, "cleanup.policy", "compact", "segment.ms", "2000", "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms", "0")
+	l := &faultLoad{TB: t, kafka: kafka, prefix: prefix, adm: kadm.NewClient(testkafka.Client(t, kafka)), idle: idle}
+	plain, idem := l.create("plain", 2, 3), l.create("idempotent", 3, 3)
+	tx, trimmed := l.create("transactions", 2, 3), l.create("trimmed", 1, 3)
+	compacted := l.create("compacted", 1, 3, "cleanup.policy", "compact", "segment.ms", "2000", "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms", "0")
 	l.topics[3].trimmed, l.topics[4].compacted = true, true
 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	for i, work := range []func(context.Context, *rand.Rand){
-		l.producing(plain, 2, kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.ZstdCompression())),
-		l.producing(idem, 3, kgo.ProducerBatchCompression(kgo.Lz4Compression())),
+		l.producing(plain, 2, kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression())),
+		l.producing(idem, 3),
 		l.transacting(tx, 2), l.transacting(tx, 2),
 		l.trimming(trimmed),
 		l.producing(compacted, 1),
