@@ -141,7 +141,7 @@ func (r *placedReader) batch(b segment.Batch, placed func(Placed)) error {
 		return nil
 	}
 	skipped, ok := distance(r.at.Ordinal, b.BaseSequence())
-	if !ok || b.BaseOffset() < r.at.Offset {
+	if !ok { // a batch that the log starts inside is whole all the same
 		return fmt.Errorf("%w: offset %d has sequence %d, behind record %d", ErrDoubled, b.BaseOffset(), b.BaseSequence(), r.at.Ordinal)
 	}
 	p := Placed{First: r.at.Ordinal + skipped, Base: b.BaseOffset(), Records: b.EndOffset() - b.BaseOffset()}
