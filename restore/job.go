@@ -25,6 +25,7 @@ type topicJob struct {
 	job      string // its name, once the topic exists
 	own      bool   // the job made the topic
 	compacts bool   // the target may have removed records that others replace
+	keyless  bool   // and the archive may have records without a key, which such a target refuses
 }
 
 // partitionJob is one partition to restore.

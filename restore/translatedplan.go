@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/storage"
 )
 
 // checkOwn looks at the topics that exist, and whether a job that wasn't finished made them. The others keep their configs, whatever they are: the plan
@@ -40,10 +42,12 @@ func (p *planner) checkOwn(ctx context.Context) error {
 			return fmt.Errorf("restore: target: %w", err)
 		}
 		t.own = t.own || t.empty() && held(now[t.name])
+		source := t.configs.final[cfgCleanup]
 		if !t.own {
 			p.keep(t, now[t.name])
 		}
 		t.compacts = compacts(now[t.name][cfgCleanup].value)
+		t.keyless = t.compacts && !compacts(source)
 	}
 	return nil
 }
@@ -136,6 +140,12 @@ func (p *planner) placed(ctx context.Context) error {
 	}()
 	err := p.each(ctx, func(ctx context.Context, j *partitionJob) error {
 		j.dense()
+		if cf, err := p.keys(ctx, j); cf != nil || err != nil {
+			if cf != nil {
+				conflicts <- *cf
+			}
+			return err
+		}
 		if p.ledger == nil || j.to.note == nil {
 			return nil
 		}
@@ -148,6 +158,29 @@ func (p *planner) placed(ctx context.Context) error {
 	close(conflicts)
 	p.refuse(<-collected...)
 	return err
+}
+
+// keys looks for a record without a key where the target's topic is compacted, and so refuses it; a source that was compacted as well has none.
+func (p *planner) keys(ctx context.Context, j *partitionJob) (*Conflict, error) {
+	if !j.topic.keyless {
+		return nil, nil
+	}
+	src := p.cfg.Snapshot.Cursor(ctx, j.state.Partition, j.state.History, j.start(), j.end, storage.CursorOptions{})
+	defer src.Close()
+	rr := &recordReader{src: src, filter: j.filter, next: j.start(), end: j.end}
+	for {
+		r, err := rr.Next()
+		if errors.Is(err, io.EOF) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, j.wrap(rr.next, fmt.Errorf("archive: %w", err))
+		}
+		if r.Key == nil {
+			cf := j.conflict(r.Offset, "null_key", "a record without a key; the target's topic is compacted and refuses it")
+			return &cf, nil
+		}
+	}
 }
 
 // dense forgets the holes: a translated restore makes none.
