@@ -18,6 +18,8 @@ type keeper struct {
 	slow    []named // each Discover, at least 5 s
 	groups  instep.Syncer
 
+	syncing sync.Mutex // one at a time
+
 	mu     sync.Mutex
 	status GroupStatus
 	at     time.Time // of the last whole look at groups
@@ -100,6 +102,8 @@ func (k *keeper) once(ctx context.Context) {
 }
 
 func (k *keeper) syncSlow(ctx context.Context) {
+	k.syncing.Lock()
+	defer k.syncing.Unlock()
 	v := k.e.view()
 	for _, s := range k.slow {
 		k.sync(ctx, s, v)
@@ -107,6 +111,8 @@ func (k *keeper) syncSlow(ctx context.Context) {
 }
 
 func (k *keeper) syncGroups(ctx context.Context) {
+	k.syncing.Lock()
+	defer k.syncing.Unlock()
 	began := time.Now()
 	if err := k.e.settle(ctx); err != nil {
 		return

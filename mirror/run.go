@@ -106,7 +106,10 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 		MaxBytes: int32(min(8<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
 	}, e)
 	e.locks = e.newLocks()
-	e.keep = e.newKeeper()
+	keep := e.newKeeper()
+	e.mu.Lock()
+	e.keep = keep
+	e.mu.Unlock()
 	e.workers = e.newWorkers(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	sctx, end := context.WithCancel(gctx) // of those that run beside the loop

@@ -40,8 +40,11 @@ func (e *engine) status() Status {
 		Flow: e.cfg.Name, SourceCluster: e.source.ID(), TargetCluster: e.target.ID(), Started: e.started, Seconds: now.Sub(e.started).Seconds(),
 		Retries: e.hooks.retries.Load(),
 	}
-	if e.keep != nil {
-		s.Groups = e.keep.groupStatus(now)
+	e.mu.Lock()
+	keep := e.keep
+	e.mu.Unlock()
+	if s.Groups.AgeMillis = -1; keep != nil {
+		s.Groups = keep.groupStatus(now)
 	}
 	e.hooks.mu.Lock()
 	s.Events, s.Recent = maps.Clone(e.hooks.counts), slices.Clone(e.hooks.recent)
