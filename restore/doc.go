@@ -19,6 +19,23 @@
 //     before its first batch; [Config.VerifyFirst] reads all before.
 //   - Two restores of the same snapshot at once do no harm: each appends only what the other hasn't.
 //
+// # Translated offsets
+//
+// With [Config.Offsets] Translated, records are appended to topics that hold others already, while anybody else writes to them too: visible records only, in
+// the archive's order, without holes or filler; no log start is moved. Where each went is in [Result.Maps], one [offsets.Map] per partition, and in the target's
+// ledger (the topic __kafkadr), from where offsets.Open answers for consumers, kdr translate and later restores. Groups are translated by it. Nothing is put into records, so what was
+// restored can be backed up, restored and translated again, also back to where it came from.
+//
+//   - Each record is appended once, through any crash and by however many processes at once: the batch header's producer id names the job, its sequence counts the job's
+//     records, and a leader takes each once and in order. A run that was interrupted is completed by another, which finds the job's batches on the target from where the ledger says that it
+//     began, compares samples of them with the archive (all with VerifyTarget), and derives the map from both.
+//   - The same job again does nothing. Another snapshot, or the same into a topic that was created again, is another job and is appended behind.
+//   - What the target's cleaner or retention took of the job meanwhile isn't appended again; offsets of whole batches that are gone translate to the next record.
+//     If the last ones of a job are deleted, and a day later the leader has forgotten their producer, a job that wasn't done appends them again.
+//   - Topics that exist keep their configs. The plan refuses where their timestamp limits, or a record without a key in a compacted topic, would fail the job, and warns where their retention may delete restored
+//     records, and where LogAppendTime stamps them anew. Topics that don't exist are made and held as below.
+//   - Partition counts must be equal. Edit must be the same when a job is gone on with. Read, Write, Describe and Create on __kafkadr are needed.
+//
 // # Policies that are held
 //
 // While they are copied, topics have cleanup.policy=delete, no retention, open timestamp limits, CreateTime, and a max.message.bytes that takes their largest batch. At
