@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/kafkadr/kafkadr/internal/copylock"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -24,7 +25,7 @@ type runner struct {
 	cluster  *rawkafka.Cluster
 	copier   *exactcopy.Copier
 	progress *progress
-	lock     *lock
+	locks    *copylock.Locks
 	warnings []string
 }
 
@@ -64,27 +65,23 @@ func (r *runner) run(ctx context.Context) (*Result, error) {
 	if r.cluster.ID() != r.plan.TargetCluster {
 		return nil, refuse(clusterConflict("target", "the plan is for cluster %s, this is %s", r.plan.TargetCluster, r.cluster.ID()))
 	}
-	if r.lock, err = r.takeLock(ctx); err != nil {
+	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
-	ctx, lost := context.WithCancelCause(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { r.lock.keep(ctx, lost) })
-	defer wg.Wait()
-	defer lost(nil)
-	res, err := r.locked(ctx)
-	if cause := context.Cause(ctx); err != nil && errors.Is(cause, ErrTakenOver) {
-		return nil, cause
+	if err := r.claim(ctx); err != nil {
+		return nil, err
 	}
-	return res, err
+	lctx, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = r.locks.Run(lctx) })
+	defer wg.Wait()
+	defer stop()
+	return r.claimed(ctx)
 }
 
-// locked is what is done under the lock.
-func (r *runner) locked(ctx context.Context) (*Result, error) {
-	err := r.prepare(ctx)
-	if err != nil {
-		return nil, err
-	}
+// claimed is what is done once the topics with holes are ours.
+func (r *runner) claimed(ctx context.Context) (*Result, error) {
+	var err error
 	if r.copier, err = r.newCopier(ctx, r.cluster); err != nil {
 		return nil, err
 	}
@@ -116,7 +113,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	for _, t := range missing {
 		switch err := answers[t.name]; {
 		case err == nil:
-			t.created = !r.lock.shared
+			t.created = true
 		case errors.Is(err, kerr.TopicAlreadyExists) && r.cfg.Offsets == Translated:
 			return refuse(topicConflict(t.name, "topic", "it was made after the plan"))
 		case errors.Is(err, kerr.TopicAlreadyExists):

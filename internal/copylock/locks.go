@@ -1,0 +1,121 @@
+package copylock
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// Config is how Locks are kept. The zero value is the default.
+type Config struct {
+	// Lease is how long a look that found a topic unchanged counts. Default 1.5 s.
+	Lease time.Duration
+	// RetryFor is how long a claim is tried. Default 30 s.
+	RetryFor time.Duration
+	// OnRetry is called before something is tried again. It must be safe for concurrent use.
+	OnRetry func(op string, err error)
+}
+
+// Locks are one process's locks on a cluster's topics. Safe for concurrent use. Held needs Run.
+type Locks struct {
+	cl  *rawkafka.Cluster
+	cfg Config
+
+	wake chan struct{} // holds a token when a topic is asked for
+
+	mu      sync.Mutex
+	topics  map[kadm.TopicID]*lock
+	changed chan struct{} // closed after each look
+}
+
+type lock struct {
+	own       epoch
+	confirmed time.Time // when the last look that found it unchanged was begun
+	asked     time.Time // for, last
+	lost      error
+	denied    bool
+}
+
+// epoch is a transactional id's state. The producer id changes where its epochs are used up, or the coordinator has forgotten it.
+type epoch struct {
+	pid   int64
+	epoch int16
+}
+
+// New makes the locks of one process. It asks nobody.
+func New(cl *rawkafka.Cluster, cfg Config) *Locks {
+	if cfg.Lease <= 0 {
+		cfg.Lease = 1500 * time.Millisecond
+	}
+	if cfg.RetryFor <= 0 {
+		cfg.RetryFor = 30 * time.Second
+	}
+	if cfg.OnRetry == nil {
+		cfg.OnRetry = func(string, error) {}
+	}
+	return &Locks{cl: cl, cfg: cfg, wake: make(chan struct{}, 1), topics: make(map[kadm.TopicID]*lock), changed: make(chan struct{})}
+}
+
+// Held returns nil when the topic was found unchanged within the lease, or its lock was denied. It waits for a look. Errors: [ErrTakenOver], which stays
+// until the topic is claimed again, [ErrNotClaimed], ctx's. A topic that wasn't asked for in the last four leases isn't looked at.
+func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
+	for {
+		l.mu.Lock()
+		t, ok := l.topics[topic]
+		if !ok {
+			l.mu.Unlock()
+			return ErrNotClaimed
+		}
+		t.asked = time.Now()
+		fresh, lost, changed := t.denied || time.Since(t.confirmed) < l.cfg.Lease, t.lost, l.changed
+		l.mu.Unlock()
+		if lost != nil || fresh {
+			return lost
+		}
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// wanted are the topics to look at.
+func (l *Locks) wanted() []kadm.TopicID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []kadm.TopicID
+	for id, t := range l.topics {
+		if t.lost == nil && !t.denied && time.Since(t.asked) < 4*l.cfg.Lease {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Run looks at the claimed topics that are in use, until ctx ends, whose cause it returns. A lost topic doesn't end the others.
+func (l *Locks) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		ids := l.wanted()
+		if len(ids) == 0 {
+			select {
+			case <-l.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err := l.look(ctx, ids); err != nil && ctx.Err() == nil {
+			l.cfg.OnRetry("look at the locks", err)
+		}
+		_ = rawkafka.Sleep(ctx, l.cfg.Lease/4)
+	}
+	return context.Cause(ctx)
+}
