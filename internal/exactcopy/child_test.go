@@ -260,6 +260,14 @@ func TestFollowerDown(t *testing.T) {
 	if follower == leader {
 		follower = kafka.Brokers()[1]
 	}
+	var waits atomic.Int32
+	c := tg.newCopier(Config{OnRetry: func(_ string, err error) {
+		if errors.Is(err, errNotReplicated) {
+			waits.Add(1)
+		}
+	}})
+	_, err = c.Method(t.Context()) // which asks any broker
+	tg.must(err)
 	kafka.Pause(t, follower)
 	tg.appendAll(p, 1, 10)
 	var watermark int64
@@ -271,13 +279,7 @@ func TestFollowerDown(t *testing.T) {
 	if watermark != 10 {
 		t.Errorf("high watermark %d, want 10", watermark)
 	}
-	var waits atomic.Int32
 	opened := make(chan *Partition)
-	c := tg.newCopier(Config{OnRetry: func(_ string, err error) {
-		if errors.Is(err, errNotReplicated) {
-			waits.Add(1)
-		}
-	}})
 	go func() {
 		next, err := c.Open(t.Context(), name)
 		if err != nil {
