@@ -254,7 +254,8 @@ func TestRestore(t *testing.T) {
 	if len(got["topics"].([]any)) != 3 || len(got["conflicts"].([]any)) != 0 {
 		t.Errorf("plan: %v", got)
 	}
-	doc := kdr(t, append(at, "--groups", "--rate", "100MiB")...).want(t, 0).json(t)
+	before := filepath.Join(t.TempDir(), "before")
+	doc := kdr(t, append(at, "--groups", "--rollback-file", before, "--rate", "100MiB")...).want(t, 0).json(t)
 	fields(t, doc, "plan", "records", "bytes", "duration_ms", "groups", "held", "warnings")
 	wantSame(t, a, target, "orders", "payments")
 
@@ -266,6 +267,10 @@ func TestRestore(t *testing.T) {
 		t.Errorf("billing on orders/0 is at %d, want 50", o.At)
 	}
 	kdr(t, append(at, "--groups")...).want(t, 0) // again: all is there
+	rolled := kdr(t, "groups", "--brokers", target.Addrs()[0], "rollback", "--rollback-file", before, "--json").want(t, 0).json(t)
+	if rolled["groups"] != 1.0 || rolled["removed"] != true {
+		t.Errorf("rollback: %v", rolled)
+	}
 	wantSame(t, a, target, "orders", "payments")
 	fields(t, kdr(t, append(at, "--release")...).want(t, 0).json(t), "topics")
 

@@ -105,7 +105,7 @@ func (f *groupsFlags) check(a *app, cmd *cobra.Command) {
 			a.fault("--%s means nothing to %s", name, f.action)
 		}
 	}
-	if f.file == "" {
+	if f.file == "" && (f.action != "rollback" || f.rollbackFile == "") {
 		a.fault("--file is required")
 	}
 	checkExpressions(a, "--groups", f.groups)
@@ -129,6 +129,11 @@ func (f *groupsFlags) client(ctx context.Context, a *app) (*kgo.Client, error) {
 }
 
 func (a *app) retryGroups(op string, err error) { a.log.Debug("trying again", "op", op, "err", err) }
+
+// groups says how many groups are done.
+func (p *progress) groups(done, total int) {
+	p.set(amounts{extra: fmt.Sprintf("%d/%d groups", done, total)})
+}
 
 // snapshotted is a snapshot's document.
 type snapshotted struct {
@@ -267,10 +272,16 @@ func (a *app) applyGroups(ctx context.Context, cl *kgo.Client, f *groupsFlags) e
 		return nil
 	}
 	doc := applied{Plan: plan}
-	res, err := plan.Apply(ctx, cl, offsets.ApplyConfig{SkipRefused: f.skipRefused, OnRetry: a.retryGroups, Save: func(b *offsets.Before) error {
-		doc.RollbackFile = f.rollbackFile
-		return createFile(f.rollbackFile, b)
-	}})
+	p := a.startProgress("groups")
+	defer p.end()
+	res, err := plan.Apply(ctx, cl, offsets.ApplyConfig{
+		SkipRefused: f.skipRefused, OnRetry: a.retryGroups, OnProgress: p.groups,
+		Save: func(b *offsets.Before) error {
+			doc.RollbackFile = f.rollbackFile
+			return saveBefore(f.rollbackFile, b)
+		},
+	})
+	p.end()
 	if res == nil {
 		return err
 	}
@@ -314,9 +325,12 @@ func (a *app) rollbackGroups(ctx context.Context, cl *kgo.Client, f *groupsFlags
 	if err := readJSONFile(f.rollbackFile, before); err != nil {
 		return err
 	}
+	p := a.startProgress("groups")
+	defer p.end()
 	res, err := offsets.Rollback(ctx, cl, before, offsets.RollbackConfig{
-		Force: f.force, DryRun: f.dryRun, SkipRefused: f.skipRefused, OnRetry: a.retryGroups,
+		Force: f.force, DryRun: f.dryRun, SkipRefused: f.skipRefused, OnRetry: a.retryGroups, OnProgress: p.groups,
 	})
+	p.end()
 	if res == nil {
 		return err
 	}

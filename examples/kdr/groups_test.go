@@ -53,6 +53,8 @@ func TestGroups(t *testing.T) {
 	if o := groups(to, "apply", "--restore-absent").want(t, 4); !strings.Contains(o.stderr, "roll back with it") {
 		t.Errorf("%+v", o)
 	}
+	to.commit("g", "orders", 0, 9)
+	groups(to, "apply", "--allow-rewind").want(t, 0) // as if the first had broken off
 	groups(to, "rollback", "--dry-run").want(t, 0)
 	wantOffset(t, to.Cluster, "g", "orders", 7)
 	if doc := groups(to, "rollback", "--json").want(t, 0).json(t); doc["removed"] != true {

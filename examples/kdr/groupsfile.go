@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -72,21 +73,48 @@ func replaceFile(path string, v any) error {
 	return syncDir(path)
 }
 
-// createFile writes a document durably where nothing may be yet: what was committed before an earlier application that
-// broke off must not be written over.
-func createFile(path string, v any) error {
+// saveBefore writes what was committed before, durably. What an earlier run that broke off wrote stays, if this one only goes
+// on with it; anything else there is not written over.
+func saveBefore(path string, before *offsets.Before) error {
 	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
+		old := &offsets.Before{}
+		if readJSONFile(path, old) == nil && goesOn(old, before) {
+			return nil
+		}
 		return &refusedError{fmt.Sprintf("%s is there: roll back with it, move it away, or name another --rollback-file", path)}
 	}
 	if err != nil {
 		return err
 	}
-	if err := writeDocument(w, v); err != nil {
+	if err := writeDocument(w, before); err != nil {
 		_ = os.Remove(path)
 		return err
 	}
 	return syncDir(path)
+}
+
+// goesOn says whether all that is to be committed was to be committed by the run before, over the same.
+func goesOn(old, before *offsets.Before) bool {
+	type place struct {
+		group, topic string
+		partition    int32
+	}
+	had := map[place]offsets.BeforeOffset{}
+	for _, g := range old.Groups {
+		for _, o := range g.Offsets {
+			had[place{g.Group, o.Set.Topic, o.Set.Partition}] = o
+		}
+	}
+	for _, g := range before.Groups {
+		for _, o := range g.Offsets {
+			was, ok := had[place{g.Group, o.Set.Topic, o.Set.Partition}]
+			if !ok || !reflect.DeepEqual(was, o) {
+				return false
+			}
+		}
+	}
+	return old.ClusterID == before.ClusterID
 }
 
 func writeDocument(w *os.File, v any) error {

@@ -85,6 +85,7 @@ func describe(now amounts, elapsed time.Duration) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	done, total := now.records, now.totalRecords
+	inBytes := now.bytes > 0 || now.totalBytes > 0 || now.extra == "" // else extra says it all
 	if total > 0 {
 		add("%d/%d records (%d%%)", done, total, min(100, 100*done/total))
 	} else if done > 0 {
@@ -93,10 +94,10 @@ func describe(now amounts, elapsed time.Duration) string {
 	if now.totalBytes > 0 {
 		add("%s/%s", units.Size(now.bytes), units.Size(now.totalBytes))
 		done, total = now.bytes, now.totalBytes
-	} else {
+	} else if inBytes {
 		add("%s", units.Size(now.bytes))
 	}
-	if s := elapsed.Seconds(); s > 0 {
+	if s := elapsed.Seconds(); s > 0 && inBytes {
 		add("%s/s", units.Size(int64(float64(now.bytes)/s)))
 	}
 	if done > 0 && total > done {

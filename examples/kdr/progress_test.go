@@ -19,6 +19,7 @@ func TestDescribe(t *testing.T) {
 		{amounts{}, 0, "0 B"},
 		{amounts{records: 10, totalRecords: 40, bytes: 1 << 20}, 2 * time.Second, "10/40 records (25%), 1.0 MiB, 512.0 KiB/s, 6s left"},
 		{amounts{bytes: 1 << 20, totalBytes: 4 << 20, extra: "1/2 objects"}, time.Second, "1.0 MiB/4.0 MiB, 1.0 MiB/s, 3s left, 1/2 objects"},
+		{amounts{extra: "3/9 groups"}, time.Second, "3/9 groups"},
 		{amounts{records: 7, bytes: 100}, time.Second, "7 records, 100 B, 100 B/s"},
 	} {
 		if got := describe(c.now, c.elapsed); got != c.want {

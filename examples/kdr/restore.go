@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/restore"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -23,6 +24,7 @@ type restoreFlags struct {
 	sourceCluster   string
 	offsets         string
 	factor          int64
+	rollbackFile    string
 	dryRun, release bool
 	cfg             restore.Config // what flags write directly
 }
@@ -74,6 +76,8 @@ func (f *restoreFlags) register(a *app, cmd *cobra.Command) {
 	fs.StringVar(&f.cfg.Prefix, "prefix", "", "put this before all topic names")
 	addRename(a, fs, &f.cfg.Rename)
 	fs.BoolVar(&f.cfg.Groups, "groups", false, "restore the committed offsets of consumer groups")
+	fs.BoolVar(&f.cfg.RestoreAbsent, "restore-absent", false, "with --groups: those, too, that the source had lost when the snapshot was taken")
+	fs.StringVar(&f.rollbackFile, "rollback-file", "", "with --groups: a file for what groups had committed before, for kdr groups rollback (default none)")
 	fs.BoolVar(&f.cfg.ACLs, "acls", false, "restore access control entries")
 	fs.StringVar(&f.offsets, "offsets", f.offsets, "exact: the source's; translated: append to what the topics hold, and map them")
 	fs.StringVar(&f.cfg.SourceAlias, "source-alias", "", "note this name for the source with the maps of translated offsets, for kdr translate --source")
@@ -90,7 +94,7 @@ func (f *restoreFlags) register(a *app, cmd *cobra.Command) {
 
 // restoring are the flags that mean nothing to --release.
 var restoring = []string{
-	"until", "groups", "acls", "source-alias", "replication-factor", "rate", "max-hole-time",
+	"until", "groups", "restore-absent", "rollback-file", "acls", "source-alias", "replication-factor", "rate", "max-hole-time",
 	"verify-first", "verify-target", "allow-incomplete", "same-cluster", "dry-run",
 }
 
@@ -104,6 +108,11 @@ func (f *restoreFlags) check(a *app, cmd *cobra.Command) {
 		f.cfg.Offsets = restore.Translated
 	default:
 		a.fault("--offsets: want exact or translated, got %q", f.offsets)
+	}
+	for _, name := range []string{"restore-absent", "rollback-file"} {
+		if cmd.Flags().Changed(name) && !f.cfg.Groups {
+			a.fault("--%s means nothing without --groups", name)
+		}
 	}
 	if f.cfg.SourceAlias != "" && f.cfg.Offsets != restore.Translated {
 		a.fault("--source-alias means nothing without --offsets translated")
@@ -125,6 +134,9 @@ func (f *restoreFlags) config(a *app) restore.Config {
 	cfg.ReplicationFactor = int16(f.factor) //nolint:gosec // the flag's bounds
 	cfg.ClientID = f.cluster.config.ClientID
 	cfg.Logger = a.log
+	if f.rollbackFile != "" {
+		cfg.SaveGroups = func(b *offsets.Before) error { return saveBefore(f.rollbackFile, b) }
+	}
 	return cfg
 }
 
