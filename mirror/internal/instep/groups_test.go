@@ -364,7 +364,7 @@ func TestGroupRefresh(t *testing.T) {
 }
 
 func TestRealGroupRefresh(t *testing.T) {
-	d := 75 * time.Second
+	d := 66 * time.Second
 	if os.Getenv("KAFKADR_LONG") != "" {
 		d = 3 * time.Minute
 	}

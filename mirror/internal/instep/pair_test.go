@@ -50,9 +50,11 @@ func fakes(t testing.TB, o testkafka.Options) *pair {
 	return pairOf(t, testkafka.Fake(t, o), testkafka.Fake(t, o))
 }
 
-// reals are two real clusters with authorizers, which the package's tests share. The standby keeps offsets for a minute, and looks every second.
-func reals(t testing.TB) *pair {
+// reals are two real clusters with authorizers, which the package's tests share, side by side: each has topics and groups of its own. The standby keeps offsets for a minute, and
+// looks every second.
+func reals(t *testing.T) *pair {
 	t.Helper()
+	t.Parallel()
 	return pairOf(t, pool.Real(t, testkafka.Options{Secure: true}), pool.Real(t, testkafka.Options{Secure: true, Configs: map[string]string{
 		"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000",
 	}}))

@@ -101,7 +101,7 @@ func (p *pair) quotasDiffer(want []Quota) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(got, Quota.compare)
+	got = slices.SortedFunc(slices.Values(got), Quota.compare)
 	want = slices.SortedFunc(slices.Values(want), Quota.compare)
 	if d := cmp.Diff(want, got); d != "" {
 		return errors.New("quotas (-want +got):\n" + d)
