@@ -127,7 +127,7 @@ func TestTranslatedAfterDeletion(t *testing.T) {
 		got, how := m.Translate(u)
 		want, whow := was.Translate(u)
 		switch gone := whow == "exact" && want < 17; {
-		case gone && (how != "next" || got != 17):
+		case gone && got > 17: // a record would be skipped
 			t.Errorf("%d, which is gone: %d %s", u, got, how)
 		case !gone && u >= 10 && (got != want || how != whow):
 			t.Errorf("%d: %d %s, was %d %s", u, got, how, want, whow)
