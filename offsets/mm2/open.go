@@ -38,8 +38,7 @@ func Open(ctx context.Context, cl *kgo.Client, cfg Config) (*Translator, error) 
 // opening is a Translator that is being made.
 type opening struct {
 	*Translator
-	points   map[place][]anchor
-	complete bool // no offset sync is missing
+	points map[place][]anchor
 }
 
 // source is a topic to read, and what is done with its records.
@@ -47,17 +46,16 @@ type source struct {
 	topic     string
 	isolation kgo.IsolationLevel
 	take      func(*kgo.Record)
-	done      func(records, offsets int64)
 }
 
 // readAll reads MirrorMaker's topics. What it wrote in a transaction that was aborted is true of checkpoints and offset syncs all the same, of Connect's offsets it isn't.
 func (o *opening) readAll(ctx context.Context) error {
 	p, alias := o.cfg.Policy, o.cfg.SourceAlias
 	topics := []source{
-		{p.Checkpoints(alias), kgo.ReadUncommitted(), o.checkpoint, nil},
-		{p.OffsetSyncs(alias), kgo.ReadUncommitted(), o.sync, func(records, offsets int64) { o.complete = records == offsets }},
-		{o.cfg.ConnectOffsets, kgo.ReadCommitted(), o.connectOffset, nil},
-		{p.Heartbeats(), kgo.ReadUncommitted(), o.heartbeat, nil},
+		{p.Checkpoints(alias), kgo.ReadUncommitted(), o.checkpoint},
+		{p.OffsetSyncs(alias), kgo.ReadUncommitted(), o.sync},
+		{o.cfg.ConnectOffsets, kgo.ReadCommitted(), o.connectOffset},
+		{p.Heartbeats(), kgo.ReadUncommitted(), o.heartbeat},
 	}
 	var names []string
 	for _, s := range topics {
@@ -100,21 +98,15 @@ func (o *opening) readTopic(ctx context.Context, s source) error {
 	if err != nil {
 		return &TopicError{Topic: s.topic, Err: err}
 	}
-	var records, offsets int64
 	for part, end := range ends[s.topic] {
 		start := starts[s.topic][part]
 		if err := cmpErr(start.Err, end.Err); err != nil {
 			return &TopicError{Topic: s.topic, Partition: part, Err: err}
 		}
-		err := o.target.read(ctx, span{topic: s.topic, partition: part, from: start.Offset, to: end.Offset, isolation: s.isolation},
-			func(r *kgo.Record) { records++; s.take(r) })
+		err := o.target.read(ctx, span{topic: s.topic, partition: part, from: start.Offset, to: end.Offset, isolation: s.isolation}, s.take)
 		if err != nil {
 			return &TopicError{Topic: s.topic, Partition: part, Err: err}
 		}
-		offsets += end.Offset
-	}
-	if s.done != nil {
-		s.done(records, offsets)
 	}
 	return nil
 }
@@ -144,7 +136,7 @@ func (o *opening) checkpoint(r *kgo.Record) {
 	}
 	o.at(c.Topic, c.Partition)
 	o.groups[groupPlace{c.Group, at}] = c
-	o.points[at] = append(o.points[at], anchor{c.Upstream, c.Downstream})
+	o.points[at] = append(o.points[at], anchor{up: c.Upstream, down: c.Downstream})
 }
 
 func (o *opening) sync(r *kgo.Record) {
@@ -157,7 +149,7 @@ func (o *opening) sync(r *kgo.Record) {
 	case err != nil:
 		o.skip(r, err)
 	default:
-		o.at(o.cfg.Policy.Remote(o.cfg.SourceAlias, s.Topic), s.Partition).chain.add(anchor{s.Upstream, s.Downstream})
+		o.at(o.cfg.Policy.Remote(o.cfg.SourceAlias, s.Topic), s.Partition).chain.add(s.Upstream, s.Downstream)
 	}
 }
 
@@ -199,28 +191,27 @@ func (o *opening) look(ctx context.Context) error {
 	for at, p := range o.parts {
 		l := logs[at]
 		p.found, p.start, p.end, p.stable, p.unfit = l.found, l.start, l.end, l.stable, l.unfit
-		p.finish(o.points[at], o.complete, o.cfg.Drained)
+		p.finish(o.points[at], o.cfg.Drained)
 	}
 	return nil
 }
 
 // finish judges the partition's facts by its log.
-func (p *partition) finish(at []anchor, complete, drained bool) {
-	p.complete = complete && len(p.chain.anchors) > 0
-	for _, a := range slices.Concat(p.chain.anchors, p.chain.pass) {
+func (p *partition) finish(at []anchor, drained bool) {
+	for _, a := range p.chain.anchors {
 		p.replaced = p.replaced || a.down >= p.end
 	}
-	at = slices.DeleteFunc(at, func(a anchor) bool {
+	for _, a := range at {
 		p.replaced = p.replaced || a.down > p.end
-		return len(p.chain.pass) > 0 && a.down >= p.chain.from
-	})
+	}
 	p.points = newPoints(at)
-	last := anchor{-1, -1}
+	p.from, p.lost = p.chain.suspect(p.start, p.stable)
+	last := anchor{up: -1, down: -1}
 	if n := len(p.chain.anchors); n > 0 {
 		last = p.chain.anchors[n-1]
 	}
-	if drained && p.mirrored >= last.up && p.mirrored >= 0 && last.down < p.end && len(p.chain.pass) == 0 && !p.replaced {
-		p.chain.anchors, p.drained = append(p.chain.anchors, anchor{p.mirrored + 1, p.end}), true
+	if drained && p.mirrored >= last.up && p.mirrored >= 0 && last.down < p.end && !p.replaced {
+		p.chain.anchors, p.drained = append(p.chain.anchors, anchor{up: p.mirrored + 1, down: p.end}), true
 	}
 }
 

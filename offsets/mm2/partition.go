@@ -17,7 +17,6 @@ type partition struct {
 	partition int32
 	chain     chain
 	points    points
-	complete  bool  // no offset sync of the flow was compacted away
 	mirrored  int64 // the last mirrored source offset in mm2-offsets, -1 where there is none
 
 	found              bool
@@ -25,10 +24,15 @@ type partition struct {
 	unfit              string // why its records prove nothing, empty where they may
 	replaced           bool   // what MirrorMaker says doesn't fit this log
 	drained            bool   // the last anchor is the end
+	from               int64  // chain.suspect, with lost
+	lost               bool
 
 	mu    sync.Mutex
 	scans map[[2]int64]*scan
 }
+
+// scanFunc is [target.scan].
+type scanFunc func(ctx context.Context, topic string, partition int32, from, to, maxBytes int64) (*scan, error)
 
 // answer is a translation that grows: lower is never behind the exact offset, upper never before it.
 type answer struct {
@@ -41,7 +45,7 @@ func (p *partition) says(offset int64, how offsets.How, format string, args ...a
 }
 
 // translate says what a source offset is on the target.
-func (p *partition) translate(ctx context.Context, t *target, maxScan, up int64) (offsets.Translated, error) {
+func (p *partition) translate(ctx context.Context, read scanFunc, maxScan, up int64) (offsets.Translated, error) {
 	switch {
 	case !p.found:
 		return p.says(-1, offsets.HowUnknown, "the target has no such partition"), nil
@@ -51,13 +55,16 @@ func (p *partition) translate(ctx context.Context, t *target, maxScan, up int64)
 		return p.says(p.start, HowAtOrBefore, "the target's log ends at %d, before what MirrorMaker noted: it was made anew or cut off, so only its start is safe", p.end), nil
 	}
 	a := answer{up: up, lower: p.points.atLeast(up), upper: p.end, from: "the checkpoints alone"}
-	again, err := p.unfinished(ctx, t, maxScan)
+	again, err := p.unfinished(ctx, read, maxScan)
 	if err != nil {
 		return offsets.Translated{}, err
 	}
 	if again >= 0 {
-		a.lower = min(max(a.lower, p.chain.atLeast(up)), again+1)
-		return p.conservative(a, "records up to %d are copied again at the target's end, which isn't finished", again), nil
+		a.lower = min(max(a.lower, p.bySyncAtLeast(up)), again+1)
+		return p.conservative(a, "the target's last record is at %d as well: something was copied again up to there", again), nil
+	}
+	if p.lost {
+		return p.says(p.start, HowAtOrBefore, "copying was begun again from before the log's start %d, and may not have come here again", p.start), nil
 	}
 	if tr, ok := p.bySync(&a); ok {
 		return tr, nil
@@ -68,20 +75,32 @@ func (p *partition) translate(ctx context.Context, t *target, maxScan, up int64)
 	case up == 0 && p.start == 0:
 		return p.says(0, offsets.HowExact, "the beginning of both logs"), nil
 	}
-	return p.byRecords(ctx, t, maxScan, a)
+	return p.byRecords(ctx, read, maxScan, a)
 }
 
 // unfinished looks for a MirrorMaker that died while it copied again what it had copied before: the last record is there earlier as well, at the offset
-// returned; what is between was not copied again. It is -1 where that isn't so, where all offset syncs are there to tell, or where that is more than may be read.
-func (p *partition) unfinished(ctx context.Context, t *target, maxScan int64) (int64, error) {
-	if p.complete || p.unfit != "" || maxScan < 0 {
+// returned, and what lies between may not have been copied again. It is -1 where that isn't so, or where that is more than may be read.
+func (p *partition) unfinished(ctx context.Context, read scanFunc, maxScan int64) (int64, error) {
+	if p.from >= p.stable || p.unfit != "" || maxScan < 0 {
 		return -1, nil
 	}
-	s, err := p.scan(ctx, t, maxScan, p.start, p.stable)
+	s, err := p.scan(ctx, read, maxScan, p.from, p.stable)
 	if err != nil {
 		return -1, err
 	}
 	return s.recurs, nil
+}
+
+// bySyncAtLeast is what the offset syncs alone say.
+func (p *partition) bySyncAtLeast(up int64) int64 {
+	a, ok := p.chain.atOrBefore(up)
+	switch {
+	case !ok:
+		return 0
+	case a.up == up:
+		return a.down
+	}
+	return a.down + 1
 }
 
 // bySync answers where an offset sync alone does, and narrows the answer otherwise.
@@ -104,8 +123,6 @@ func (p *partition) bySync(a *answer) (offsets.Translated, bool) {
 		return p.says(left.down, offsets.HowExact, "%s", p.place(left)), true
 	case left.down+1 >= p.end:
 		return p.atEnd(a.up), true
-	case left.up+1 == a.up:
-		return p.says(max(p.start, left.down+1), offsets.HowExact, "behind %s", p.place(left)), true
 	case bounded && left.down+1 == right.down:
 		return p.says(right.down, offsets.HowNext, "between %s and %s, without a record", p.place(left), p.place(right)), true
 	}
@@ -136,7 +153,7 @@ func (p *partition) conservative(a answer, why string, args ...any) offsets.Tran
 }
 
 // byRecords proves more by what the target's records are, or answers with what is known.
-func (p *partition) byRecords(ctx context.Context, t *target, maxScan int64, a answer) (offsets.Translated, error) {
+func (p *partition) byRecords(ctx context.Context, read scanFunc, maxScan int64, a answer) (offsets.Translated, error) {
 	switch {
 	case p.unfit != "":
 		return p.conservative(a, "%s", p.unfit), nil
@@ -147,7 +164,7 @@ func (p *partition) byRecords(ctx context.Context, t *target, maxScan int64, a a
 	if why != "" {
 		return p.conservative(a, "%s", why), nil
 	}
-	s, err := p.scanBetween(ctx, t, maxScan, left, right)
+	s, err := p.scanBetween(ctx, read, maxScan, left, right)
 	switch {
 	case err != nil:
 		return offsets.Translated{}, err
@@ -184,25 +201,25 @@ func (p *partition) bracket(a answer) (left, right anchor, why string) {
 }
 
 // scanBetween reads from one place to the other, both records included; the whole log's scan will do where it has no equal records.
-func (p *partition) scanBetween(ctx context.Context, t *target, maxScan int64, left, right anchor) (*scan, error) {
+func (p *partition) scanBetween(ctx context.Context, read scanFunc, maxScan int64, left, right anchor) (*scan, error) {
 	to := min(right.down+1, p.stable)
 	p.mu.Lock()
-	whole := p.scans[[2]int64{p.start, p.stable}]
+	tail := p.scans[[2]int64{p.from, p.stable}]
 	p.mu.Unlock()
-	if whole != nil && !whole.over && !whole.repeats() {
-		return whole, nil
+	if tail != nil && tail.from <= left.down && !tail.over && !tail.repeats() {
+		return tail, nil
 	}
-	return p.scan(ctx, t, maxScan, left.down, to)
+	return p.scan(ctx, read, maxScan, left.down, to)
 }
 
-func (p *partition) scan(ctx context.Context, t *target, maxScan, from, to int64) (*scan, error) {
+func (p *partition) scan(ctx context.Context, read scanFunc, maxScan, from, to int64) (*scan, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key := [2]int64{from, to}
 	if s := p.scans[key]; s != nil {
 		return s, nil
 	}
-	s, err := t.scan(ctx, p.topic, p.partition, from, to, maxScan)
+	s, err := read(ctx, p.topic, p.partition, from, to, maxScan)
 	if err != nil {
 		return nil, err
 	}
@@ -215,20 +232,18 @@ func (p *partition) scan(ctx context.Context, t *target, maxScan, from, to int64
 
 // count narrows the answer by the number of records between: each was copied once, so no more of them than of source offsets.
 func (p *partition) count(a answer, left, right anchor, s *scan) offsets.Translated {
-	below := s.from
-	if i := s.count(right.down) - (right.up - a.up); i >= 0 && i < s.records {
-		below = s.offset(i)
-	}
-	if below > a.lower {
-		a.lower, a.from = below, fmt.Sprintf("%d source offsets before the place of %d, and no record twice", right.up-a.up, right.up)
-	}
 	above := a.upper
 	if i := s.count(left.down) + a.up - left.up; i < s.records {
 		above = min(above, s.offset(i))
 	}
-	if s.count(a.lower) == s.count(above) && a.lower <= above {
-		return p.says(above, offsets.HowExact, "one to one: the source's %d to %d are the target's %d to %d, and no record is there twice",
-			left.up, a.up, left.down, above)
+	if i := s.count(right.down) - (right.up - a.up); i >= 0 && i < s.records {
+		below := s.offset(i)
+		if below == above {
+			return p.says(above, offsets.HowExact, "one to one: the source's %d to %d are the target's %d to %d, and no record is there twice", left.up, a.up, left.down, above)
+		}
+		if below > a.lower {
+			a.lower, a.from = below, fmt.Sprintf("%d source offsets before the place of %d, and no record twice", right.up-a.up, right.up)
+		}
 	}
 	return p.conservative(a, "the source's %d to %d are %d to %d on the target: not one to one", left.up, right.up, left.down, right.down)
 }

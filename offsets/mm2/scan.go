@@ -35,7 +35,7 @@ type scanner struct {
 
 // scan reads [from, to) of a partition.
 func (t *target) scan(ctx context.Context, topic string, partition int32, from, to, maxBytes int64) (*scan, error) {
-	s := &scanner{scan: scan{from: from, to: to, recurs: -1}, seed: maphash.MakeSeed()}
+	s := newScanner(from, to)
 	err := t.read(ctx, span{topic: topic, partition: partition, from: from, to: to, isolation: kgo.ReadCommitted(), maxBytes: maxBytes}, s.add)
 	if errors.Is(err, errTooLarge) {
 		return &scan{from: from, to: to, over: true, recurs: -1}, nil
@@ -43,9 +43,17 @@ func (t *target) scan(ctx context.Context, topic string, partition int32, from, 
 	if err != nil {
 		return nil, &TopicError{Topic: topic, Partition: partition, Err: err}
 	}
+	return s.done(), nil
+}
+
+func newScanner(from, to int64) *scanner {
+	return &scanner{scan: scan{from: from, to: to, recurs: -1}, seed: maphash.MakeSeed()}
+}
+
+func (s *scanner) done() *scan {
 	s.records = int64(len(s.hashes))
 	s.compare()
-	return &s.scan, nil
+	return &s.scan
 }
 
 func (s *scanner) add(r *kgo.Record) {

@@ -55,7 +55,7 @@ func (t *Translator) Groups(ctx context.Context, groups ...string) ([]GroupOffse
 		if len(groups) > 0 && !slices.Contains(groups, at.group) {
 			continue
 		}
-		tr, err := t.parts[at.place].translate(ctx, t.target, t.cfg.MaxScan, c.Upstream)
+		tr, err := t.parts[at.place].translate(ctx, t.target.scan, t.cfg.MaxScan, c.Upstream)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func (t *Translator) Translate(ctx context.Context, topic string, partition int3
 	if p == nil {
 		return offsets.Translated{Topic: at.topic, Partition: partition, Offset: -1, How: offsets.HowUnknown, Evidence: "MirrorMaker says nothing of this partition"}, nil
 	}
-	return p.translate(ctx, t.target, t.cfg.MaxScan, upstream)
+	return p.translate(ctx, t.target.scan, t.cfg.MaxScan, upstream)
 }
 
 // Mirrored is the offset of the last source record that MirrorMaker had mirrored when it committed last; false where it says nothing. The target may have more.
