@@ -1,6 +1,6 @@
 # make test                         all tests of all modules; says at the end what was skipped and how to have it
 # make test GOTESTFLAGS='-race -run Crash'
-# make test-long                    the same with the long counts (hours; needs Kafka, MinIO and kcat)
+# make test-long                    the same with the long counts (hours; needs Kafka, MinIO, kcat and promtool)
 # make bench                        the README's table, against a real Kafka
 # make lint fuzz
 
@@ -22,7 +22,7 @@ test:
 	$(GO) run ./internal/tools/gotest $(GOTESTFLAGS)
 
 test-long:
-	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat $(GO) run ./internal/tools/gotest -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
+	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat,promtool $(GO) run ./internal/tools/gotest -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
 
 # KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table,
 # KAFKADR_BENCH_ONLY a regular expression of its topics.

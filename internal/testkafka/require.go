@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Missing skips the test because a part (kafka, minio, kcat) isn't there, or fails it where KAFKADR_REQUIRE names the part.
+// Missing skips the test because a part (kafka, minio, kcat, promtool) isn't there, or fails it where KAFKADR_REQUIRE names the part.
 // install says what to do to have it.
 func Missing(t testing.TB, part, install string) {
 	t.Helper()
