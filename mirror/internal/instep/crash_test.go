@@ -18,6 +18,7 @@ import (
 func TestCrash(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("done=%v", after), func(t *testing.T) {
+			t.Parallel()
 			for i := int64(1); ; i++ {
 				if crash(t, i, after) {
 					if i < 10 {

@@ -214,6 +214,23 @@ func TestGroupUndiverged(t *testing.T) {
 	wantKinds(t, sync1(t, s, v), "group_diverged g")
 }
 
+// A topic that comes later brings offsets that an earlier process has committed: they are ours. An offset that somebody commits for another partition of a topic isn't.
+func TestGroupLaterTopic(t *testing.T) {
+	p := fakes(t, testkafka.Options{})
+	first, later := p.topic("first", "first", 2, nil, nil), p.topic("later", "later", 1, nil, nil)
+	p.commit(p.src, "g", "first", 1, 5)
+	p.commit(p.src, "g", "later", 1, 6)
+	sync1(t, NewGroups(p.eager()), View{Topics: []Topic{first, later}})
+	p.sides.Ledger = p.ledger()
+	s := NewGroups(p.eager())
+	wantKinds(t, sync1(t, s, View{Topics: []Topic{first}}))
+	p.commit(p.src, "g", "later", 1, 7)
+	wantKinds(t, sync1(t, s, View{Topics: []Topic{first, later}}))
+	p.expect("g", "later", 7)
+	p.commit(p.dst, "g", "first", -1, 5, 2)
+	wantKinds(t, sync1(t, s, View{Topics: []Topic{first, later}}), "group_diverged g")
+}
+
 // Offsets that were on the standby before any mirror: an administrator's are replaced, which is said; a consumer's are not.
 func TestGroupAdopted(t *testing.T) {
 	p := fakes(t, testkafka.Options{})

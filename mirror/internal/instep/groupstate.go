@@ -35,16 +35,28 @@ func (s *groupState) judge(there, want marks, note groupNote, known bool) (adopt
 		}()
 	}
 	s.diverged = ""
-	if s.ours {
-		s.judgeOurs(there, want)
+	var first marks // of topics that this process knows nothing of
+	for rest := there; len(rest) > 0; {
+		var topic marks
+		topic, rest = rest.firstTopic()
+		if !s.ours || !s.have.hasTopic(topic[0].topic) && !s.tried.hasTopic(topic[0].topic) {
+			first = append(first, topic...)
+		}
+	}
+	adopted = s.judgeFirst(first, want, note, known)
+	if s.diverged == "" {
+		s.judgeOurs(there.without(first), want)
+	}
+	if s.diverged != "" {
 		return false
 	}
-	return s.judgeFirst(there, want, note, known)
+	s.have, s.ours = s.have.with(first), true
+	return adopted
 }
 
 // judgeFirst judges offsets that another process has left.
 func (s *groupState) judgeFirst(there, want marks, note groupNote, known bool) (adopted bool) {
-	differ, digests := note.differing(there, known)
+	differ, certain := note.differing(there, known)
 	for _, m := range differ {
 		if w, ok := want.find(m); ok && w.same(m) {
 			continue
@@ -53,13 +65,12 @@ func (s *groupState) judgeFirst(there, want marks, note groupNote, known bool) (
 		case m.epoch >= 0:
 			s.diverged = fmt.Sprintf("a consumer has committed %d for %s/%d on the standby", m.offset, m.topic, m.partition)
 			return false
-		case digests[m.topic]:
+		case certain[m.topic]:
 			s.diverged = fmt.Sprintf("%d is committed for %s/%d on the standby, and the offsets of that topic aren't those that were committed last", m.offset, m.topic, m.partition)
 			return false
 		}
 		adopted = adopted || !known
 	}
-	s.have, s.ours = there, true
 	return adopted
 }
 
@@ -68,24 +79,18 @@ func (s *groupState) judgeOurs(there, want marks) {
 	have := make(marks, 0, len(there))
 	for _, m := range there {
 		was, ok := s.have.find(m)
-		if ok && was.same(m) {
-			have = append(have, was)
-			continue
-		}
-		if t, tried := s.tried.find(m); tried && t.same(m) {
+		t, tried := s.tried.find(m)
+		w, wanted := want.find(m)
+		switch {
+		case ok && was.same(m), tried && t.same(m), wanted && w.same(m):
 			have = append(have, m)
-			continue
-		}
-		if w, wanted := want.find(m); wanted && w.same(m) {
-			have = append(have, m)
-			continue
-		}
-		if ok {
+		case ok:
 			s.diverged = fmt.Sprintf("%d is committed for %s/%d on the standby, %d was committed last from here", m.offset, m.topic, m.partition, was.offset)
-		} else {
+			return
+		default:
 			s.diverged = fmt.Sprintf("%d is committed for %s/%d on the standby, nothing was from here", m.offset, m.topic, m.partition)
+			return
 		}
-		return
 	}
 	s.have = have
 }

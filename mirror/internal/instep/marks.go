@@ -43,6 +43,11 @@ func (ms marks) find(m mark) (mark, bool) {
 	return ms[i], true
 }
 
+func (ms marks) hasTopic(topic string) bool {
+	_, ok := slices.BinarySearchFunc(ms, topic, func(m mark, topic string) int { return cmp.Compare(m.topic, topic) })
+	return ok
+}
+
 // differing are those of ms that old lacks or has otherwise.
 func (ms marks) differing(old marks) marks {
 	var diff marks

@@ -116,9 +116,11 @@ func (p *pair) create(adm *kadm.Client, name string, partitions int32, configs m
 }
 
 // own are the configs that are set on a topic of the standby itself.
-func (p *pair) own(topic string) map[string]string {
+func (p *pair) own(topic string) map[string]string { p.t.Helper(); return p.ownOf(p.dst, topic) }
+
+func (p *pair) ownOf(adm *kadm.Client, topic string) map[string]string {
 	p.t.Helper()
-	rs, err := p.dst.DescribeTopicConfigs(ctxOf(p.t), topic)
+	rs, err := adm.DescribeTopicConfigs(ctxOf(p.t), topic)
 	if err != nil || rs[0].Err != nil {
 		p.t.Fatal(err, rs)
 	}
@@ -149,6 +151,15 @@ func (p *pair) alter(adm *kadm.Client, topic string, configs map[string]*string)
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	testkafka.Eventually(p.t, time.Minute, func(context.Context) error { // brokers hear of it a moment later
+		now := p.ownOf(adm, topic)
+		for name, value := range configs {
+			if is, own := now[name]; own != (value != nil) || own && is != *value {
+				return fmt.Errorf("%s of %s is %q", name, topic, is)
+			}
+		}
+		return nil
+	})
 }
 
 // commit commits offsets as an administrator does, with a leader epoch.
