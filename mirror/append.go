@@ -51,7 +51,10 @@ func (e *engine) next(ctx context.Context, p *part) *chunk {
 			p.caughtUp(time.Now())
 			e.finish(p)
 			e.tell()
+			beats := p.beats
+			p.beats = nil
 			e.mu.Unlock()
+			e.heard(beats, time.Now())
 			return nil
 		}
 		to := p.to
@@ -105,6 +108,9 @@ func (e *engine) done(p *part, c *chunk) {
 		return
 	}
 	p.reached()
+	if p.source == e.sel.own {
+		p.beats = append(p.beats, c.raw...)
+	}
 	again := e.pop(p)
 	at := p.from()
 	e.mu.Unlock()

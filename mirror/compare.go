@@ -15,20 +15,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-const (
-	compareBytes = 1 << 20
-	// ourProducers is the bit that producer ids of exact copies have; clusters count theirs up from 0.
-	ourProducers = 1 << 62
-)
+const compareBytes = 1 << 20
 
 // seen is a record as a consumer sees it.
 type seen struct {
 	digest [sha256.Size]byte
-	ours   bool // of a producer of an exact copy
+	ours   bool // the copy wrote it
 }
 
 // compare compares the last records that the standby holds with the source's at the same offsets. The event is empty where they are the same.
@@ -39,11 +36,11 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 		if from >= f.standbyEnd {
 			break
 		}
-		here, err := readSeen(ctx, e.target, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted)
+		here, err := readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
 		if err != nil {
 			return Event{}, fmt.Errorf("compare: target: %w", err)
 		}
-		there, err := readSeen(ctx, e.source, p.src, from, f.standbyEnd, rawkafka.ReadCommitted)
+		there, err := readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, nobodys)
 		if errors.Is(err, kerr.OffsetOutOfRange) { // retention has just taken them
 			break
 		}
@@ -66,7 +63,7 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 
 // beyond looks whose records the standby has beyond the source's end.
 func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error {
-	s, err := readSeen(ctx, e.target, p.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted)
+	s, err := readSeen(ctx, e.far, p.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
 	if err != nil {
 		return fmt.Errorf("compare: target: %w", err)
 	}
@@ -120,8 +117,15 @@ func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
 	return common, Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("the record at %d on the standby isn't the source's", at)}
 }
 
+// owns says which producers on the standby are the copy's.
+func (e *engine) owns(p *part) func(int64) bool {
+	return func(pid int64) bool { return exactcopy.Owns(copyID(e.source.ID()), p.dst, pid) }
+}
+
+func nobodys(int64) bool { return false }
+
 // readSeen reads the visible records of [from, to), as far as the high watermark or last stable offset.
-func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8) (span, error) {
+func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8, owns func(int64) bool) (span, error) {
 	s := span{from: from, to: from, records: make(map[int64]seen)}
 	var tracker segment.AbortTracker
 	for s.to < to {
@@ -138,7 +142,7 @@ func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, fr
 			tracker.Add(segment.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
 		}
 		before := s.to
-		if err := s.take(raw, &tracker, to); err != nil {
+		if err := s.take(raw, &tracker, to, owns); err != nil {
 			return s, err
 		}
 		if s.to == before { // what compaction left, or the end of what can be read
@@ -154,10 +158,10 @@ func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, fr
 }
 
 // take takes whole batches in, as they would be copied.
-func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64) error {
+func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64, owns func(int64) bool) error {
 	var whole int
 	end := s.to
-	pids := make(map[int64]bool) // by base offset of the batch: ours
+	ours := make(map[int64]bool) // by base offset of the batch
 	var bases []int64
 	for b, err := range segment.Batches(raw) {
 		if errors.Is(err, segment.ErrShortBatch) {
@@ -168,7 +172,7 @@ func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64) error {
 		}
 		whole += b.Len()
 		end = max(end, min(b.EndOffset(), to))
-		pids[b.BaseOffset()] = b.ProducerID()&ourProducers != 0 && b.ProducerID() > 0
+		ours[b.BaseOffset()] = owns(b.ProducerID())
 		bases = append(bases, b.BaseOffset())
 	}
 	ops := copyops.New(&chunkSource{raw: raw[:whole], tracker: tracker}, copyops.Filter{}, s.to, end)
@@ -195,7 +199,7 @@ func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64) error {
 		}
 		for _, r := range rs {
 			if r.Offset < to {
-				s.records[r.Offset] = seen{digest: digestOf(r), ours: i >= 0 && pids[bases[i]]}
+				s.records[r.Offset] = seen{digest: digestOf(r), ours: i >= 0 && ours[bases[i]]}
 			}
 		}
 	}

@@ -27,7 +27,7 @@ type Config struct {
 	Name string
 	// Once ends Run when all that lay below the sources' last stable offsets at its start is durable on the target.
 	Once bool
-	// ReplicationFactor is that of topics that are created. Default 0: the source's, but no more than the target has brokers, with a warning.
+	// ReplicationFactor is that of topics that are created. Default 0: the source's; a conflict of the plan where the target has fewer brokers.
 	ReplicationFactor int16
 	// MaxBytesPerSecond bounds what is fetched. Default 0: no bound.
 	MaxBytesPerSecond int64

@@ -32,10 +32,6 @@ func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]r
 	if err != nil {
 		return err
 	}
-	brokers, err := e.target.Admin().ListBrokers(ctx)
-	if err != nil {
-		return fmt.Errorf("target: brokers: %w", err)
-	}
 	for len(topics) > 0 {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.TimeoutMillis = int32(adminTimeout.Milliseconds())
@@ -47,7 +43,7 @@ func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]r
 				break
 			}
 			named[t.target] = t
-			req.Topics = append(req.Topics, creation(t, n, e.factor(replication(metas[t]), len(brokers)), limits[t.source]))
+			req.Topics = append(req.Topics, creation(t, n, e.factor(replication(metas[t])), limits[t.source]))
 		}
 		if err := e.createSome(ctx, req, named); err != nil {
 			return err
@@ -63,6 +59,9 @@ func (e *engine) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest, 
 		targets = append(targets, name)
 	}
 	if err := e.keep.created(ctx, targets); err != nil {
+		return err
+	}
+	if err := e.noteNew(ctx, named); err != nil {
 		return err
 	}
 	resp, err := req.RequestWith(ctx, e.target.Client())
@@ -100,11 +99,11 @@ func (e *engine) refusedTopic(t *topic, err error) {
 }
 
 // factor is the replication factor of a topic to create.
-func (e *engine) factor(source int16, brokers int) int16 {
+func (e *engine) factor(source int16) int16 {
 	if e.cfg.ReplicationFactor > 0 {
 		return e.cfg.ReplicationFactor
 	}
-	return int16(min(int(source), max(brokers, 1)))
+	return source
 }
 
 func creation(t *topic, partitions int, factor int16, maxMessage int) kmsg.CreateTopicsRequestTopic {

@@ -2,16 +2,168 @@ package mirror
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
+)
+
+const (
+	// heartbeatHour is how long heartbeats are kept.
+	heartbeatHour  = "3600000"
+	heartbeatWait  = 10 * time.Second
+	heartbeatBytes = 8
 )
 
 // heartbeatTopic is the topic that heartbeats are written to: one for each source cluster, so that a standby of two sources has both.
 func (e *engine) heartbeatTopic() string { return "kafkadr-heartbeats-" + e.source.ID() }
 
-// heartbeats writes one at each interval.
+// heartbeats writes one at each interval, with the time and whose it is, into a topic that is mirrored as any other.
 func (e *engine) heartbeats(ctx context.Context) error {
-	<-ctx.Done()
-	return context.Cause(ctx)
+	if e.cfg.Heartbeat <= 0 || e.cfg.Once {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	for {
+		if err := e.makeHeartbeats(ctx); err != nil {
+			return err
+		}
+		e.setBeating(true)
+		for {
+			err := e.beatOnce(ctx)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil {
+				e.hooks.retry("heartbeat", err)
+			}
+			if rawkafka.Denies(err) || rawkafka.Unknown(err) {
+				e.setBeating(false)
+				break
+			}
+			if err := rawkafka.Sleep(ctx, e.cfg.Heartbeat); err != nil {
+				return err
+			}
+		}
+	}
 }
 
-var _ time.Duration
+func (e *engine) setBeating(on bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.beat.Enabled = on
+}
+
+// makeHeartbeats creates the topic, and tries again for as long as the right is missing. The error is the context's.
+func (e *engine) makeHeartbeats(ctx context.Context) error {
+	hour := heartbeatHour
+	for said := false; ; {
+		resp, err := e.source.Admin().CreateTopic(ctx, 1, -1, map[string]*string{"retention.ms": &hour}, e.heartbeatTopic())
+		if err == nil {
+			err = resp.Err
+		}
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil || errors.Is(err, kerr.TopicAlreadyExists):
+			return nil
+		case rawkafka.Denies(err) && !said:
+			e.say(nil, Event{Kind: HeartbeatDenied, Detail: err.Error()})
+			said = true
+		default:
+			e.hooks.retry("heartbeats", err)
+		}
+		if err := rawkafka.Sleep(ctx, e.cfg.tuning.pause); err != nil {
+			return err
+		}
+	}
+}
+
+// beatOnce writes one heartbeat. One that comes late, or twice, does no harm.
+func (e *engine) beatOnce(ctx context.Context) error {
+	p := rawkafka.Partition{Topic: e.heartbeatTopic()}
+	leader, _, err := e.near.Leader(ctx, p)
+	if err != nil {
+		return err
+	}
+	topics, err := e.near.Topics(ctx, p.Topic)
+	if err != nil {
+		return err
+	}
+	batch, err := e.heartbeat(time.Now())
+	if err != nil {
+		return err
+	}
+	req := kmsg.NewPtrProduceRequest()
+	req.Acks, req.TimeoutMillis = -1, int32(heartbeatWait.Milliseconds())
+	rt := kmsg.NewProduceRequestTopic()
+	rt.Topic, rt.TopicID = p.Topic, topics[p.Topic].ID
+	rp := kmsg.NewProduceRequestTopicPartition()
+	rp.Records = batch
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	resp, err := e.near.Request(ctx, leader, req)
+	if err != nil {
+		e.near.Forget(p)
+		return err
+	}
+	for _, t := range resp.(*kmsg.ProduceResponse).Topics {
+		for _, a := range t.Partitions {
+			if err = kerr.ErrorForCode(a.ErrorCode); err != nil {
+				e.near.Forget(p)
+			}
+		}
+	}
+	return err
+}
+
+// heartbeat is a batch with the time.
+func (e *engine) heartbeat(now time.Time) ([]byte, error) {
+	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), &kgo.Record{
+		Key: []byte(e.heartbeatKey()), Value: binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano())), Timestamp: now, //nolint:gosec // after 1970
+	})
+	if err != nil {
+		return nil, err
+	}
+	b, err := segment.ParseBatch(raw)
+	if err != nil {
+		return nil, err
+	}
+	return b.ForProduce(nil, -1, -1, -1), nil
+}
+
+// heartbeatKey tells the heartbeats of several mirrors of one source apart.
+func (e *engine) heartbeatKey() string { return e.target.ID() + "/" + e.cfg.Name }
+
+// heard takes in a heartbeat that is durable on the standby.
+func (e *engine) heard(batches []byte, now time.Time) {
+	for b, err := range segment.Batches(batches) {
+		if err != nil || b.Control() {
+			continue
+		}
+		rs, err := segment.DecodeBatch(b, 1<<20)
+		if err != nil {
+			continue
+		}
+		for _, r := range rs {
+			if string(r.Key) != e.heartbeatKey() || len(r.Value) != heartbeatBytes {
+				continue
+			}
+			sent := time.Unix(0, int64(binary.BigEndian.Uint64(r.Value)))
+			if sent.Before(e.started) {
+				continue
+			}
+			e.mu.Lock()
+			e.beat.Count++
+			e.beat.LatencyMillis = float64(now.Sub(sent).Microseconds()) / 1000
+			e.beatAt = now
+			e.mu.Unlock()
+		}
+	}
+}

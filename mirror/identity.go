@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-
-	"github.com/kafkadr/kafkadr/internal/ledger"
 )
 
 // identity is what the ledger says of a copy: of which log it is, and how far.
@@ -72,6 +70,9 @@ func (e *engine) noteAll(ctx context.Context, parts []*part) error {
 	for i, p := range parts {
 		ids[i] = e.identify(p)
 		put[e.identityKey(p.target, p.src.Partition)] = ids[i]
+		if p.created && !p.noted {
+			put[e.newKey(p.target)] = nil
+		}
 	}
 	e.mu.Unlock()
 	if err := e.ledger.Put(ctx, put); err != nil {
@@ -80,7 +81,7 @@ func (e *engine) noteAll(ctx context.Context, parts []*part) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i, p := range parts {
-		p.note, p.noteSoon = ids[i], false
+		p.note, p.noteSoon, p.noted = ids[i], false, true
 	}
 	return nil
 }
@@ -100,4 +101,21 @@ func (e *engine) toNote(soon bool) []*part {
 	return ps
 }
 
-var _ = ledger.Topic
+// noteNew notes copies that are about to be created: a flow the other way must not take them for topics of their own before their partitions are noted.
+func (e *engine) noteNew(ctx context.Context, named map[string]*topic) error {
+	put := make(map[string]any, len(named))
+	for target, t := range named {
+		put[e.newKey(target)] = identity{Flow: e.cfg.Name, Topic: t.source, SourceID: t.sourceID.String(), Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond)}
+	}
+	if err := e.ledger.Put(ctx, put); err != nil {
+		return fmt.Errorf("note new copies: %w", err)
+	}
+	return nil
+}
+
+func (e *engine) newKey(target string) string {
+	return identityPrefix + e.source.ID() + "/" + target + "/" + newCopy
+}
+
+// newCopy is in a key's place of the partition while the copy is created.
+const newCopy = "new"

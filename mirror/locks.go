@@ -1,23 +1,13 @@
 package mirror
 
 import (
-	"context"
 	"errors"
 
-	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/kafkadr/kafkadr/internal/copylock"
 )
 
-func (e *engine) newLocks() locks { return noLocks{} }
-
-type noLocks struct{}
-
-func (noLocks) Claim(context.Context, ...kadm.TopicID) (bool, error) { return false, nil }
-func (noLocks) Held(context.Context, kadm.TopicID) error             { return nil }
-func (noLocks) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return context.Cause(ctx)
+func (e *engine) newLocks() locks {
+	return copylock.New(e.target, copylock.Config{Lease: e.cfg.tuning.lease, OnRetry: e.hooks.retry})
 }
 
-var errTakenOver = errors.New("taken over")
-
-func isTakenOver(err error) bool { return errors.Is(err, errTakenOver) }
+func isTakenOver(err error) bool { return errors.Is(err, copylock.ErrTakenOver) }

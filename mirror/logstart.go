@@ -54,7 +54,7 @@ func (e *engine) followStarts(ctx context.Context) {
 	for _, p := range e.parts {
 		p.reached()
 		to := min(p.logStart, p.durable)
-		if p.state != Copying || p.fill >= 0 || p.compact || to <= p.standbyStart {
+		if p.state != Copying && p.state != Done || p.fill >= 0 || p.compact || to <= p.standbyStart {
 			continue
 		}
 		os.Add(kadm.Offset{Topic: p.target, Partition: p.dst.Partition, At: to})

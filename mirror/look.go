@@ -46,7 +46,7 @@ func (e *engine) lookAll(ctx context.Context) error {
 	if err != nil || len(ps) == 0 {
 		return err
 	}
-	found, err := e.facts(ctx, ps)
+	found, err := e.facts(ctx, ps, e.near, e.far)
 	if err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 	if len(ps) == 0 {
 		return nil, nil
 	}
-	sources, serr := e.source.Topics(ctx, names(ps, func(p *part) string { return p.source })...)
-	targets, terr := e.target.Topics(ctx, names(ps, func(p *part) string { return p.target })...)
+	sources, serr := e.near.Topics(ctx, names(ps, func(p *part) string { return p.source })...)
+	targets, terr := e.far.Topics(ctx, names(ps, func(p *part) string { return p.target })...)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -195,7 +195,7 @@ func names(ps []*part, of func(*part) string) []string {
 }
 
 // facts asks both clusters, many partitions a request. The error is the context's.
-func (e *engine) facts(ctx context.Context, ps []*part) ([]*facts, error) {
+func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka.Cluster) ([]*facts, error) {
 	src, dst := make([]rawkafka.Partition, len(ps)), make([]rawkafka.Partition, len(ps))
 	found := make([]*facts, len(ps))
 	epochs := make(map[rawkafka.Partition]int32)
@@ -227,17 +227,17 @@ func (e *engine) facts(ctx context.Context, ps []*part) ([]*facts, error) {
 		return err
 	}
 	err := errors.Join(
-		ask(e.target, dst, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }),
-		ask(e.target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }),
-		ask(e.source, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }),
-		ask(e.source, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }),
-		ask(e.source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }),
-		ask(e.source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }),
+		ask(target, dst, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }),
+		ask(target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }),
+		ask(source, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }),
+		ask(source, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }),
+		ask(source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }),
+		ask(source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }),
 	)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := e.source.EpochEnds(ctx, epochs)
+	ends, err := source.EpochEnds(ctx, epochs)
 	for i, p := range src {
 		if end, ok := ends[p]; ok {
 			found[i].epochEnd, found[i].err = end, errors.Join(found[i].err, end.Err)

@@ -61,9 +61,12 @@ type part struct {
 	tail    tail // of what is queued
 	to      *exactcopy.Partition
 
+	beats []byte // appended heartbeats that weren't heard yet
+
 	note     identity // as the ledger has it; zero: not at all
 	batch    tail     // of what is appended
 	noteSoon bool
+	noted    bool // by this process
 
 	shifted *Event    // the copier said so
 	failed  error     // why it is to be looked at, where that says more than looking

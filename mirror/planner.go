@@ -1,6 +1,20 @@
 package mirror
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// fillerRate is how many offsets of filler a broker takes in a second.
+const fillerRate = 5_000_000
 
 // NewPlan says what a mirror would do, and what forbids it. It changes nothing. Errors are a *[ConfigError], a *[ConnectError], an *[UnknownTopicError], or of the clusters.
 func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
@@ -13,14 +27,305 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 		return nil, err
 	}
 	defer e.close()
-	return e.plan(ctx)
+	p, err := e.plan(ctx)
+	return p, wrap(err)
+}
+
+// planner makes a plan.
+type planner struct {
+	*engine
+	p     *Plan
+	all   map[string]rawkafka.Topic // the source's
+	there map[string]rawkafka.Topic // of the target, by its names
 }
 
 func (e *engine) plan(ctx context.Context) (*Plan, error) {
-	p := &Plan{}
-	if _, err := e.openBack(ctx); err != nil {
+	pl := &planner{engine: e, p: &Plan{
+		Flow: e.cfg.Name, SourceCluster: e.source.ID(), TargetCluster: e.target.ID(), Topics: []TopicPlan{}, Warnings: []string{}, Conflicts: []Conflict{},
+	}}
+	var err error
+	if pl.all, err = e.sel.list(ctx, e.source); err != nil {
+		return nil, fmt.Errorf("source: topics: %w", err)
+	}
+	if err := e.sel.missing(e.cfg, pl.all); err != nil {
 		return nil, err
 	}
-	p.Conflicts = append(p.Conflicts, e.against()...)
-	return p, nil
+	warning, err := e.openBack(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pl.warn(warning)
+	if e.source.ID() == e.target.ID() && e.cfg.Prefix == "" {
+		pl.refuse(clusterConflict("same_cluster", "source and target are the same cluster, %s, and no prefix tells the copies apart", e.source.ID()))
+	}
+	for _, c := range e.against() {
+		pl.refuse(c)
+	}
+	selected := e.sel.of(pl.all)
+	pl.p.LeftOut = e.leaveOut(selected, copiesOf(e.back, e.target.ID(), pl.all))
+	if err := pl.topics(ctx, selected); err != nil {
+		return nil, err
+	}
+	return pl.p, pl.standby(ctx)
+}
+
+func (pl *planner) warn(text string) {
+	if text != "" {
+		pl.p.Warnings = append(pl.p.Warnings, text)
+	}
+}
+
+func (pl *planner) refuse(c Conflict) { pl.p.Conflicts = append(pl.p.Conflicts, c) }
+
+func topicConflict(topic, kind, format string, args ...any) Conflict {
+	c := clusterConflict(kind, format, args...)
+	c.Topic = topic
+	return c
+}
+
+// topics plans each topic.
+func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topic) error {
+	targets := make([]string, 0, len(selected))
+	for name := range selected {
+		targets = append(targets, pl.cfg.Prefix+name)
+	}
+	if len(targets) == 0 {
+		return nil
+	}
+	var err error
+	if pl.there, err = pl.target.Topics(ctx, targets...); err != nil {
+		return fmt.Errorf("target: topics: %w", err)
+	}
+	brokers, err := pl.target.Admin().ListBrokers(ctx)
+	if err != nil {
+		return fmt.Errorf("target: brokers: %w", err)
+	}
+	others := pl.othersCopies()
+	var fresh, known []*part
+	for _, name := range slices.Sorted(maps.Keys(selected)) {
+		from, to := selected[name], pl.there[pl.cfg.Prefix+name]
+		tp := TopicPlan{Source: name, Target: pl.cfg.Prefix + name, Partitions: []PartitionPlan{}}
+		exists := to.Err == nil
+		switch {
+		case from.Err != nil:
+			pl.refuse(topicConflict(name, kindOf(from.Err), "at the source: %v", from.Err))
+			continue
+		case !exists && !rawkafka.Unknown(to.Err):
+			pl.refuse(topicConflict(name, kindOf(to.Err), "on the target: %v", to.Err))
+			continue
+		case exists && to.ID == from.ID && pl.source.ID() == pl.target.ID():
+			continue // same_cluster says so
+		case exists && len(to.Partitions) > len(from.Partitions):
+			pl.refuse(topicConflict(name, "partitions", "the copy has %d partitions, the source's topic %d", len(to.Partitions), len(from.Partitions)))
+		case exists && others[to.ID.String()] != "":
+			pl.refuse(topicConflict(name, string(ForeignWriter), "the target's topic %s is a copy of cluster %s", to.Name, others[to.ID.String()]))
+		case !exists && int(pl.factor(replication(from))) > len(brokers):
+			pl.refuse(topicConflict(name, "replication_factor", "%d replicas, but the target has %d brokers", pl.factor(replication(from)), len(brokers)))
+		}
+		tp.Create, tp.ReplicationFactor = !exists, pl.factor(replication(from))
+		if exists {
+			tp.AddPartitions, tp.ReplicationFactor = max(0, len(from.Partitions)-len(to.Partitions)), replication(to)
+		}
+		t := &topic{source: name, target: tp.Target, sourceID: from.ID, targetID: to.ID}
+		for i := range from.Partitions {
+			p := &part{
+				topic: t, position: -1, durable: -1,
+				src: rawkafka.Partition{Topic: name, TopicID: from.ID, Partition: int32(i)}, dst: rawkafka.Partition{Topic: tp.Target, TopicID: to.ID, Partition: int32(i)},
+			}
+			if exists && i < len(to.Partitions) {
+				known = append(known, p)
+			} else {
+				fresh = append(fresh, p)
+			}
+		}
+		pl.p.Topics = append(pl.p.Topics, tp)
+	}
+	if err := pl.known(ctx, known); err != nil {
+		return err
+	}
+	return pl.fresh(ctx, fresh)
+}
+
+func kindOf(err error) string {
+	if rawkafka.Denies(err) {
+		return string(Denied)
+	}
+	return "topic"
+}
+
+// othersCopies are the target's topics, by ID, that are copies of other clusters' by the ledger, with those clusters.
+func (pl *planner) othersCopies() map[string]string {
+	others := make(map[string]string)
+	for key, value := range pl.ledger.Each(identityPrefix) {
+		cluster, _, _ := strings.Cut(strings.TrimPrefix(key, identityPrefix), "/")
+		var id identity
+		if cluster != pl.source.ID() && ledger.Decode(key, value, &id) == nil && id.TargetID != "" {
+			others[id.TargetID] = cluster
+		}
+	}
+	return others
+}
+
+// known plans partitions that the target has.
+func (pl *planner) known(ctx context.Context, ps []*part) error {
+	if len(ps) == 0 {
+		return nil
+	}
+	if err := pl.describeParts(ctx, ps); err != nil {
+		return err
+	}
+	found, err := pl.facts(ctx, ps, pl.source, pl.target)
+	if err != nil {
+		return err
+	}
+	for i, p := range ps {
+		f := found[i]
+		if f.err != nil {
+			pl.unread(p, f.err)
+			continue
+		}
+		v, err := pl.verdict(ctx, p, f)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			pl.unread(p, err)
+			continue
+		}
+		pp := PartitionPlan{Partition: p.src.Partition, Method: "exact", Event: v.ev.Kind, Position: f.standbyEnd, LogStart: f.start, LSO: f.stable}
+		if v.fill >= 0 {
+			pp.Filler = max(0, v.fill-f.standbyEnd)
+		}
+		if v.ev.Kind != "" {
+			pl.event(p, f, v)
+			if policy := pl.cfg.Policies.of(v.ev.Kind); policy == Stop || policy == Retry {
+				pp.Method = ""
+			}
+		}
+		pl.add(p, pp)
+	}
+	return nil
+}
+
+// unread says that a partition couldn't be looked at: a conflict, where that doesn't pass by itself.
+func (pl *planner) unread(p *part, err error) {
+	if rawkafka.Denies(err) {
+		pl.refuse(Conflict{Topic: p.source, Partition: p.src.Partition, Offset: -1, Kind: string(Denied), Detail: err.Error()})
+		return
+	}
+	pl.warn(fmt.Sprintf("%s can't be looked at now: %v", p.src, err))
+}
+
+// event says what an event would be: a conflict where the copy never was ours, else a warning.
+func (pl *planner) event(p *part, f *facts, v verdict) {
+	if !f.note.known() && pl.cfg.Policies.of(v.ev.Kind) == Stop {
+		pl.refuse(Conflict{Topic: p.source, Partition: p.src.Partition, Offset: v.ev.Offset, Kind: string(v.ev.Kind), Detail: v.ev.Detail})
+		return
+	}
+	pl.warn(fmt.Sprintf("%s at %d: %s: %s", p.src, v.ev.Offset, v.ev.Kind, v.ev.Detail))
+}
+
+func (pl *planner) describeParts(ctx context.Context, ps []*part) error {
+	var topics []*topic
+	for _, p := range ps {
+		if n := len(topics); n == 0 || topics[n-1] != p.topic {
+			topics = append(topics, p.topic)
+		}
+	}
+	return pl.describe(ctx, topics)
+}
+
+// fresh plans partitions that the target hasn't.
+func (pl *planner) fresh(ctx context.Context, ps []*part) error {
+	src := make([]rawkafka.Partition, len(ps))
+	for i, p := range ps {
+		src[i] = p.src
+	}
+	if len(ps) == 0 {
+		return nil
+	}
+	starts, err := pl.source.ListOffsets(ctx, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	stables, err := pl.source.ListOffsets(ctx, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		start, stable := starts[p.src], stables[p.src]
+		if err := cmpErr(start.Err, stable.Err); err != nil {
+			pl.unread(p, fmt.Errorf("at the source: %w", err))
+			continue
+		}
+		pl.add(p, PartitionPlan{Partition: p.src.Partition, Method: "exact", Filler: start.Offset, LogStart: start.Offset, LSO: stable.Offset})
+	}
+	return nil
+}
+
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (pl *planner) add(p *part, pp PartitionPlan) {
+	pp.Lag = max(0, pp.LSO-max(pp.Position, pp.LogStart))
+	pl.p.Records += pp.Lag
+	if took := time.Duration(float64(pp.Filler) / fillerRate * float64(time.Second)); took > pl.cfg.MaxHoleTime {
+		pl.refuse(Conflict{
+			Topic: p.source, Partition: p.src.Partition, Offset: pp.Position, Kind: "hole_time",
+			Detail: fmt.Sprintf("filling %d offsets below the log start would take %s", pp.Filler, took.Round(time.Second)),
+		})
+	}
+	i, _ := slices.BinarySearchFunc(pl.p.Topics, p.source, func(t TopicPlan, name string) int { return strings.Compare(t.Source, name) })
+	pl.p.Topics[i].Partitions = append(pl.p.Topics[i].Partitions, pp)
+}
+
+// standby asks how holes would be made, and warns of settings under which the target may lose what it has acknowledged.
+func (pl *planner) standby(ctx context.Context) error {
+	c, err := exactcopy.New(ctx, exactcopy.Config{Cluster: pl.target, TransactionalID: copyID(pl.source.ID())})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	m, err := c.Method(ctx)
+	if err != nil {
+		return fmt.Errorf("target: hole method: %w", err)
+	}
+	rtt, err := c.RoundTrip(ctx)
+	if err != nil {
+		return fmt.Errorf("target: round trip: %w", err)
+	}
+	pl.p.HoleMethod, pl.p.RoundTrip = string(m), max(rtt, time.Microsecond)
+	if m == exactcopy.Transactions {
+		pl.warn("the target denies ClusterAction and Alter on the cluster: holes are made by empty transactions, slower and weaker")
+	}
+	return pl.risks(ctx)
+}
+
+// risks warns of min.insync.replicas and unclean elections.
+func (pl *planner) risks(ctx context.Context) error {
+	meta, err := pl.target.Admin().BrokerMetadata(ctx)
+	if err != nil {
+		return fmt.Errorf("target: brokers: %w", err)
+	}
+	rs, err := pl.target.Admin().DescribeBrokerConfigs(ctx, meta.Controller)
+	if err != nil || len(rs) == 0 || rs[0].Err != nil {
+		pl.warn("the target's broker configs may not be read: whether min.insync.replicas is 1 isn't known")
+		return nil
+	}
+	replicated := slices.ContainsFunc(pl.p.Topics, func(t TopicPlan) bool { return t.ReplicationFactor > 1 })
+	for _, c := range rs[0].Configs {
+		switch {
+		case c.Key == "min.insync.replicas" && c.MaybeValue() == "1" && replicated:
+			pl.warn("the target's default of min.insync.replicas is 1: a copy may lose what was acknowledged when a broker dies; it is copied again then")
+		case c.Key == "unclean.leader.election.enable" && c.MaybeValue() == "true":
+			pl.warn("the target allows unclean elections: a copy may lose what was acknowledged; it is copied again then")
+		}
+	}
+	return nil
 }

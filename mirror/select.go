@@ -123,7 +123,7 @@ func copiesOf(l *ledger.Ledger, of string, all map[string]rawkafka.Topic) map[st
 			continue
 		}
 		var id identity
-		if err := ledger.Decode(key, value, &id); err != nil || id.TargetID == t.ID.String() || t.ID == (kadm.TopicID{}) {
+		if err := ledger.Decode(key, value, &id); err != nil || id.TargetID == "" || id.TargetID == t.ID.String() || t.ID == (kadm.TopicID{}) {
 			copies[name] = id.Topic // what can't be read counts as one: a loop is worse than a topic left out
 		}
 	}
@@ -137,6 +137,8 @@ func (e *engine) leaveOut(selected map[string]rawkafka.Topic, back map[string]st
 		switch from, isCopy := back[name]; {
 		case isCopy:
 			out[name] = fmt.Sprintf("it is a copy of the target's topic %s", from)
+		case e.source.ID() == e.target.ID() && strings.HasPrefix(name, e.cfg.Prefix):
+			out[name] = "it has the copies' prefix, on the same cluster"
 		case len(e.cfg.Prefix)+len(name) > maxName:
 			out[name] = "its name is too long with the prefix"
 		}

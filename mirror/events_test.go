@@ -1,0 +1,251 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// stopsWith waits until a partition has stopped with an event of the kind, and the partition beside it still is mirrored.
+func (r *running) stopsWith(kind EventKind, topic string) Event {
+	r.Helper()
+	var ev Event
+	r.until(string(kind), func(s Status) bool {
+		p, ok := find(s, topic, 0)
+		if ok && p.State == Stopped && p.Event != nil {
+			ev = *p.Event
+		}
+		return ok && p.State == Stopped
+	})
+	if ev.Kind != kind {
+		r.Fatalf("stopped with %s, want %s", ev, kind)
+	}
+	return ev
+}
+
+// pairOf are a source with topics of some records, and a standby that a mirror has copied them to.
+func pairOf(t *testing.T, topics ...string) (src, dst testkafka.Cluster) {
+	t.Helper()
+	src, dst = testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, topics...)
+	for _, topic := range topics {
+		produce(t, src, topic, 1, 20)
+	}
+	once(t, quickConfig(src, dst))
+	return src, dst
+}
+
+func deleteTopic(t testing.TB, cl testkafka.Cluster, topic string) {
+	t.Helper()
+	if _, err := kadm.NewClient(testkafka.Client(t, cl)).DeleteTopics(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func deleteBeforeAt(t testing.TB, cl testkafka.Cluster, topic string, at int64) {
+	t.Helper()
+	var os kadm.Offsets
+	os.Add(kadm.Offset{Topic: topic, At: at})
+	if _, err := kadm.NewClient(testkafka.Client(t, cl)).DeleteRecords(t.Context(), os); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func contentOf(t testing.TB, cl testkafka.Cluster, topic string) *testkafka.Content {
+	t.Helper()
+	c, err := testkafka.ReadSpec{Opts: cl.Opts(), Topics: []string{topic}, Uncommitted: true}.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// Each of these happens while the mirror runs, and while it doesn't. The partition stops, its copy stays as it was, and the other topic goes on.
+func TestEvents(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		kind   EventKind
+		change func(*testing.T, testkafka.Cluster, testkafka.Cluster)
+		down   bool // happens only to a mirror that was down
+	}{
+		{name: "recreated", kind: TopicRecreated, change: func(t *testing.T, src, _ testkafka.Cluster) {
+			deleteTopic(t, src, "bad")
+			create(t, src, 1, nil, "bad")
+			produce(t, src, "bad", 1, 50)
+		}},
+		{name: "foreign", kind: ForeignWriter, change: func(t *testing.T, src, dst testkafka.Cluster) {
+			produce(t, dst, "bad", 1, 1)
+		}},
+		{name: "foreign while the source grows", kind: ForeignWriter, down: true, change: func(t *testing.T, src, dst testkafka.Cluster) {
+			produce(t, dst, "bad", 1, 1)
+			produce(t, src, "bad", 1, 5)
+		}},
+		{name: "overtaken", kind: Overtaken, down: true, change: func(t *testing.T, src, _ testkafka.Cluster) {
+			produce(t, src, "bad", 1, 30)
+			deleteBeforeAt(t, src, "bad", 30)
+		}},
+		{name: "standby deleted", kind: StandbyDeleted, change: func(t *testing.T, _, dst testkafka.Cluster) { deleteTopic(t, dst, "bad") }},
+	} {
+		for _, down := range []bool{false, true} {
+			if tt.down && !down || tt.kind == StandbyDeleted && down {
+				continue
+			}
+			t.Run(tt.name+map[bool]string{true: " while down"}[down], func(t *testing.T) {
+				src, dst := pairOf(t, "bad", "good")
+				var r *running
+				if !down {
+					r = start(t, quickConfig(src, dst))
+					r.caughtUp(src, "bad", "good")
+				}
+				tt.change(t, src, dst)
+				var before *testkafka.Content
+				if tt.kind != StandbyDeleted {
+					before = contentOf(t, dst, "bad")
+				}
+				if down {
+					r = start(t, quickConfig(src, dst))
+				}
+				ev := r.stopsWith(tt.kind, "bad")
+				if ev.Policy != Stop || ev.Topic != "bad" || ev.Target != "bad" || ev.Detail == "" || ev.Time.IsZero() {
+					t.Errorf("%+v", ev)
+				}
+				produce(t, src, "good", 1, 10)
+				r.caughtUp(src, "good")
+				same(t, src, dst, []string{"good"})
+				if before != nil {
+					for _, d := range testkafka.Equal(before, contentOf(t, dst, "bad")) {
+						t.Errorf("a stopped copy was changed: %s", d)
+					}
+				}
+				if s := r.Status(); s.Stopped != 1 || s.Events[tt.kind] != 1 {
+					t.Errorf("%d stopped, %d events, %v", s.Stopped, s.Events[tt.kind], s.Recent)
+				}
+				r.stop()
+			})
+		}
+	}
+}
+
+// A Once that had to leave a partition says so.
+func TestOnceStopped(t *testing.T) {
+	src, dst := pairOf(t, "bad", "good")
+	produce(t, dst, "bad", 1, 1)
+	produce(t, src, "good", 1, 1)
+	cfg := quickConfig(src, dst)
+	cfg.Once = true
+	m, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stopped *StoppedError
+	var ev *EventError
+	if err := m.Run(t.Context()); !errors.As(err, &stopped) || !errors.As(err, &ev) || ev.Event.Kind != ForeignWriter || ev.Event.Topic != "bad" {
+		t.Fatal(err)
+	}
+	same(t, src, dst, []string{"good"})
+}
+
+// Policies: what can be done exactly is.
+func TestPolicies(t *testing.T) {
+	t.Run("overtaken", func(t *testing.T) {
+		src, dst := pairOf(t, "t")
+		produce(t, src, "t", 1, 30)
+		deleteBeforeAt(t, src, "t", 30)
+		cfg := quickConfig(src, dst)
+		cfg.Policies = Policies{Overtaken: GoOn}
+		m := once(t, cfg)
+		same(t, src, dst, []string{"t"})
+		if s := m.Status(); s.Events[Overtaken] != 1 || s.Recent[0].Offset != 20 || s.Recent[0].Other != 30 || s.Recent[0].Policy != GoOn {
+			t.Error(s.Recent)
+		}
+	})
+	t.Run("recreated", func(t *testing.T) {
+		src, dst := pairOf(t, "t")
+		cfg := quickConfig(src, dst)
+		cfg.Policies = Policies{TopicRecreated: Recreate}
+		for _, down := range []bool{false, true} {
+			r := start(t, cfg)
+			r.caughtUp(src, "t")
+			if down {
+				r.stop()
+			}
+			deleteTopic(t, src, "t")
+			create(t, src, 1, nil, "t")
+			produce(t, src, "t", 1, 7)
+			if down {
+				r = start(t, cfg)
+			}
+			testkafka.Eventually(t, 10*time.Second, func(context.Context) error {
+				if s := r.Status(); s.Events[TopicRecreated] != 1 || s.Copying != 1 {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			r.caughtUp(src, "t")
+			same(t, src, dst, []string{"t"})
+			r.stop()
+		}
+	})
+	t.Run("deleted", func(t *testing.T) {
+		for policy, kept := range map[Policy]bool{Keep: true, Delete: false} {
+			src, dst := pairOf(t, "t", "u")
+			cfg := quickConfig(src, dst)
+			cfg.Policies = Policies{TopicDeleted: policy}
+			r := start(t, cfg)
+			r.caughtUp(src, "t", "u")
+			deleteTopic(t, src, "t")
+			r.until("the event", func(s Status) bool { return s.Events[TopicDeleted] == 1 && len(s.Topics) == 1 })
+			r.stop()
+			topics, err := kadm.NewClient(testkafka.Client(t, dst)).ListTopics(t.Context())
+			if err != nil || topics.Has("t") != kept {
+				t.Errorf("%s: %v %v", policy, topics.Names(), err)
+			}
+		}
+	})
+	t.Run("retry", func(t *testing.T) {
+		src, dst := pairOf(t, "t")
+		deleteTopic(t, dst, "t")
+		cfg := quickConfig(src, dst)
+		cfg.Policies = Policies{StandbyDeleted: GoOn}
+		r := start(t, cfg)
+		r.caughtUp(src, "t")
+		deleteTopic(t, dst, "t")
+		r.until("the event", func(s Status) bool { return s.Events[StandbyDeleted] == 1 })
+		r.caughtUp(src, "t")
+		testkafka.Eventually(t, 10*time.Second, func(context.Context) error {
+			if d := testkafka.Diff(t, testkafka.ReadSpec{Opts: src.Opts(), Topics: []string{"t"}}, testkafka.ReadSpec{Opts: dst.Opts(), Topics: []string{"t"}}); len(d) > 0 {
+				return errors.New(strings.Join(d, "\n"))
+			}
+			return nil
+		})
+		r.stop()
+	})
+}
+
+// Restored, or copied by somebody else at the same offsets: adopted where it is the same, refused where it isn't.
+func TestAdopt(t *testing.T) {
+	src, dst := pairOf(t, "t")
+	deleteTopic(t, dst, "__kafkadr")
+	produce(t, src, "t", 1, 5)
+	once(t, quickConfig(src, dst))
+	same(t, src, dst, []string{"t"})
+
+	create(t, src, 1, nil, "u")
+	create(t, dst, 1, nil, "u")
+	produce(t, src, "u", 1, 5)
+	produce(t, dst, "u", 1, 3)
+	m, err := New(quickConfig(src, dst))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *RefusedError
+	if err := m.Run(t.Context()); !errors.As(err, &refused) || len(refused.Conflicts) != 1 || refused.Conflicts[0].Kind != "foreign_writer" || refused.Conflicts[0].Topic != "u" {
+		t.Fatal(err)
+	}
+}
