@@ -35,12 +35,13 @@ func existing(t testing.TB, cl testkafka.Cluster, configs map[string]*string, to
 // others produces n records that aren't the archive's.
 func others(t testing.TB, cl testkafka.Cluster, topic string, partition int32, n int) {
 	t.Helper()
-	c := testkafka.Client(t, cl, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	c := testkafka.Client(t, cl, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	var rs []*kgo.Record
 	for i := range n {
-		r := &kgo.Record{Topic: topic, Partition: partition, Key: []byte(foreign), Value: fmt.Append(nil, i)}
-		if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
+		rs = append(rs, &kgo.Record{Topic: topic, Partition: partition, Key: []byte(foreign), Value: fmt.Append(nil, i)})
+	}
+	if err := c.ProduceSync(t.Context(), rs...).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -108,15 +108,7 @@ func TestTranslatedAfterDeletion(t *testing.T) {
 	if err := deleteBefore(t.Context(), c, j.target(), 17); err != nil {
 		t.Fatal(err)
 	}
-	l, err := ledger.Open(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := *j.to.note
-	n.DoneAt = nil // as if it had been killed before it wrote the map
-	if err := l.Put(t.Context(), map[string]any{j.noteKey(): n}); err != nil {
-		t.Fatal(err)
-	}
+	forgetDone(t, cfg)
 	cfg.VerifyTarget = true
 	res := restored(t, cfg)
 	if res.Records != 0 {

@@ -35,7 +35,7 @@ func mapsOf(ctx context.Context, cfg Config) ([]*offsets.Map, error) {
 // The process dies at each request it sends to the target, whether or not it takes effect, while others write: the next one completes the job, and there are
 // neither doubles nor records that the map doesn't know.
 func TestTranslatedCrashAtEveryRequest(t *testing.T) {
-	topics := crashTopics(t)
+	topics := append(crashTopics(t), fakeTopic{name: "e", partitions: []opstest.History{plain(t, 0, 3, 2)}, configs: map[string]string{"compression.type": "gzip"}})
 	s := fakeArchive(t, nil, topics...)
 	run := func(die int, before bool) int {
 		cfg, cl := translatedConfig(t, s)
@@ -66,6 +66,9 @@ func TestTranslatedCrashAtEveryRequest(t *testing.T) {
 			}
 		}
 		checkTranslated(t, cl, copyops.Filter{}, maps, topics...)
+		if now, err := describeTopics(t.Context(), connectTo(t, cl), []string{"e"}); err != nil || now["e"][cfgCompression].value != "gzip" {
+			t.Errorf("a topic that was made has compression.type %s, %v", now["e"][cfgCompression].value, err)
+		}
 		if again, err := mapsOf(t.Context(), cfg); err != nil {
 			t.Error(err)
 		} else {
