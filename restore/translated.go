@@ -86,8 +86,8 @@ func (j *job) newNote(pj *partitionJob, first int64) *ledger.Restore {
 }
 
 // stored loads the map of a partition that is done.
-func (pj *partitionJob) stored(l *ledger.Ledger, sourceCluster string) (*offsets.Map, error) {
-	raw, ok, err := l.Map(pj.mapKey(sourceCluster))
+func (j *partitionJob) stored(l *ledger.Ledger, sourceCluster string) (*offsets.Map, error) {
+	raw, ok, err := l.Map(j.mapKey(sourceCluster))
 	if !ok || err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (pj *partitionJob) stored(l *ledger.Ledger, sourceCluster string) (*offsets
 	if err := m.UnmarshalBinary(raw); err != nil {
 		return nil, err
 	}
-	if err := m.For(pj.id(sourceCluster)); err != nil {
+	if err := m.For(j.id(sourceCluster)); err != nil {
 		return nil, err
 	}
 	return m, nil

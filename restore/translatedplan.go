@@ -200,7 +200,7 @@ func (p *planner) resume(ctx context.Context, j *partitionJob) (*Conflict, error
 			j.to.m, j.to.done, j.to.found, j.settled = m, true, j.to.note.Records, true
 			j.todo = totals{}
 			if p.cfg.VerifyTarget {
-				return p.content2(ctx, j)
+				return p.sameContent(ctx, j)
 			}
 			return nil, nil
 		}
@@ -252,17 +252,17 @@ func (p *planner) left(ctx context.Context, j *partitionJob, mp *mapping) (*Conf
 	if err != nil {
 		return nil, j.wrap(from, err)
 	}
-	return p.content2(ctx, j)
+	return p.sameContent(ctx, j)
 }
 
-func (p *planner) content2(ctx context.Context, j *partitionJob) (*Conflict, error) {
+func (p *planner) sameContent(ctx context.Context, j *partitionJob) (*Conflict, error) {
 	cmp := &comparer{cluster: p.cluster, snapshot: p.cfg.Snapshot, job: j}
 	return cmp.translated(ctx, j.to.m, p.cfg.VerifyTarget)
 }
 
 // roundTrip measures the target.
 func (p *planner) roundTrip(ctx context.Context) error {
-	c, err := p.newCopier(ctx, p.cluster)
+	c, err := p.newCopier(ctx, p.cluster, nil)
 	if err != nil {
 		return err
 	}

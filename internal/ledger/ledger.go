@@ -20,8 +20,9 @@ const (
 	Topic = "__kafkadr"
 	// Version is the version of entries that this package writes, and the latest that it reads.
 	Version = 1
-	// MaxKey and MaxValue bound an entry, in bytes, as JSON.
-	MaxKey   = 1 << 10
+	// MaxKey bounds an entry's key, in bytes.
+	MaxKey = 1 << 10
+	// MaxValue bounds an entry's value, in bytes of JSON.
 	MaxValue = 1 << 20
 
 	maxTotal = 256 << 20 // of all entries
