@@ -186,7 +186,8 @@ func (p *partition) bracket(a answer) (left, right anchor, why string) {
 		return left, right, fmt.Sprintf("the target's log starts at %d, and what was before isn't known", p.start)
 	}
 	right, exact := p.chain.after(a.up)
-	if c, ok := p.points.after(a.up); ok && (!exact || c.up-c.down < right.up-right.down || c.up < right.up && c.up-c.down == right.up-right.down) {
+	// Which record a checkpoint rests on isn't known, only that it isn't behind: it serves where everything before it is read.
+	if c, found := p.points.after(a.up); found && !ok && (!exact || c.up-c.down < right.up-right.down || c.up < right.up && c.up-c.down == right.up-right.down) {
 		right, exact = c, true
 	}
 	switch {
