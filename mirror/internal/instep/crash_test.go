@@ -37,7 +37,7 @@ func TestCrash(t *testing.T) {
 // crash kills at the n-th write, and returns true where there were fewer.
 func crash(t *testing.T, n int64, after bool) (whole bool) {
 	t.Helper()
-	p := fakes(t, testkafka.Options{Secure: true})
+	p := fakes(t, testkafka.Options{})
 	v := View{Topics: []Topic{p.topic("crash", "crash", 1, map[string]*string{"segment.ms": ptr("9000")}, map[string]*string{"flush.ms": ptr("1")})}}
 	acls := parseACLs("GROUP g LITERAL READ", "TOPIC crash LITERAL READ")
 	p.putACLs(p.sides.Source.Admin(), "source", acls)
