@@ -3,8 +3,10 @@ package offsets
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -45,9 +48,9 @@ type noted struct {
 
 // Open reads what is noted on the cluster of cl about copies from a source: its cluster ID, an alias that a restore was given, or the name of a mirror's flow.
 // Nothing noted is no error: Translate answers [HowUnknown] then. It needs Read on the topic __kafkadr, and Describe on the copies. Errors are typed as the
-// ledger's; an entry that a later version wrote is left out, and named in the answers. cl isn't used after it returns.
+// ledger's; an entry that a later version wrote is left out, and named in the answers. It connects as cl does, whose own consuming isn't touched; cl isn't used after it returns.
 func Open(ctx context.Context, cl *kgo.Client, source string) (*Stored, error) {
-	c, err := rawkafka.Connect(ctx, cl.Opts(), rawkafka.Config{})
+	c, err := rawkafka.Connect(ctx, reach(cl), rawkafka.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("offsets: %w", err)
 	}
@@ -73,6 +76,21 @@ func Open(ctx context.Context, cl *kgo.Client, source string) (*Stored, error) {
 		})
 	}
 	return s, nil
+}
+
+// reach are the options by which a client reaches its cluster, without what it consumes or produces.
+func reach(cl *kgo.Client) []kgo.Opt {
+	seeds, _ := cl.OptValue(kgo.SeedBrokers).([]string)
+	opts := []kgo.Opt{kgo.SeedBrokers(seeds...)}
+	if config, ok := cl.OptValue(kgo.DialTLSConfig).(*tls.Config); ok && config != nil {
+		opts = append(opts, kgo.DialTLSConfig(config))
+	} else if dial, ok := cl.OptValue(kgo.Dialer).(func(context.Context, string, string) (net.Conn, error)); ok && dial != nil {
+		opts = append(opts, kgo.Dialer(dial))
+	}
+	if mechanisms, ok := cl.OptValue(kgo.SASL).([]sasl.Mechanism); ok {
+		opts = append(opts, kgo.SASL(mechanisms...))
+	}
+	return opts
 }
 
 // is notes a source by its names, and says whether it is the one asked for.
@@ -259,7 +277,9 @@ func (s *Stored) Translate(_ context.Context, topic string, partition int32, ups
 }
 
 // Knows says whether a copy of the partition is noted, of use or not.
-func (s *Stored) Knows(topic string, partition int32) bool { return len(s.copies[place{topic, partition}]) > 0 }
+func (s *Stored) Knows(topic string, partition int32) bool {
+	return len(s.copies[place{topic, partition}]) > 0
+}
 
 // exact translates for an exact copy of what the target has.
 func (n *noted) exact(upstreamOffset int64) (int64, How) {

@@ -1,14 +1,17 @@
 package offsets_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -188,4 +191,40 @@ func TestStoredFaults(t *testing.T) {
 	n.want("A", "orders", 105, -1, offsets.HowUnknown, "UNKNOWN_TOPIC")
 	n.create("copy")
 	n.want("A", "orders", 105, -1, offsets.HowUnknown, "made anew")
+}
+
+// A client that logs in, and one that is a member of a group, do as well as any; the group isn't joined twice.
+func TestOpenReachesAsTheClient(t *testing.T) {
+	cl := testkafka.Fake(t, testkafka.Options{Secure: true})
+	if _, err := kadm.NewClient(testkafka.Client(t, cl)).CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	member := testkafka.Client(t, cl, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"))
+	adm := kadm.NewClient(testkafka.Client(t, cl))
+	members := func() int {
+		g, err := adm.DescribeGroups(t.Context(), "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(g["g"].Members)
+	}
+	testkafka.Eventually(t, time.Minute, func(context.Context) error {
+		if members() != 1 {
+			return errors.New("not joined yet")
+		}
+		return nil
+	})
+	var joins atomic.Int64
+	k := testkafka.Kfake(cl)
+	k.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		joins.Add(1)
+		return nil, nil, false
+	})
+	if _, err := offsets.Open(t.Context(), member, "A"); err != nil {
+		t.Fatal(err)
+	}
+	if n := members(); n != 1 || joins.Load() > 0 {
+		t.Errorf("%d members, %d joins", n, joins.Load())
+	}
 }

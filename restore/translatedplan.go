@@ -122,7 +122,7 @@ func (p *planner) keep(t *topicJob, now map[string]current) {
 	if after := number(cfgAfter, math.MaxInt64); t.newest()-clock.UnixMilli() > after {
 		p.refuse(topicConflict(t.name, "timestamps", "records up to %s, and the topic refuses them: %s is %d", time.UnixMilli(t.newest()).UTC().Format(time.RFC3339), cfgAfter, after))
 	}
-	if before := number(cfgBefore, math.MaxInt64); clock.UnixMilli()-e.oldest > before {
+	if before := number(cfgBefore, math.MaxInt64); e.oldest >= 0 && clock.UnixMilli()-e.oldest > before { // -1 is no time
 		p.refuse(topicConflict(t.name, "timestamps", "records from %s, and the topic refuses them: %s is %d", time.UnixMilli(e.oldest).UTC().Format(time.RFC3339), cfgBefore, before))
 	}
 }
