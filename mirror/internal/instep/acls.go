@@ -139,7 +139,7 @@ func describeACLs(ctx context.Context, cl *rawkafka.Cluster) (acls []ACL, unknow
 	return acls, unknown, nil
 }
 
-// note is what the ledger has of one entry's withheld part.
+// withheldKey is where the ledger has what is withheld.
 func (s *ACLs) withheldKey() string { return s.sides.key("acls-withheld") }
 
 // apply notes what becomes ours, creates and deletes, and notes what no more is ours. What the standby doesn't take stays noted as ours: it may have been taken after all.

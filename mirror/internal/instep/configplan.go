@@ -16,6 +16,7 @@ type ConfigChange struct {
 	Remove []string          `json:"remove,omitempty"`
 
 	id    string   // the copy's, as the ledger has it
+	bind  bool     // the ledger is to learn the ID, of a copy that wasn't there before
 	owned []string // what is ours with Set, and before Remove
 	later []string // what is ours after Remove
 }
