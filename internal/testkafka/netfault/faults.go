@@ -112,11 +112,7 @@ func (n *Net) Heal(t testing.TB) {
 	n.stop()
 	n.stop = func() {}
 	for _, w := range n.wires {
-		if toxic := len(w.proxy.Toxics.GetToxicArray()) > 0; toxic {
-			w.down()
-			w.proxy.Toxics.ResetToxics(context.Background())
-		}
-		if err := w.up(); err != nil {
+		if err := w.heal(n.proxy); err != nil {
 			t.Fatalf("netfault: broker %d: %v", w.broker, err)
 		}
 	}
@@ -126,6 +122,7 @@ func (n *Net) Heal(t testing.TB) {
 func (n *Net) add(t testing.TB, kind string, way Way, attributes map[string]int64, brokers []int32) {
 	t.Helper()
 	for _, w := range n.of(t, brokers) {
+		w.toxic = true
 		for _, stream := range way.streams() {
 			text, err := json.Marshal(map[string]any{"type": kind, "stream": stream, "attributes": attributes})
 			if err == nil {

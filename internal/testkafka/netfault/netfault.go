@@ -7,6 +7,7 @@ package netfault
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"sync"
@@ -24,6 +25,7 @@ import (
 // Net is the network between a cluster and the clients that have its [Net.Opts]. Faults add up until [Net.Heal]. Methods are for one goroutine.
 type Net struct {
 	cl     testkafka.Cluster
+	server *toxiproxy.ApiServer
 	wires  []*wire
 	stop   func()       // ends the resets of Lossy
 	resets atomic.Int64 // how many there were
@@ -31,10 +33,12 @@ type Net struct {
 
 // wire is the way to one broker.
 type wire struct {
-	broker int32
-	addr   string // the broker's own
-	proxy  *toxiproxy.Proxy
-	mu     sync.Mutex // held while the proxy is taken down or up
+	broker      int32
+	addr        string     // the broker's own
+	listen      string     // the proxy's
+	mu          sync.Mutex // held while the proxy is taken down or up
+	proxy       *toxiproxy.Proxy
+	toxic, dead bool // it has toxics; it is down
 }
 
 // New makes a network to cl, without a fault, that ends with the test. cl must not be a [testkafka.Secured], nor live on a network in memory.
@@ -44,18 +48,33 @@ func New(t testing.TB, cl testkafka.Cluster) *Net {
 		t.Fatal("netfault: no network to a secured cluster: kgo dials either through TLS or through a function")
 	}
 	zerolog.SetGlobalLevel(zerolog.Disabled) // some of toxiproxy logs to the process's own logger
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	n := &Net{cl: cl, stop: func() {}}
+	n := &Net{cl: cl, stop: func() {}, server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
 	t.Cleanup(n.close)
 	addrs := cl.Addrs()
 	for i, b := range cl.Brokers() {
-		w := &wire{broker: b, addr: addrs[i], proxy: toxiproxy.NewProxy(server, fmt.Sprintf("%s-%d", cl.ID(), b), "127.0.0.1:0", addrs[i])}
-		if err := w.proxy.Start(); err != nil {
+		w, err := n.wire(b, addrs[i])
+		if err != nil {
 			t.Fatalf("netfault: proxy for broker %d: %v", b, err)
 		}
 		n.wires = append(n.wires, w)
 	}
 	return n
+}
+
+// wire listens on a port below the range that the kernel gives to outgoing connections, so that it stays free while the proxy is down.
+func (n *Net) wire(broker int32, addr string) (*wire, error) {
+	for try := 1; ; try++ {
+		w := &wire{broker: broker, addr: addr, listen: fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))}
+		w.proxy = n.proxy(w)
+		if err := w.proxy.Start(); err == nil || try == 100 {
+			return w, err
+		}
+	}
+}
+
+// proxy is a new one, without a fault and not started.
+func (n *Net) proxy(w *wire) *toxiproxy.Proxy {
+	return toxiproxy.NewProxy(n.server, fmt.Sprintf("%s-%d", n.cl.ID(), w.broker), w.listen, w.addr)
 }
 
 func (n *Net) close() {
@@ -74,7 +93,7 @@ func (n *Net) Opts() []kgo.Opt {
 func (n *Net) Via() map[string]string {
 	via := map[string]string{}
 	for _, w := range n.wires {
-		via[w.addr] = w.proxy.Listen
+		via[w.addr] = w.listen
 	}
 	return via
 }
@@ -114,14 +133,22 @@ func (w *wire) down() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.proxy.Stop()
+	w.dead = true
 }
 
-func (w *wire) up() error {
+// heal takes the proxy up where it is down, and puts a new one in its place where it has toxics: toxiproxy may wait for ever when it takes a toxic
+// from a connection that has ended.
+func (w *wire) heal(fresh func(*wire) *toxiproxy.Proxy) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.proxy.Enabled {
+	if w.toxic {
+		w.proxy.Stop()
+		w.proxy = fresh(w)
+	}
+	if !w.toxic && !w.dead {
 		return nil
 	}
+	w.toxic, w.dead = false, false
 	return w.proxy.Start()
 }
 
@@ -129,9 +156,11 @@ func (w *wire) up() error {
 func (w *wire) reset() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.proxy.Enabled {
+	if w.dead {
 		return nil
 	}
 	w.proxy.Stop()
-	return w.proxy.Start()
+	err := w.proxy.Start()
+	w.dead = err != nil
+	return err
 }
