@@ -229,7 +229,7 @@ func (j *job) contentOnce(ctx context.Context, c *rawkafka.Cluster, pj *partitio
 
 // method asks how holes would be made, and how long a round trip takes.
 func (p *planner) method(ctx context.Context) error {
-	c, err := p.newCopier(ctx, p.cluster)
+	c, err := p.newCopier(ctx, p.cluster, nil)
 	if err != nil {
 		return err
 	}

@@ -47,8 +47,8 @@ func (t *topicJob) holes() bool {
 	return false
 }
 
-// holeRight returns when a hole may be begun in a topic.
-func (r *runner) holeRight(ctx context.Context, topic rawkafka.Partition) error {
+// mayHole returns when a hole may be made in a topic.
+func (r *runner) mayHole(ctx context.Context, topic rawkafka.Partition) error {
 	err := r.locks.Held(ctx, topic.TopicID)
 	if errors.Is(err, copylock.ErrNotClaimed) { // the index knew of no hole
 		if _, err = r.locks.Claim(ctx, topic.TopicID); err == nil {

@@ -179,9 +179,7 @@ func (c *partitionCopy) stream(ctx context.Context, to *exactcopy.Partition) err
 			return fmt.Errorf("the target is at %d, the archive at %d", to.Position(), o.Base)
 		}
 		if o.Hole() {
-			if err = c.holeRight(ctx, c.job.target()); err == nil {
-				err = to.Hole(ctx, o.End-o.Base)
-			}
+			err = to.Hole(ctx, o.End-o.Base)
 		} else {
 			err = to.Append(ctx, o.Batch)
 		}

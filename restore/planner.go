@@ -96,14 +96,15 @@ func (j *job) connect(ctx context.Context) (*rawkafka.Cluster, error) {
 	return c, nil
 }
 
-// newCopier starts a copier on the target.
-func (j *job) newCopier(ctx context.Context, c *rawkafka.Cluster) (*exactcopy.Copier, error) {
+// newCopier starts a copier on the target, that asks mayHole before each hole.
+func (j *job) newCopier(ctx context.Context, c *rawkafka.Cluster, mayHole func(context.Context, rawkafka.Partition) error) (*exactcopy.Copier, error) {
 	cp, err := exactcopy.New(ctx, exactcopy.Config{
 		Cluster:         c,
 		TransactionalID: "kafkadr-copy-" + j.info.ClusterID,
 		Limiter:         limiter(j.cfg.MaxBytesPerSecond),
 		OnRetry:         j.cfg.Hooks.OnRetry,
 		Quiet:           j.cfg.quiet,
+		MayHole:         mayHole,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("restore: target: %w", err)

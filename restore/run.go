@@ -82,7 +82,7 @@ func (r *runner) run(ctx context.Context) (*Result, error) {
 // claimed is what is done once the topics with holes are ours.
 func (r *runner) claimed(ctx context.Context) (*Result, error) {
 	var err error
-	if r.copier, err = r.newCopier(ctx, r.cluster); err != nil {
+	if r.copier, err = r.newCopier(ctx, r.cluster, r.mayHole); err != nil {
 		return nil, err
 	}
 	defer r.copier.Close()

@@ -43,6 +43,9 @@ type Config struct {
 	// Quiet is how long the log's end must stand still before markers follow markers whose answer was lost. Default 30 s, a broker's request timeout.
 	// A hole that is the first thing after Open waits a sixth of it, for markers of a process that died.
 	Quiet time.Duration
+	// MayHole is asked right before markers are written, and waits until they may: of two processes' last markers of the same hole both would be taken, so a
+	// lock must keep them apart. Its error ends the partition. It must be safe for concurrent use. Default: always.
+	MayHole func(ctx context.Context, name rawkafka.Partition) error
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
 }
@@ -55,6 +58,9 @@ func (c Config) withDefaults() Config {
 	def(&c.Quiet, 30*time.Second)
 	if c.JoinBelow == 0 {
 		c.JoinBelow = 256 << 10
+	}
+	if c.MayHole == nil {
+		c.MayHole = func(context.Context, rawkafka.Partition) error { return nil }
 	}
 	if c.OnRetry == nil {
 		c.OnRetry = func(string, error) {}

@@ -100,8 +100,10 @@ type markerJob struct {
 	done  chan marked
 }
 
-// marked is what became of a markerJob. Either err or request is set where something failed: request where no answer came, so that they may still be written.
+// marked is what became of a markerJob. One of refused, err and request is set where something failed: request where no answer came, so that they may still
+// be written.
 type marked struct {
+	refused      error // not sent
 	err, request error
 	end          int64 // the true end afterwards
 	endErr       error
@@ -161,6 +163,9 @@ func (b *broker) markAll(ctx context.Context) {
 
 // write sends one request, and behind it, on the same connection, one for the true ends: a broker answers a connection's requests in turn.
 func (b *broker) write(ctx context.Context, jobs []*markerJob) {
+	if jobs = b.allowed(ctx, jobs); len(jobs) == 0 {
+		return
+	}
 	req := written{kmsg.NewPtrWriteTxnMarkersRequest(), new(sync.Once), make(chan struct{})}
 	for _, j := range jobs {
 		for k := range j.n {
@@ -188,6 +193,24 @@ func (b *broker) write(ctx context.Context, jobs []*markerJob) {
 	}
 	b.tell(ctx, jobs, answers, failed, got)
 }
+
+// mayWait is how long a request waits for the right to a hole that had it when it lined up.
+const mayWait = 500 * time.Millisecond
+
+// allowed keeps the jobs whose holes may be made now: they may have stood in the line for a while.
+func (b *broker) allowed(ctx context.Context, jobs []*markerJob) []*markerJob {
+	ctx, cancel := context.WithTimeoutCause(ctx, mayWait, errMayWait)
+	defer cancel()
+	return slices.DeleteFunc(slices.Clone(jobs), func(j *markerJob) bool {
+		err := b.c.cfg.MayHole(ctx, j.name)
+		if err != nil {
+			j.done <- marked{refused: err}
+		}
+		return err != nil
+	})
+}
+
+var errMayWait = errors.New("the right to make a hole isn't confirmed")
 
 // tell hands out what became of the jobs.
 func (b *broker) tell(ctx context.Context, jobs []*markerJob, answers map[place]error, failed error, ends map[rawkafka.Partition]rawkafka.Offset) {
@@ -256,6 +279,9 @@ func (p *Partition) Hole(ctx context.Context, n int64) error {
 	}
 	position := p.Position()
 	if err := p.hole(ctx, position, n); err != nil {
+		if errors.Is(err, ErrShifted) { // maybe the doing of who has the right now
+			err = cmpErr(p.c.cfg.MayHole(ctx, p.name), err)
+		}
 		err = at(p.name, position, "hole", err)
 		p.fail(err)
 		return err
@@ -270,6 +296,9 @@ func (p *Partition) hole(ctx context.Context, position, n int64) error {
 		return err
 	}
 	m, err := p.c.Method(ctx)
+	if err == nil {
+		err = p.c.cfg.MayHole(ctx, p.name)
+	}
 	if err != nil {
 		return err
 	}
@@ -326,6 +355,9 @@ func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error)
 		return err, passing(err)
 	}
 	p.setLeader(broker)
+	if err := p.c.cfg.MayHole(ctx, p.name); err != nil {
+		return nil, err
+	}
 	start := p.end
 	j := &markerJob{name: p.name, start: start, done: make(chan marked, 1)}
 	j.pid, j.first, j.n = p.prod.markers(min(target-start, maxMarkers))
@@ -333,10 +365,14 @@ func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error)
 	switch {
 	case err != nil:
 		return nil, undecided(err)
+	case errors.Is(m.refused, errMayWait):
+		return m.refused, nil
+	case m.refused != nil:
+		return nil, m.refused
 	case m.request != nil: // they may come late
 		return m.request, p.quiet(ctx, p.c.cfg.Quiet, target)
 	case m.endErr == nil && m.end == start+int64(j.n): // whatever the answer was
-		return nil, p.moved(m.end, target, m.err == nil)
+		return nil, p.moved(m.end, target, m.err == nil && j.n == 1) // of several, any one's answer
 	case errors.Is(m.err, kerr.InvalidProducerEpoch):
 		return nil, undecided(m.err)
 	case rawkafka.Denies(m.err), m.err != nil && !rawkafka.Retriable(m.err) && !rawkafka.Unknown(m.err):

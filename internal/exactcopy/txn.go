@@ -84,6 +84,9 @@ func (p *Partition) endTransactions(ctx context.Context, n int64) error {
 	}
 	target := p.end + n
 	for p.end < target {
+		if err := p.c.cfg.MayHole(ctx, p.name); err != nil {
+			return err
+		}
 		if err := p.endTransaction(ctx); err != nil {
 			return undecided(err) // Open takes over, and ends it
 		}
