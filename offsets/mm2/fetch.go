@@ -32,8 +32,11 @@ type span struct {
 	partition int32
 	from, to  int64
 	isolation kgo.IsolationLevel
-	maxBytes  int64 // 0: no bound
+	maxBytes  int64 // with maxRecords; 0: no bound
 }
+
+// maxRecords bounds the memory of a bounded reading: 16 bytes each.
+const maxRecords = 16 << 20
 
 // read calls each with the span's records, in order. Records that the cleaner took, and control records, aren't there. Past maxBytes the error is errTooLarge.
 func (t *target) read(ctx context.Context, s span, each func(*kgo.Record)) error {
@@ -68,6 +71,7 @@ type fetcher struct {
 	span
 	at     int64
 	bytes  int64
+	count  int
 	leader *kgo.Broker
 	id     kadm.TopicID
 }
@@ -89,6 +93,9 @@ func (f *fetcher) fetch(ctx context.Context, each func(*kgo.Record)) error {
 		got, kgo.DefaultDecompressor(), nil)
 	if fp.Err != nil {
 		return fp.Err
+	}
+	if f.count += len(fp.Records); f.maxBytes > 0 && f.count > maxRecords {
+		return errTooLarge
 	}
 	for _, r := range fp.Records {
 		if r.Offset >= f.at && r.Offset < f.to {

@@ -134,6 +134,9 @@ func (o *opening) checkpoint(r *kgo.Record) {
 		o.skip(r, err)
 		return
 	}
+	if r.Timestamp.After(o.lastCheckpoint) {
+		o.lastCheckpoint = r.Timestamp
+	}
 	o.at(c.Topic, c.Partition)
 	o.groups[groupPlace{c.Group, at}] = c
 	o.points[at] = append(o.points[at], anchor{up: c.Upstream, down: c.Downstream})

@@ -167,6 +167,7 @@ func TestUnfinished(t *testing.T) {
 	l.copied("A.orders", 50, 75) // and dead; 75 to 199 are only before it
 	l.checkpoint("group", 75, 225)
 	l.wants(Config{}, 75, 75, HowAtOrBefore, "copied again")
+	l.wants(Config{MaxScan: -1}, 75, 225, HowAtOrBefore, "isn't known") // as the Java client, which believes it
 }
 
 func TestOffsetSyncs(t *testing.T) {

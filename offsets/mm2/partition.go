@@ -54,18 +54,28 @@ func (p *partition) translate(ctx context.Context, read scanFunc, maxScan, up in
 	case p.replaced:
 		return p.says(p.start, HowAtOrBefore, "the target's log ends at %d, before what MirrorMaker noted: it was made anew or cut off, so only its start is safe", p.end), nil
 	}
-	a := answer{up: up, lower: p.points.atLeast(up), upper: p.end, from: "the checkpoints alone"}
-	again, err := p.unfinished(ctx, read, maxScan)
+	again, looked, err := p.unfinished(ctx, read, maxScan)
 	if err != nil {
 		return offsets.Translated{}, err
 	}
-	if again >= 0 {
-		a.lower = min(max(a.lower, p.bySyncAtLeast(up)), again+1)
-		return p.conservative(a, "the target's last record is at %d as well: something was copied again up to there", again), nil
-	}
-	if p.lost {
+	tr, err := p.finished(ctx, read, maxScan, up)
+	switch {
+	case err != nil:
+		return offsets.Translated{}, err
+	case again >= 0 && tr.Offset > again+1:
+		return p.says(again+1, HowAtOrBefore, "the target's last record is at %d as well: something was copied again up to there", again), nil
+	case again < 0 && p.lost:
 		return p.says(p.start, HowAtOrBefore, "copying was begun again from before the log's start %d, and may not have come here again", p.start), nil
+	case !looked && tr.Offset == p.end && tr.How == offsets.HowExact:
+		tr.How = HowAtOrBefore
+		tr.Evidence += "; whether something was being copied again there isn't known"
 	}
+	return tr, nil
+}
+
+// finished is the answer where no copying that was begun again ended before its time.
+func (p *partition) finished(ctx context.Context, read scanFunc, maxScan, up int64) (offsets.Translated, error) {
+	a := answer{up: up, lower: p.points.atLeast(up), upper: p.end, from: "the checkpoints alone"}
 	if tr, ok := p.bySync(&a); ok {
 		return tr, nil
 	}
@@ -79,28 +89,19 @@ func (p *partition) translate(ctx context.Context, read scanFunc, maxScan, up in
 }
 
 // unfinished looks for a MirrorMaker that died while it copied again what it had copied before: the last record is there earlier as well, at the offset
-// returned, and what lies between may not have been copied again. It is -1 where that isn't so, or where that is more than may be read.
-func (p *partition) unfinished(ctx context.Context, read scanFunc, maxScan int64) (int64, error) {
-	if p.from >= p.stable || p.unfit != "" || maxScan < 0 {
-		return -1, nil
+// returned, and what lies between may not have been copied again. It is -1 where that isn't so; looked is false where it can't be said.
+func (p *partition) unfinished(ctx context.Context, read scanFunc, maxScan int64) (again int64, looked bool, err error) {
+	switch {
+	case p.from >= p.stable:
+		return -1, true, nil
+	case p.unfit != "" || maxScan < 0:
+		return -1, false, nil
 	}
 	s, err := p.scan(ctx, read, maxScan, p.from, p.stable)
 	if err != nil {
-		return -1, err
+		return -1, false, err
 	}
-	return s.recurs, nil
-}
-
-// bySyncAtLeast is what the offset syncs alone say.
-func (p *partition) bySyncAtLeast(up int64) int64 {
-	a, ok := p.chain.atOrBefore(up)
-	switch {
-	case !ok:
-		return 0
-	case a.up == up:
-		return a.down
-	}
-	return a.down + 1
+	return s.recurs, !s.over, nil
 }
 
 // bySync answers where an offset sync alone does, and narrows the answer otherwise.

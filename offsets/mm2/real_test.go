@@ -42,6 +42,9 @@ func TestRealMirrorMaker(t *testing.T) {
 		awaitMirrored(t, cl, cfg, histories)
 	}
 	copyAgain(t, mm, cl, histories, identity, renamed)
+	if now, peak := mm.RSS(t); mm.CPU(t) <= 0 || now <= 0 || peak < now {
+		t.Errorf("MirrorMaker's CPU time %v, resident size %d MiB, at most %d", mm.CPU(t), now, peak)
+	}
 	mm.Kill(t)
 	source.Kill(t, source.Brokers()[0])
 

@@ -3,7 +3,9 @@ package mm2
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -19,6 +21,8 @@ type Translator struct {
 	heartbeats map[string]int64 // by target alias
 	skipped    []*RecordError
 	missing    []string
+
+	lastCheckpoint time.Time
 }
 
 type place struct {
@@ -66,6 +70,26 @@ func (t *Translator) Groups(ctx context.Context, groups ...string) ([]GroupOffse
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return found, nil
+}
+
+// Captured is what the source's groups had committed, as far as MirrorMaker's checkpoints say: for [offsets.NewGroupsPlan], together with [offsets.Through] of this
+// Translator. Its time is that of the last checkpoint. Types, states, topic IDs and leader epochs aren't known, and topics whose source name the policy doesn't tell aren't there.
+func (t *Translator) Captured() *offsets.Groups {
+	byName := map[string][]offsets.Committed{}
+	for at, c := range t.groups {
+		if topic, ok := t.cfg.Policy.Upstream(c.Topic); ok {
+			byName[at.group] = append(byName[at.group], offsets.Committed{Topic: topic, Partition: c.Partition, Offset: c.Upstream, LeaderEpoch: -1, Metadata: &c.Metadata})
+		}
+	}
+	captured := &offsets.Groups{At: t.lastCheckpoint}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		committed := byName[name]
+		slices.SortFunc(committed, func(a, b offsets.Committed) int {
+			return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+		})
+		captured.Groups = append(captured.Groups, offsets.Group{Group: name, Offsets: committed})
+	}
+	return captured
 }
 
 // Translate says what an offset of a source's partition, by the source's name of the topic, is on the target. Of a partition that MirrorMaker says nothing of the answer is [offsets.HowUnknown].
