@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -60,6 +61,26 @@ func TestQuiet(t *testing.T) {
 		end, _ := tg.ends(name)
 		if end != p.Position() || end != 10 {
 			t.Errorf("true end %d, position %d", end, p.Position())
+		}
+	})
+}
+
+// TestAtOnce: what is appended to an idle partition goes out at once, in simulated time.
+func TestAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
+		tg := connect(t, kafka, Config{})
+		p := tg.opened(tg.copier, tg.topic("t", 1, 1, nil)[0])
+		for range 3 {
+			tg.appendAll(p, 1, 2)
+			tg.must(p.Flush(t.Context(), true))
+			tg.must(rawkafka.Sleep(t.Context(), time.Hour))
+			start := time.Now()
+			tg.appendAll(p, 1, 2)
+			tg.must(p.Flush(t.Context(), true))
+			if d := time.Since(start); d > time.Millisecond {
+				t.Errorf("it took %v", d)
+			}
 		}
 	})
 }

@@ -268,7 +268,9 @@ func (p *Partition) setRTT(d time.Duration) {
 func (p *Partition) done(it *item, durable bool) (more bool) {
 	p.mu.Lock()
 	p.queue[0] = nil
-	p.queue = p.queue[1:]
+	if p.queue = p.queue[1:]; len(p.queue) == 0 {
+		p.queue = nil // an idle partition costs little
+	}
 	p.end = it.end
 	if durable {
 		p.durable = it.end
