@@ -19,6 +19,20 @@
 // [How] says which case it is. A map of another incarnation is refused with an
 // [*IncarnationError].
 //
+// # Groups
+//
+// [Capture] reads what groups have committed, [NewGroupsPlan] says what would be
+// committed on another cluster, [GroupsPlan.Apply] does it and hands out what was
+// there before, which [Rollback] restores. An active group, an offset below the
+// one that is committed, a topic that was created again or isn't there are
+// refused by name, before the first commit; an offset past the end becomes the end.
+// Brokers take an admin's commit only while a group has no members, KIP-848
+// ones included, so a group can't become active unseen. A consumer that
+// assigns its partitions itself is no member, and isn't seen.
+//
+// Rights: Describe on groups and topics and on the cluster (to list them); to
+// apply, Read on both; to roll back, Delete on groups too.
+//
 // # Limits
 //
 // A map is as right as what was appended to it: it is written by who copies,
