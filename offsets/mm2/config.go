@@ -23,8 +23,8 @@ type Config struct {
 	// offset.flush.interval.ms. Then the last offset in mm2-offsets is that of the last record on the target, which makes one more known place.
 	// It isn't believed where an offset sync says otherwise. Default: not known.
 	Drained bool
-	// MaxScan is how many bytes of one partition's records are read to find out whether something was copied twice; where it takes more (or more than 16 Mi
-	// records), the answer is the conservative one. One partition is read at a time. Default 256 MiB; negative: none are read.
+	// MaxScan is how many bytes of one partition's records are read to find out whether something was copied twice; where it takes more (or
+	// more than 16 Mi records), the answer is the conservative one. One partition is read at a time. Default 256 MiB; negative: none are read.
 	MaxScan int64
 	// RetryFor is how long an operation is tried again without progress. Default 1 minute.
 	RetryFor time.Duration

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 )
 
-// ConnectOffset is an entry of Connect's offset store: the offset of the last source record that was mirrored when MirrorMaker committed last. Copying goes on at one more.
+// ConnectOffset is an entry of Connect's offset store: the offset of the last source record that was mirrored when MirrorMaker committed last.
+// Copying goes on at one more.
 type ConnectOffset struct {
 	// Connector is the connector's name: MirrorSourceConnector, in dedicated mode.
 	Connector string `json:"connector"`

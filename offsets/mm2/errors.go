@@ -9,7 +9,8 @@ import (
 // ErrTombstone is a record without a value: what its key names is gone. Java's client dies of one in a checkpoints topic.
 var ErrTombstone = errors.New("mm2: tombstone")
 
-// ErrOtherConnector is an entry of Connect's offset store that isn't of a MirrorSourceConnector: the heartbeat and checkpoint connectors' entries carry nothing.
+// ErrOtherConnector is an entry of Connect's offset store that isn't of a MirrorSourceConnector: the heartbeat and checkpoint connectors'
+// entries carry nothing.
 var ErrOtherConnector = errors.New("mm2: an entry of another connector")
 
 // FormatError is a record, or a value to be encoded, that isn't what MirrorMaker writes.
@@ -32,7 +33,8 @@ func (e *FormatError) Error() string {
 // Unwrap is the cause.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// NotFoundError says that the target has none of the topics that MirrorMaker keeps there for a source: the alias, the separator or the cluster is another.
+// NotFoundError says that the target has none of the topics that MirrorMaker keeps there for a source: the alias, the separator or the cluster
+// is another.
 type NotFoundError struct {
 	SourceAlias string
 	// Topics were looked for.

@@ -38,7 +38,8 @@ type span struct {
 // maxRecords bounds the memory of a bounded reading: 16 bytes each.
 const maxRecords = 16 << 20
 
-// read calls each with the span's records, in order. Records that the cleaner took, and control records, aren't there. Past maxBytes the error is errTooLarge.
+// read calls each with the span's records, in order. Records that the cleaner took, and control records, aren't there. Past maxBytes the error
+// is errTooLarge.
 func (t *target) read(ctx context.Context, s span, each func(*kgo.Record)) error {
 	f := fetcher{target: t, span: s, at: s.from}
 	progress := time.Now()

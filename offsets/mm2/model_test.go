@@ -185,9 +185,9 @@ func (m *model) oneToOne(up int64) bool {
 
 // TestModel holds over random histories: nothing is skipped, no more is read again than after Java's answer, and what is called exact is.
 func TestModel(t *testing.T) {
-	n := uint64(20_000)
+	n := uint64(8_000)
 	if os.Getenv("KAFKADR_LONG") != "" {
-		n *= 20
+		n *= 50
 	}
 	exact, all := 0, 0
 	for seed := range n {

@@ -52,7 +52,8 @@ func (p *partition) translate(ctx context.Context, read scanFunc, maxScan, up in
 	case up < 0:
 		return p.says(-1, offsets.HowUnknown, "no offset is negative"), nil
 	case p.replaced:
-		return p.says(p.start, HowAtOrBefore, "the target's log ends at %d, before what MirrorMaker noted: it was made anew or cut off, so only its start is safe", p.end), nil
+		return p.says(p.start, HowAtOrBefore,
+			"the target's log ends at %d, before what MirrorMaker noted: it was made anew or cut off, so only its start is safe", p.end), nil
 	}
 	again, looked, err := p.unfinished(ctx, read, maxScan)
 	if err != nil {
@@ -88,8 +89,9 @@ func (p *partition) finished(ctx context.Context, read scanFunc, maxScan, up int
 	return p.byRecords(ctx, read, maxScan, a)
 }
 
-// unfinished looks for a MirrorMaker that died while it copied again what it had copied before: the last record is there earlier as well, at the offset
-// returned, and what lies between may not have been copied again. It is -1 where that isn't so; looked is false where it can't be said.
+// unfinished looks for a MirrorMaker that died while it copied again what it had copied before: the last record is there earlier as well, at
+// the offset returned, and what lies between may not have been copied again. It is -1 where that isn't so; looked is false where it can't be
+// said.
 func (p *partition) unfinished(ctx context.Context, read scanFunc, maxScan int64) (again int64, looked bool, err error) {
 	switch {
 	case p.from >= p.stable:
@@ -241,7 +243,8 @@ func (p *partition) count(a answer, left, right anchor, s *scan) offsets.Transla
 	if i := s.count(right.down) - (right.up - a.up); i >= 0 && i < s.records {
 		below := s.offset(i)
 		if below == above {
-			return p.says(above, offsets.HowExact, "one to one: the source's %d to %d are the target's %d to %d, and no record is there twice", left.up, a.up, left.down, above)
+			return p.says(above, offsets.HowExact, "one to one: the source's %d to %d are the target's %d to %d, and no record is there twice",
+				left.up, a.up, left.down, above)
 		}
 		if below > a.lower {
 			a.lower, a.from = below, fmt.Sprintf("%d source offsets before the place of %d, and no record twice", right.up-a.up, right.up)

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Policy is a replication policy: how topics are named on the target, and what MirrorMaker's own are called. The zero value is Kafka's DefaultReplicationPolicy with its own settings.
+// Policy is a replication policy: how topics are named on the target, and what MirrorMaker's own are called. The zero value is Kafka's
+// DefaultReplicationPolicy with its own settings.
 type Policy struct {
 	// Identity is IdentityReplicationPolicy: topics keep their names, but those that end in "heartbeats".
 	Identity bool
@@ -13,8 +14,8 @@ type Policy struct {
 	SourceAlias string
 	// Separator is replication.policy.separator. Default ".".
 	Separator string
-	// DotInternal names MirrorMaker's own topics with "." whatever Separator is (replication.policy.internal.topic.separator.enabled=false, KIP-949). By default
-	// they have the separator too (KIP-690).
+	// DotInternal names MirrorMaker's own topics with "." whatever Separator is (replication.policy.internal.topic.separator.enabled=false,
+	// KIP-949). By default they have the separator too (KIP-690).
 	DotInternal bool
 	// OldInternal makes [Policy.IsInternal] judge as releases before 4 did: whatever ends in ".internal" or "-internal" is internal.
 	OldInternal bool
@@ -44,7 +45,8 @@ func (p Policy) Remote(sourceAlias, topic string) string {
 	return sourceAlias + p.separator() + topic
 }
 
-// Source is the alias that a name carries; false where it carries none. A topic whose own name has the separator in it looks remote, as it does to MirrorMaker.
+// Source is the alias that a name carries; false where it carries none. A topic whose own name has the separator in it looks remote, as it
+// does to MirrorMaker.
 func (p Policy) Source(topic string) (string, bool) {
 	if p.keeps(topic) {
 		return p.SourceAlias, p.SourceAlias != ""
@@ -80,7 +82,8 @@ func (p Policy) Original(topic string) string {
 	}
 }
 
-// OffsetSyncs is the name of the offset-syncs topic: on the source with the target's alias, by default; on the target with the source's (offset-syncs.topic.location=target).
+// OffsetSyncs is the name of the offset-syncs topic: on the source with the target's alias, by default; on the target with the source's
+// (offset-syncs.topic.location=target).
 func (p Policy) OffsetSyncs(otherAlias string) string {
 	return "mm2-offset-syncs" + p.internalSeparator() + otherAlias + p.internalSuffix()
 }
@@ -93,7 +96,8 @@ func (p Policy) Checkpoints(sourceAlias string) string {
 // Heartbeats is the name of the topic that flows write heartbeats to.
 func (p Policy) Heartbeats() string { return heartbeats }
 
-// ConnectOffsets is the name of the topic of Connect's offsets on the target of a MirrorMaker in dedicated mode; the separator doesn't matter. In a Connect cluster it is what offset.storage.topic says.
+// ConnectOffsets is the name of the topic of Connect's offsets on the target of a MirrorMaker in dedicated mode; the separator doesn't matter.
+// In a Connect cluster it is what offset.storage.topic says.
 func (p Policy) ConnectOffsets(sourceAlias string) string {
 	return "mm2-offsets." + sourceAlias + ".internal"
 }

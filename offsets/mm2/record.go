@@ -30,8 +30,8 @@ type Heartbeat struct {
 	Timestamp int64  `json:"timestamp"`
 }
 
-// DecodeOffsetSync decodes a record of an offset-syncs topic. The error is [ErrTombstone], with the key's fields set, or a [*FormatError]; bytes behind what belongs there are
-// ignored, as Java does.
+// DecodeOffsetSync decodes a record of an offset-syncs topic. The error is [ErrTombstone], with the key's fields set, or a [*FormatError];
+// bytes behind what belongs there are ignored, as Java does.
 func DecodeOffsetSync(key, value []byte) (OffsetSync, error) {
 	var s OffsetSync
 	k := reader{what: "offset sync key", b: key}

@@ -64,7 +64,8 @@ func (s *scanner) add(r *kgo.Record) {
 	s.hashes = append(s.hashes, content(s.seed, r))
 }
 
-// content digests what MirrorMaker keeps of a record: equal records have equal digests. Where the target stamps records itself, the time isn't one of them.
+// content digests what MirrorMaker keeps of a record: equal records have equal digests. Where the target stamps records itself, the time isn't
+// one of them.
 func content(seed maphash.Seed, r *kgo.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

@@ -3,10 +3,11 @@ package mm2
 // slots is how many offset syncs a partition of a [Store] keeps.
 const slots = 64
 
-// Store is MirrorMaker's OffsetSyncStore: of all offset syncs of one partition it keeps 64, the denser the newer, and translates by them. It is here to tell what
-// MirrorMaker would answer; [Translator] does better. The zero value is empty. It isn't safe for concurrent use.
+// Store is MirrorMaker's OffsetSyncStore: of all offset syncs of one partition it keeps 64, the denser the newer, and translates by them. It
+// is here to tell what MirrorMaker would answer; [Translator] does better. The zero value is empty. It isn't safe for concurrent use.
 type Store struct {
-	// Loading is set while syncs are read that were there before MirrorMaker started and whose checkpoints couldn't be read back: only the newest sync is kept.
+	// Loading is set while syncs are read that were there before MirrorMaker started and whose checkpoints couldn't be read back: only the
+	// newest sync is kept.
 	Loading bool
 	syncs   *[slots]*OffsetSync
 }

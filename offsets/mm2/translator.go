@@ -51,8 +51,8 @@ type GroupOffset struct {
 	offsets.Translated
 }
 
-// Groups translates the offsets of groups, all of them where none is named, sorted by group, topic and partition. A group that MirrorMaker wrote no checkpoint of isn't there.
-// The error is that of a read that failed, a [*TopicError].
+// Groups translates the offsets of groups, all of them where none is named, sorted by group, topic and partition. A group that MirrorMaker
+// wrote no checkpoint of isn't there. The error is that of a read that failed, a [*TopicError].
 func (t *Translator) Groups(ctx context.Context, groups ...string) ([]GroupOffset, error) {
 	var found []GroupOffset
 	for at, c := range t.groups {
@@ -72,13 +72,15 @@ func (t *Translator) Groups(ctx context.Context, groups ...string) ([]GroupOffse
 	return found, nil
 }
 
-// Captured is what the source's groups had committed, as far as MirrorMaker's checkpoints say: for [offsets.NewGroupsPlan], together with [offsets.Through] of this
-// Translator. Its time is that of the last checkpoint. Types, states, topic IDs and leader epochs aren't known, and topics whose source name the policy doesn't tell aren't there.
+// Captured is what the source's groups had committed, as far as MirrorMaker's checkpoints say: for [offsets.NewGroupsPlan], together with
+// [offsets.Through] of this Translator. Its time is that of the last checkpoint. Types, states, topic IDs and leader epochs aren't known, and
+// topics whose source name the policy doesn't tell aren't there.
 func (t *Translator) Captured() *offsets.Groups {
 	byName := map[string][]offsets.Committed{}
 	for at, c := range t.groups {
 		if topic, ok := t.cfg.Policy.Upstream(c.Topic); ok {
-			byName[at.group] = append(byName[at.group], offsets.Committed{Topic: topic, Partition: c.Partition, Offset: c.Upstream, LeaderEpoch: -1, Metadata: &c.Metadata})
+			byName[at.group] = append(byName[at.group],
+				offsets.Committed{Topic: topic, Partition: c.Partition, Offset: c.Upstream, LeaderEpoch: -1, Metadata: &c.Metadata})
 		}
 	}
 	captured := &offsets.Groups{At: t.lastCheckpoint}
@@ -92,18 +94,20 @@ func (t *Translator) Captured() *offsets.Groups {
 	return captured
 }
 
-// Translate says what an offset of a source's partition, by the source's name of the topic, is on the target. Of a partition that MirrorMaker says nothing of the answer is [offsets.HowUnknown].
-// The error is that of a read that failed, a [*TopicError].
+// Translate says what an offset of a source's partition, by the source's name of the topic, is on the target. Of a partition that MirrorMaker
+// says nothing of the answer is [offsets.HowUnknown]. The error is that of a read that failed, a [*TopicError].
 func (t *Translator) Translate(ctx context.Context, topic string, partition int32, upstream int64) (offsets.Translated, error) {
 	at := place{t.cfg.Policy.Remote(t.cfg.SourceAlias, topic), partition}
 	p := t.parts[at]
 	if p == nil {
-		return offsets.Translated{Topic: at.topic, Partition: partition, Offset: -1, How: offsets.HowUnknown, Evidence: "MirrorMaker says nothing of this partition"}, nil
+		return offsets.Translated{Topic: at.topic, Partition: partition, Offset: -1, How: offsets.HowUnknown,
+			Evidence: "MirrorMaker says nothing of this partition"}, nil
 	}
 	return p.translate(ctx, t.target.scan, t.cfg.MaxScan, upstream)
 }
 
-// Mirrored is the offset of the last source record that MirrorMaker had mirrored when it committed last; false where it says nothing. The target may have more.
+// Mirrored is the offset of the last source record that MirrorMaker had mirrored when it committed last; false where it says nothing. The
+// target may have more.
 func (t *Translator) Mirrored(topic string, partition int32) (int64, bool) {
 	p := t.parts[place{t.cfg.Policy.Remote(t.cfg.SourceAlias, topic), partition}]
 	if p == nil || p.mirrored < 0 {
@@ -121,8 +125,8 @@ func (t *Translator) LastHeartbeat() (int64, bool) {
 	return last, ok
 }
 
-// Missing are topics of MirrorMaker's that the target doesn't have, by name. Without offset-syncs (their default place is the source) answers are exact more rarely;
-// without checkpoints there are no groups.
+// Missing are topics of MirrorMaker's that the target doesn't have, by name. Without offset-syncs (their default place is the source) answers
+// are exact more rarely; without checkpoints there are no groups.
 func (t *Translator) Missing() []string { return t.missing }
 
 // Skipped are records that aren't what MirrorMaker writes, at most 1000 of them.
