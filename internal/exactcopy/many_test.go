@@ -54,7 +54,9 @@ func many(t *testing.T, kafka testkafka.Cluster, count int32) {
 			t.Fatalf("%v at %d", p.name, p.Position())
 		}
 	}
+	c.bufs.mu.Lock()
 	c.bufs.free = [classes][][]byte{}
+	c.bufs.mu.Unlock()
 	each := (heap() - before) / int64(count)
 	t.Logf("%d partitions opened in %v, %d bytes each", count, took, each)
 	if each > 2048 { // of which kfake keeps some
