@@ -240,12 +240,12 @@ func runChild(text string) error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()
-	out := json.NewEncoder(os.Stdout)
+	out, log := json.NewEncoder(os.Stdout), slog.New(slog.NewTextHandler(os.Stderr, nil))
 	m, err := New(Config{
 		Source: clientOpts(job.Source, job.SourceVia), Target: standby, Topics: job.Topics, Name: job.Name, Policies: job.Policies,
-		Discover: time.Second, GroupInterval: time.Second, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Hooks:  Hooks{OnEvent: func(e Event) { _ = out.Encode(e) }},
-		tuning: tuning{pause: 2 * time.Second, identity: 2 * time.Second},
+		Discover: time.Second, GroupInterval: time.Second, Logger: log,
+		Hooks:  Hooks{OnEvent: func(e Event) { _ = out.Encode(e) }, OnRetry: func(op string, err error) { log.Info("again", "op", op, "error", err) }},
+		tuning: job.tuning(),
 	})
 	if err != nil {
 		return err
@@ -259,6 +259,14 @@ func runChild(text string) error {
 		_ = m.Stop(ctx)
 	}()
 	return m.Run(context.Background())
+}
+
+// tuning is quicker than by default, unless there is time.
+func (j childJob) tuning() tuning {
+	if long() {
+		return tuning{}
+	}
+	return tuning{pause: 2 * time.Second, identity: 2 * time.Second, quiet: 5 * time.Second}
 }
 
 func clientOpts(addrs []string, via map[string]string) []kgo.Opt {

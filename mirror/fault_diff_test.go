@@ -91,6 +91,8 @@ func reached(ctx context.Context, adm *kadm.Client, prefix string, cuts testkafk
 	for n := range cuts {
 		names = append(names, prefix+n)
 	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	ends, err := adm.ListEndOffsets(ctx, names...)
 	if err := errors.Join(err, ends.Error()); err != nil {
 		return err

@@ -240,7 +240,7 @@ func TestFaultStandbyDeleted(t *testing.T) {
 // TestFaultQuota: the standby throttles what is produced to nearly nothing, under load, and later no more.
 func TestFaultQuota(t *testing.T) {
 	p := newPair(t)
-	l := startLoad(t, p.source, "quota.", p.random.Uint64(), 30*time.Millisecond)
+	l := startLoad(t, p.source, p.standby, "quota.", p.random.Uint64(), 30*time.Millisecond)
 	m := p.mirror(t, "quota.")
 	l.same(p.standby, "", time.Minute)
 	adm := kadm.NewClient(testkafka.Client(t, p.standby))
@@ -271,7 +271,7 @@ func TestFaultRights(t *testing.T) {
 	all := kadm.NewACLs().Topics("*").Groups("*").TransactionalIDs("*").Operations(kadm.OpAll)
 	testkafka.Allow(t, standby, "mirror", all)
 	testkafka.Allow(t, standby, "mirror", kadm.NewACLs().Clusters().Operations(kadm.OpAll))
-	l := startLoad(t, source, "rights.", random.Uint64(), 30*time.Millisecond)
+	l := startLoad(t, source, standby, "rights.", random.Uint64(), 30*time.Millisecond)
 	m := startProcess(t, childJob{Source: source.Addrs(), Standby: standby.Addrs(), Topics: []string{`rights\..*`}, Name: "rights",
 		Login: &childLogin{standby.CAFile(), "mirror", "mirror-secret"}})
 	l.same(standby, "", time.Minute)

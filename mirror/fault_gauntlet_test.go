@@ -11,7 +11,7 @@ import (
 func gauntlet(t *testing.T, prefix string, faults []fault) {
 	t.Helper()
 	p := newPair(t)
-	l := startLoad(t, p.source, prefix, p.random.Uint64(), 100*time.Millisecond)
+	l := startLoad(t, p.source, p.standby, prefix, p.random.Uint64(), 200*time.Millisecond)
 	m := p.mirror(t, prefix)
 	l.same(p.standby, "", time.Minute)
 	rounds := 1
@@ -43,7 +43,7 @@ func TestFaultNetwork(t *testing.T) { gauntlet(t, "network.", networkFaults()) }
 // TestFaultKilled kills the mirror under load, again and again.
 func TestFaultKilled(t *testing.T) {
 	p := newPair(t)
-	l := startLoad(t, p.source, "kills.", p.random.Uint64(), 30*time.Millisecond)
+	l := startLoad(t, p.source, p.standby, "kills.", p.random.Uint64(), 60*time.Millisecond)
 	m := p.mirror(t, "kills.")
 	l.same(p.standby, "", time.Minute)
 	kills := 10
@@ -72,7 +72,7 @@ func TestFaultKilled(t *testing.T) {
 // and started again, with data and holes under way.
 func TestFaultLeaderStopped(t *testing.T) {
 	p := newPair(t)
-	l := startLoad(t, p.source, "stopped.", p.random.Uint64(), 30*time.Millisecond)
+	l := startLoad(t, p.source, p.standby, "stopped.", p.random.Uint64(), 60*time.Millisecond)
 	m := p.mirror(t, "stopped.")
 	l.same(p.standby, "", time.Minute)
 	rounds := 4
@@ -108,7 +108,7 @@ func TestFaultLeaderStopped(t *testing.T) {
 // doubled.
 func TestFaultStandsStill(t *testing.T) {
 	p := newPair(t)
-	l := startLoad(t, p.source, "still.", p.random.Uint64(), 30*time.Millisecond)
+	l := startLoad(t, p.source, p.standby, "still.", p.random.Uint64(), 60*time.Millisecond)
 	first := p.mirror(t, "still.")
 	l.same(p.standby, "", time.Minute)
 	rounds := 2
@@ -139,7 +139,7 @@ func TestFaultStandsStill(t *testing.T) {
 // do no harm.
 func TestFaultTwo(t *testing.T) {
 	p := newPair(t)
-	l := startLoad(t, p.source, "two.", p.random.Uint64(), 30*time.Millisecond)
+	l := startLoad(t, p.source, p.standby, "two.", p.random.Uint64(), 60*time.Millisecond)
 	mirrors := []*process{p.mirror(t, "two."), p.mirror(t, "two.")}
 	l.same(p.standby, "", time.Minute)
 	rounds := 3

@@ -14,7 +14,7 @@ import (
 // TestFaultHarness: a cluster equals itself while it is written to and afterwards; and each way in which a copy can be wrong is a difference.
 func TestFaultHarness(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3})
-	l := startLoad(t, kafka, "own.", 1, 30*time.Millisecond)
+	l := startLoad(t, kafka, kafka, "own.", 1, 30*time.Millisecond)
 	testkafka.Eventually(t, time.Minute, func(ctx context.Context) error {
 		if n := l.writes.Load(); n < 300 {
 			return fmt.Errorf("%d writes", n)

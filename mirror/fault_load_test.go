@@ -40,8 +40,8 @@ type loadTopic struct {
 	trimmed    bool // its log start moves
 }
 
-// startLoad makes topics of three replicas whose names begin with prefix and starts to write to them.
-func startLoad(t testing.TB, kafka testkafka.Cluster, prefix string, seed uint64, idle time.Duration) *faultLoad {
+// startLoad makes topics of three replicas whose names begin with prefix and starts to write to them. Records are deleted once standby has them.
+func startLoad(t testing.TB, kafka, standby testkafka.Cluster, prefix string, seed uint64, idle time.Duration) *faultLoad {
 	t.Helper()
 	l := &faultLoad{TB: t, kafka: kafka, prefix: prefix, adm: kadm.NewClient(testkafka.Client(t, kafka)), idle: idle}
 	plain, idem := l.create("plain", 2, 3), l.create("idempotent", 3, 3)
@@ -55,7 +55,7 @@ func startLoad(t testing.TB, kafka testkafka.Cluster, prefix string, seed uint64
 		l.producing(plain, 2, kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression())),
 		l.producing(idem, 3),
 		l.transacting(tx, 2), l.transacting(tx, 2),
-		l.trimming(trimmed),
+		l.trimming(trimmed, kadm.NewClient(testkafka.Client(t, standby))),
 		l.producing(compacted, 1),
 		l.committing(idem, 3),
 	} {
@@ -184,8 +184,8 @@ func transact(ctx context.Context, random *rand.Rand, cl *kgo.Client, topic stri
 	return cl.EndTransaction(ctx, kgo.TransactionEndTry(random.IntN(3) > 0))
 }
 
-// trimming produces, and deletes records from the log's start now and then.
-func (l *faultLoad) trimming(topic string) func(context.Context, *rand.Rand) {
+// trimming produces, and now and then deletes records from the log's start that the standby has.
+func (l *faultLoad) trimming(topic string, standby *kadm.Client) func(context.Context, *rand.Rand) {
 	return func(ctx context.Context, random *rand.Rand) {
 		cl, err := l.client()
 		if err != nil {
@@ -194,12 +194,18 @@ func (l *faultLoad) trimming(topic string) func(context.Context, *rand.Rand) {
 		}
 		defer cl.Close()
 		l.each(ctx, random, func(ctx context.Context) error {
-			rs := records(random, topic, 1)
-			if err := cl.ProduceSync(ctx, rs...).FirstErr(); err != nil || random.IntN(10) > 0 {
+			if err := cl.ProduceSync(ctx, records(random, topic, 1)...).FirstErr(); err != nil || random.IntN(10) > 0 {
 				return err
 			}
+			quick, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			ends, err := standby.ListEndOffsets(quick, topic)
+			o, ok := ends.Lookup(topic, 0)
+			if err != nil || !ok || o.Err != nil {
+				return nil // not there yet, or in trouble
+			}
 			var to kadm.Offsets
-			to.AddOffset(topic, 0, max(0, rs[0].Offset-random.Int64N(500)), -1)
+			to.AddOffset(topic, 0, max(0, o.Offset-random.Int64N(500)), -1)
 			res, err := l.adm.DeleteRecords(ctx, to)
 			if err != nil {
 				return err

@@ -122,15 +122,22 @@ func (n *Net) Heal(t testing.TB) {
 func (n *Net) add(t testing.TB, kind string, way Way, attributes map[string]int64, brokers []int32) {
 	t.Helper()
 	for _, w := range n.of(t, brokers) {
-		w.toxic = true
 		for _, stream := range way.streams() {
 			text, err := json.Marshal(map[string]any{"type": kind, "stream": stream, "attributes": attributes})
 			if err == nil {
-				_, err = w.proxy.Toxics.AddToxicJson(bytes.NewReader(text))
+				err = w.add(text)
 			}
 			if err != nil {
 				t.Fatalf("netfault: %s to broker %d: %v", kind, w.broker, err)
 			}
 		}
 	}
+}
+
+func (w *wire) add(toxic []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.toxic = true
+	_, err := w.proxy.Toxics.AddToxicJson(bytes.NewReader(toxic))
+	return err
 }
