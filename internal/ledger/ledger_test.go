@@ -312,3 +312,21 @@ func TestDenied(t *testing.T) {
 		t.Errorf("put: %v", err)
 	}
 }
+
+// A broker answers a fetch that exceeds a quota without the partition; that passes.
+func TestThrottled(t *testing.T) {
+	cl := testkafka.Fake(t, testkafka.Options{})
+	put(t, open(t, cl), map[string]any{"a": note{Offset: 1}})
+	k, n := testkafka.Kfake(cl), 0
+	k.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if n++; n < 3 {
+			return req.ResponseKind(), nil, true
+		}
+		return nil, nil, false
+	})
+	want(t, open(t, cl), "", map[string]note{"a": {Offset: 1}})
+	if n < 3 {
+		t.Errorf("%d fetches", n)
+	}
+}

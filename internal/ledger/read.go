@@ -23,7 +23,11 @@ func (l *Ledger) Refresh(ctx context.Context) error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	for n := 1; ; n++ {
+		before := l.next
 		err := l.refresh(ctx)
+		if l.next > before {
+			n = 1
+		}
 		switch {
 		case err == nil:
 			return nil
@@ -142,11 +146,14 @@ func (l *Ledger) ask(ctx context.Context) (*kmsg.FetchResponseTopicPartition, er
 		return nil, err
 	}
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, fmt.Errorf("fetch: the answer has no partition")
+		return nil, errThrottled
 	}
 	got := &resp.Topics[0].Partitions[0]
 	return got, kerr.ErrorForCode(got.ErrorCode)
 }
+
+// errThrottled: a broker leaves the partitions out where a quota is exceeded. It passes.
+var errThrottled = fmt.Errorf("the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
 
 // batch takes a batch in. Transactional ones aren't ours.
 func (l *Ledger) batch(b segment.Batch) error {
