@@ -93,6 +93,7 @@ func (c *translatedCopy) attempt(ctx context.Context) error {
 	}
 	defer to.Close()
 	c.next = to.Next()
+	c.counted = max(c.counted, c.next) // others may be at the same job
 	from, err := c.job.seek(ctx, c.cfg.Snapshot, c.mapping, c.next)
 	if err != nil {
 		return err
