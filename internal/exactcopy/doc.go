@@ -18,7 +18,17 @@
 // On targets that deny ClusterAction and Alter on the cluster ([Copier.Method]), holes are empty transactions, one per offset: slower, and weaker, since a
 // coordinator ends a dead process's transaction by itself. Opening the partition ends it first.
 //
+// # Jobs
+//
+// A [Translated] partition appends a job's records to a log that others write as well. Their ordinals are the sequences, what offsets they got is told
+// ([Placed]), and can be read off the log again ([ReadPlaced]).
+//
 // # Limits
+//
+// A leader forgets a producer whose last batch is stamped more than a day ago, at its next look, every ten minutes: so with old data, always. Until a batch of
+// ours has come again it takes any sequence. Nothing is sent behind what isn't on all replicas, and what isn't answered is looked up before it is
+// sent again; but a dead process's request that the network holds back until the leader has forgotten is taken. The next batch finds that ([ErrShifted]); behind
+// the last one nothing does.
 //
 // The rights needed are Read, Write and Describe on the topic, and ClusterAction or Alter on the cluster for markers, or Write and Describe on the
 // transactional ids that begin with the copy's.
