@@ -48,7 +48,7 @@ type item struct {
 
 	joined bool // has been through the joiner: done
 	lost   bool // a request with it got no answer: kgo may still read buf
-	unsure bool // the last answer doesn't say whether it was appended
+	unsure bool // some answer didn't say whether it was appended
 }
 
 // Position is the offset the next Append or Hole gets: the true end and what is queued.

@@ -310,7 +310,7 @@ func (p *Partition) failed(ctx context.Context, it *item, err error) {
 		p.failing = time.Now()
 	}
 	p.tries++
-	it.unsure = !notAppended(err)
+	it.unsure = it.unsure || !notAppended(err)
 	try, since := p.tries, time.Since(p.failing)
 	p.mu.Unlock()
 	switch {
