@@ -75,14 +75,15 @@ func TestFlat(t *testing.T) {
 }
 
 type bench struct {
-	t     *testing.T
-	addrs []string
-	cl    *kgo.Client
-	adm   *kadm.Client
-	out   io.Writer
-	mb    int
-	runs  int
-	only  *regexp.Regexp
+	t       *testing.T
+	cluster testkafka.Cluster
+	addrs   []string
+	cl      *kgo.Client
+	adm     *kadm.Client
+	out     io.Writer
+	mb      int
+	runs    int
+	only    *regexp.Regexp
 	// detail collects the figures behind the ratios.
 	detail strings.Builder
 }
@@ -94,7 +95,10 @@ type codec struct {
 
 var codecs = []codec{{"uncompressed", kgo.NoCompression()}, {"lz4", kgo.Lz4Compression()}, {"zstd", kgo.ZstdCompression()}}
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return startBench(t, 512, "KAFKADR_BENCH_OUT") }
+
+// startBench starts a cluster to measure on. out names the variable that names a file for the table.
+func startBench(t *testing.T, mb int, out string) *bench {
 	c := testkafka.Real(t, testkafka.Options{Heap: "1g", JVM: []string{"-XX:+UseG1GC"}, Configs: map[string]string{
 		"log.segment.bytes": "268435456", "log.retention.ms": "-1", "message.max.bytes": "8388608",
 	}})
@@ -103,11 +107,11 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
-	b := &bench{t: t, addrs: c.Addrs(), cl: cl, adm: kadm.NewClient(cl), out: os.Stdout, mb: intEnv("KAFKADR_BENCH_MB", 512), runs: intEnv("KAFKADR_BENCH_RUNS", 3)}
+	b := &bench{t: t, cluster: c, addrs: c.Addrs(), cl: cl, adm: kadm.NewClient(cl), out: os.Stdout, mb: intEnv("KAFKADR_BENCH_MB", mb), runs: intEnv("KAFKADR_BENCH_RUNS", 3)}
 	if b.only, err = regexp.Compile(os.Getenv("KAFKADR_BENCH_ONLY")); err != nil {
 		t.Fatal(err)
 	}
-	if name := os.Getenv("KAFKADR_BENCH_OUT"); name != "" {
+	if name := os.Getenv(out); name != "" {
 		f, err := os.Create(name)
 		if err != nil {
 			t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	_ "gocloud.dev/blob/s3blob" // the MinIO line
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/mirror"
 	"github.com/kafkadr/kafkadr/restore"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/filestore"
@@ -28,8 +29,10 @@ import (
 type job struct {
 	Kind    string
 	Brokers []string
-	Topic   string
-	// Prefix names the restored topic; Target the limit's.
+	// To are the standby's.
+	To    []string
+	Topic string
+	// Prefix names the restored or mirrored topic; Target the limit's.
 	Prefix, Target string
 	// Dir is a directory, Bucket a bucket URL.
 	Dir, Bucket string
@@ -139,6 +142,8 @@ func (j job) do(ctx context.Context) (m measure, err error) {
 		m.Bytes, err = limitRestore(ctx, cl, j.Dir, j.Target)
 	case "restore":
 		m.Bytes, err = j.restore(ctx, opts)
+	case "mirror":
+		m.Bytes, err = j.mirror(ctx, opts)
 	case "limit-verify":
 		m.Bytes, err = limitVerify(j.Dir)
 	case "verify":
@@ -218,6 +223,17 @@ func (j job) restore(ctx context.Context, opts []kgo.Opt) (int64, error) {
 		return 0, err
 	}
 	return res.Bytes, nil
+}
+
+func (j job) mirror(ctx context.Context, opts []kgo.Opt) (int64, error) {
+	m, err := mirror.New(mirror.Config{
+		Source: opts, Target: []kgo.Opt{kgo.SeedBrokers(j.To...)}, Topics: []string{j.Topic}, Prefix: j.Prefix, Name: "bench-" + j.Prefix + j.Topic, Once: true,
+	})
+	if err != nil {
+		return 0, err
+	}
+	err = m.Run(ctx)
+	return m.Status().Bytes, err
 }
 
 func (j job) verify(ctx context.Context) (int64, error) {
