@@ -214,7 +214,37 @@ func (e *engine) hole(ctx context.Context, p *part, n int64) error {
 	if err := e.locks.Held(ctx, p.dst.TopicID); err != nil {
 		return err
 	}
+	if err := e.confirm(ctx, p); err != nil {
+		return err
+	}
 	return p.to.Hole(ctx, n)
+}
+
+// confirm looks, once the topic was claimed, whether whoever made its holes before has got further than we have.
+func (e *engine) confirm(ctx context.Context, p *part) error {
+	e.mu.Lock()
+	confirmed := p.confirmed
+	e.mu.Unlock()
+	if confirmed {
+		return nil
+	}
+	if err := p.to.Flush(ctx, true); err != nil {
+		return err
+	}
+	got, err := e.target.ListOffsets(ctx, []rawkafka.Partition{p.dst}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	if err == nil {
+		err = got[p.dst].Err
+	}
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	p.confirmed = true
+	e.mu.Unlock()
+	if got[p.dst].Offset != p.to.Position() {
+		return errMoved
+	}
+	return nil
 }
 
 // claim takes the topic's holes over from whoever made them, once.

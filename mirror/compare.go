@@ -79,9 +79,11 @@ func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error
 type span struct {
 	from, to int64
 	records  map[int64]seen
+	markers  map[int64]bool // offsets that control records of the copy take
 }
 
-// differ compares what both sides hold. A compacted log may lack records that the other still has.
+// differ compares what both sides hold. A compacted log may lack records that the other still has, but
+// then nothing is in their place.
 func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
 	from, to := max(here.from, there.from), min(here.to, there.to)
 	at := int64(-1)
@@ -104,13 +106,15 @@ func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
 		}
 	}
 	for offset := range there.records {
-		if _, ok := here.records[offset]; !ok && !p.compacted && offset >= from && offset < to {
+		if _, ok := here.records[offset]; !ok && (!p.compacted || here.markers[offset]) && offset >= from && offset < to {
 			wrong(offset)
 		}
 	}
 	switch {
 	case at < 0:
 		return common, ev
+	case here.markers[at]:
+		return common, Event{Kind: Shifted, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("there is a hole at %d on the standby, and a record at the source", at)}
 	case f.note.known() && ours:
 		return common, Event{Kind: Truncated, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("the source has another record at %d than the one that was mirrored", at)}
 	}
@@ -126,7 +130,7 @@ func nobodys(int64) bool { return false }
 
 // readSeen reads the visible records of [from, to), as far as the high watermark or last stable offset.
 func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8, owns func(int64) bool) (span, error) {
-	s := span{from: from, to: from, records: make(map[int64]seen)}
+	s := span{from: from, to: from, records: make(map[int64]seen), markers: make(map[int64]bool)}
 	var tracker segment.AbortTracker
 	for s.to < to {
 		a, err := fetch(ctx, c, p, s.to, isolation)
@@ -174,6 +178,9 @@ func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64, owns fu
 		end = max(end, min(b.EndOffset(), to))
 		ours[b.BaseOffset()] = owns(b.ProducerID())
 		bases = append(bases, b.BaseOffset())
+		if b.Control() && owns(b.ProducerID()) {
+			s.markers[b.BaseOffset()] = true
+		}
 	}
 	ops := copyops.New(&chunkSource{raw: raw[:whole], tracker: tracker}, copyops.Filter{}, s.to, end)
 	defer ops.Close()

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -26,6 +27,7 @@ type verdict struct {
 	ev      Event
 	fill    int64 // -1: none
 	hole    int64 // -1: none
+	wait    bool  // the source's answers lag behind
 	compare bool  // what the standby holds is to be compared
 }
 
@@ -45,6 +47,10 @@ func (f *facts) judge() verdict {
 			return event(Truncated, f.end, "the source's log ends at %d, and %d was mirrored", f.end, f.durable)
 		}
 		return event(StandbyAhead, f.end, "the standby's log ends at %d, the source's at %d", f.standbyEnd, f.end)
+	}
+	if f.standbyEnd > f.stable { // a new leader may not know yet how far it was replicated
+		v.wait = true
+		return v
 	}
 	if at, why := f.parted(); why != "" && !empty {
 		return event(Truncated, at, "%s", why)
@@ -84,3 +90,6 @@ func (f *facts) parted() (at int64, why string) {
 	}
 	return 0, ""
 }
+
+// errAhead: the standby ends beyond the source's last stable offset.
+var errAhead = errors.New("the standby's log ends beyond the source's last stable offset")

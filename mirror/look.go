@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -110,6 +111,9 @@ func (e *engine) blame(ps []*part) []*part {
 			if ev.Kind == TakenOver {
 				e.mu.Lock()
 				p.claimed = false
+				for _, q := range p.parts {
+					q.confirmed = false
+				}
 				e.mu.Unlock()
 			}
 		case errors.Is(err, errMoved), suspicious(err):
@@ -143,7 +147,10 @@ func (e *engine) later(p *part, err error) {
 		e.hooks.retry("look at "+p.src.String(), err)
 		return
 	}
-	if !is {
+	switch {
+	case errors.Is(err, errAhead):
+		ev.Kind = StandbyAhead
+	case !is:
 		ev.Kind = Failed
 	}
 	ev.Offset = offset
@@ -253,6 +260,9 @@ func (e *engine) verdict(ctx context.Context, p *part, f *facts) (verdict, error
 		err := e.beyond(ctx, p, f, &v.ev)
 		return v, err
 	}
+	if v.wait {
+		return v, fmt.Errorf("%w: %d, %d", errAhead, f.standbyEnd, f.stable)
+	}
 	if !v.compare {
 		return v, nil
 	}
@@ -277,11 +287,11 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 		p.hw, p.lso, p.logStart, p.standbyStart = f.high, f.stable, f.start, f.standbyStart
 		shifted := p.shifted
 		p.shifted = nil
-		if v.ev.Kind != "" || shifted != nil {
+		if v.ev.Kind != "" {
 			p.position = f.standbyEnd
 		}
 		e.mu.Unlock()
-		if v.ev.Kind == "" && shifted != nil {
+		if v.ev.Kind == "" && shifted != nil && !v.compare { // else it is what it should be: another mirror of the flow was there first
 			v.ev = *shifted
 		}
 		if v.ev.Kind == TopicRecreated {

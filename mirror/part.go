@@ -61,6 +61,8 @@ type part struct {
 	tail    tail // of what is queued
 	to      *exactcopy.Partition
 
+	confirmed bool // it was where we were when its topic had been claimed
+
 	beats []byte // appended heartbeats that weren't heard yet
 
 	note     identity // as the ledger has it; zero: not at all

@@ -87,7 +87,7 @@ func errorEvent(err error) (ev Event, ok bool) {
 		ev.Kind = TooLarge
 	case rawkafka.Denies(err):
 		ev.Kind = Denied
-	case errors.Is(err, errMoved), errors.Is(err, exactcopy.ErrUndecided), errors.Is(err, exactcopy.ErrClosed), rawkafka.Unknown(err), rawkafka.Retriable(err), suspicious(err):
+	case errors.Is(err, errMoved), errors.Is(err, errAhead), errors.Is(err, exactcopy.ErrUndecided), errors.Is(err, exactcopy.ErrClosed), rawkafka.Unknown(err), rawkafka.Retriable(err), suspicious(err):
 		return ev, false
 	default:
 		ev.Kind = Failed

@@ -1,0 +1,116 @@
+package mirror
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// topicsOf are a cluster's topics, the ledger aside.
+func topicsOf(t testing.TB, cl testkafka.Cluster) []string {
+	t.Helper()
+	topics, err := kadm.NewClient(testkafka.Client(t, cl)).ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(topics.Names(), func(n string) bool { return strings.HasPrefix(n, "__") })
+}
+
+// Both directions at once, behind prefixes: each has the other's topics, and no copies of copies.
+func TestBothWays(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	for _, cl := range []testkafka.Cluster{a, b} {
+		create(t, cl, 2, nil, "orders")
+		produce(t, cl, "orders", 2, 10)
+	}
+	there, back := quickConfig(a, b), quickConfig(b, a)
+	there.Prefix, back.Prefix = "A.", "B."
+	r1, r2 := start(t, there), start(t, back)
+	for range 3 {
+		produce(t, a, "orders", 2, 10)
+		produce(t, b, "orders", 2, 10)
+		r1.caughtUp(a, "orders")
+		r2.caughtUp(b, "orders")
+	}
+	r2.until("copies that are left out", func(s Status) bool { return s.LeftOut["A.orders"] != "" })
+	r1.stop()
+	r2.stop()
+	for cl, want := range map[testkafka.Cluster][]string{a: {"B.orders", "orders"}, b: {"A.orders", "orders"}} {
+		if got := topicsOf(t, cl); !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+// Two same-name flows against each other are refused, whoever comes first, and what was announced in vain is taken back.
+func TestAgainstEachOther(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "orders")
+	once(t, quickConfig(a, b))
+	var refused *RefusedError
+	for range 2 {
+		if err := runOnce(t.Context(), quickConfig(b, a)); !errors.As(err, &refused) || refused.Conflicts[0].Kind != "flow" {
+			t.Fatal(err)
+		}
+	}
+	once(t, quickConfig(a, b))
+	p, err := NewPlan(t.Context(), quickConfig(b, a))
+	if err != nil || len(p.Conflicts) != 1 || p.Conflicts[0].Kind != "flow" || p.LeftOut["orders"] == "" {
+		t.Error(p, err)
+	}
+	if p, err := NewPlan(t.Context(), quickConfig(a, a)); err != nil || len(p.Conflicts) != 1 || p.Conflicts[0].Kind != "same_cluster" {
+		t.Error(p, err)
+	}
+}
+
+// Behind a prefix a cluster may be mirrored onto itself, without copies of copies.
+func TestOntoItself(t *testing.T) {
+	a := testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "orders")
+	produce(t, a, "orders", 1, 10)
+	cfg := quickConfig(a, a)
+	cfg.Prefix = "copy."
+	once(t, cfg)
+	once(t, cfg)
+	if got := topicsOf(t, a); !slices.Equal(got, []string{"copy.orders", "orders"}) {
+		t.Error(got)
+	}
+}
+
+// A topic that is another cluster's copy on the target isn't written to by a second source.
+func TestTwoSources(t *testing.T) {
+	a, b, c := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "orders")
+	create(t, b, 1, nil, "orders")
+	produce(t, a, "orders", 1, 3)
+	once(t, quickConfig(a, c))
+	var refused *RefusedError
+	if err := runOnce(t.Context(), quickConfig(b, c)); !errors.As(err, &refused) || refused.Conflicts[0].Kind != "foreign_writer" {
+		t.Error(err)
+	}
+}
+
+// Two mirrors of the same flow at once: data goes through either; of holes, the newer one's are made. The copy is the same.
+func TestTwoMirrors(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "t", "u")
+	cfg := quickConfig(src, dst)
+	r1 := start(t, cfg)
+	r2 := start(t, cfg)
+	for i := range 20 {
+		transaction(t, src, "t", 3, i%3 > 0)
+		produce(t, src, "u", 1, 10)
+	}
+	r2.caughtUp(src, "t", "u")
+	for _, r := range []*running{r1, r2} {
+		if s := r.Status(); s.Events[Shifted]+s.Events[ForeignWriter]+s.Events[Failed]+s.Events[Truncated] > 0 {
+			t.Error(s.Recent)
+		}
+	}
+	same(t, src, dst, []string{"t", "u"})
+}
