@@ -22,6 +22,7 @@ type history struct {
 	partition int32
 	at        []int64          // offsets of the records
 	offset    map[string]int64 // by value
+	start     int64
 	end       int64
 }
 
@@ -32,14 +33,18 @@ var lags = map[string]int64{"end": 0, "behind-100": 100, "behind-1000": 1000, "b
 // with the Java client and with the truth.
 func TestRealMirrorMaker(t *testing.T) {
 	source, target := testkafka.Real(t, testkafka.Options{}), testkafka.Real(t, testkafka.Options{Heap: "768m"})
-	histories := fill(t, source)
+	histories := begin(t, source)
 	mm := testkafka.StartMM2(t, source, target, testkafka.MM2Options{Heap: "1g", Properties: twoFlows(source)})
 
 	identity := Config{SourceAlias: "A", Policy: Policy{Identity: true}}
 	renamed := Config{SourceAlias: "E"}
 	cl := testkafka.Client(t, target)
 	for _, cfg := range []Config{identity, renamed} {
-		awaitMirrored(t, cl, cfg, histories)
+		awaitMirrored(t, cl, cfg, histories, func(h *history, _ int64) int64 { return h.start })
+	}
+	fill(t, source, histories)
+	for _, cfg := range []Config{identity, renamed} {
+		awaitMirrored(t, cl, cfg, histories, func(h *history, lag int64) int64 { return h.end - lag })
 	}
 	copyAgain(t, mm, cl, histories, identity, renamed)
 	if now, peak := mm.RSS(t); mm.CPU(t) <= 0 || now <= 0 || peak < now {
@@ -74,8 +79,10 @@ func twoFlows(source testkafka.Cluster) map[string]string {
 	return p
 }
 
-// fill makes the source: a topic that is copied one to one, one whose log doesn't start at 0, one of transactions, and one that will be copied partly twice.
-func fill(t *testing.T, source testkafka.Cluster) []*history {
+// begin makes the source's topics, with a first record in each partition, and groups before it: so MirrorMaker's checkpoint tasks run, and
+// keep offset syncs from the first one on, before there is more. One topic is copied one to one, one has a log that doesn't start at 0, one has
+// transactions, and one will be copied partly twice.
+func begin(t *testing.T, source testkafka.Cluster) []*history {
 	t.Helper()
 	adm := kadm.NewClient(testkafka.Client(t, source))
 	for topic, partitions := range map[string]int32{"plain": 2, "late": 1, "tx": 1, "again": 1} {
@@ -83,30 +90,46 @@ func fill(t *testing.T, source testkafka.Cluster) []*history {
 			t.Fatal(err)
 		}
 	}
-	hs := []*history{{topic: "plain"}, {topic: "plain", partition: 1}, {topic: "late"}, {topic: "tx"}, {topic: "again"}}
+	late := &history{topic: "late"}
+	late.produce(t, source, 1500)
+	if _, err := adm.DeleteRecords(t.Context(), kadm.Offsets{"late": {0: {Topic: "late", At: 1500}}}); err != nil {
+		t.Fatal(err)
+	}
+	hs := []*history{late, {topic: "plain"}, {topic: "plain", partition: 1}, {topic: "tx"}, {topic: "again"}}
 	for _, h := range hs {
-		h.offset = map[string]int64{}
+		h.at, h.offset = nil, nil
+		h.produce(t, source, 1)
+		h.start = h.at[0]
+	}
+	commit(t, source, hs, func(h *history, _ int64) int64 { return h.start })
+	return hs
+}
+
+// fill adds the rest, and moves the groups.
+func fill(t *testing.T, source testkafka.Cluster, hs []*history) {
+	t.Helper()
+	for _, h := range hs {
 		if h.topic == "tx" {
 			h.transactions(t, source, 400, 30)
 		} else {
 			h.produce(t, source, 12_000)
 		}
 	}
-	late := kadm.Offsets{}
-	late.Add(kadm.Offset{Topic: "late", At: 1500})
-	if _, err := adm.DeleteRecords(t.Context(), late); err != nil {
-		t.Fatal(err)
-	}
+	commit(t, source, hs, func(h *history, lag int64) int64 { return h.end - lag })
+}
+
+func commit(t *testing.T, source testkafka.Cluster, hs []*history, at func(h *history, lag int64) int64) {
+	t.Helper()
+	adm := kadm.NewClient(testkafka.Client(t, source))
 	for group, lag := range lags {
 		os := kadm.Offsets{}
 		for _, h := range hs {
-			os.Add(kadm.Offset{Topic: h.topic, Partition: h.partition, At: h.end - lag, Metadata: group})
+			os.Add(kadm.Offset{Topic: h.topic, Partition: h.partition, At: at(h, lag), Metadata: group})
 		}
 		if err := adm.CommitAllOffsets(t.Context(), group, os); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return hs
 }
 
 func (h *history) record(i int) *kgo.Record {
@@ -115,6 +138,9 @@ func (h *history) record(i int) *kgo.Record {
 
 // note remembers where a record is.
 func (h *history) note(r *kgo.Record) {
+	if h.offset == nil {
+		h.offset = map[string]int64{}
+	}
 	h.at = append(h.at, r.Offset)
 	h.offset[string(r.Value)] = r.Offset
 	h.end = r.Offset + 1
@@ -125,7 +151,7 @@ func (h *history) produce(t *testing.T, source testkafka.Cluster, n int) {
 	cl := testkafka.Client(t, source, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	var rs []*kgo.Record
 	for i := range n {
-		rs = append(rs, h.record(i))
+		rs = append(rs, h.record(len(h.at)+i))
 	}
 	if err := cl.ProduceSync(t.Context(), rs...).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -145,7 +171,7 @@ func (h *history) transactions(t *testing.T, source testkafka.Cluster, n, size i
 		}
 		var rs []*kgo.Record
 		for k := range size {
-			rs = append(rs, h.record(i*size+k))
+			rs = append(rs, h.record(1+i*size+k))
 		}
 		err := cl.ProduceSync(t.Context(), rs...).FirstErr()
 		if err := errors.Join(err, cl.EndTransaction(t.Context(), kgo.TransactionEndTry(i%5 != 4))); err != nil {
@@ -160,27 +186,31 @@ func (h *history) transactions(t *testing.T, source testkafka.Cluster, n, size i
 	}
 }
 
-// awaitMirrored waits until the last record of each history is noted as mirrored, and the groups at the end have a checkpoint there.
-func awaitMirrored(t *testing.T, cl *kgo.Client, cfg Config, hs []*history) {
+// awaitMirrored waits until the last record of each history is noted as mirrored, and the groups have checkpoints of where they are; at the end, if
+// they are there.
+func awaitMirrored(t *testing.T, cl *kgo.Client, cfg Config, hs []*history, at func(h *history, lag int64) int64) {
 	t.Helper()
 	cfg.MaxScan = -1
-	testkafka.Eventually(t, time.Minute, func(ctx context.Context) error {
+	testkafka.Eventually(t, 90*time.Second, func(ctx context.Context) error {
 		tr, err := Open(ctx, cl, cfg)
 		if err != nil {
 			return err
-		}
-		for _, h := range hs {
-			if last, _ := tr.Mirrored(h.topic, h.partition); last != h.at[len(h.at)-1] {
-				return fmt.Errorf("%s/%d of %s: mirrored up to %d", h.topic, h.partition, cfg.SourceAlias, last)
-			}
 		}
 		gs, err := tr.Groups(ctx)
 		if err != nil || len(gs) != len(hs)*len(lags) {
 			return fmt.Errorf("%s: %d checkpoints, %w", cfg.SourceAlias, len(gs), err)
 		}
-		for _, g := range gs {
-			if end := tr.parts[place{g.Topic, g.Partition}].end; g.Group == "end" && g.Checkpoint != end {
-				return fmt.Errorf("%s/%d: a group at the end is at %d of %d", g.Topic, g.Partition, g.Checkpoint, end)
+		for _, h := range hs {
+			if last, _ := tr.Mirrored(h.topic, h.partition); last != h.at[len(h.at)-1] {
+				return fmt.Errorf("%s/%d of %s: mirrored up to %d", h.topic, h.partition, cfg.SourceAlias, last)
+			}
+			where := place{cfg.Policy.Remote(cfg.SourceAlias, h.topic), h.partition}
+			for _, g := range gs {
+				end := tr.parts[where].end
+				up := at(h, lags[g.Group])
+				if (place{g.Topic, g.Partition}) == where && (g.Upstream != up || up == h.end && g.Checkpoint != end) {
+					return fmt.Errorf("%s: %s/%d: the checkpoint is %d -> %d of %d, not of %d", g.Group, g.Topic, g.Partition, g.Upstream, g.Checkpoint, end, up)
+				}
 			}
 		}
 		return nil
