@@ -112,7 +112,8 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 		case t.sourceID != from.ID: // stopped: it was re-created
 			continue
 		case rawkafka.Unknown(to.Err):
-			if t.parts != nil && !e.standbyGone(t, "it was deleted") {
+			if t.parts != nil {
+				e.standbyGone(t, "it was deleted")
 				continue
 			}
 			create = append(create, t)
@@ -120,10 +121,7 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 		case to.Err != nil || len(to.Partitions) == 0:
 			pending++
 		case t.parts != nil && to.ID != t.targetID:
-			if e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
-				pending++
-				e.again()
-			}
+			e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID))
 		default:
 			ready = append(ready, t)
 		}
@@ -185,11 +183,11 @@ func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) {
 			return
 		}
 	}
-	e.adopt(t, from, to, min(n, have))
+	e.adopt(t, to, min(n, have))
 }
 
 // adopt takes partitions in.
-func (e *engine) adopt(t *topic, from, to rawkafka.Topic, n int) {
+func (e *engine) adopt(t *topic, to rawkafka.Topic, n int) {
 	e.mu.Lock()
 	begun := t.parts == nil
 	t.targetID = to.ID
@@ -265,20 +263,19 @@ func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
 	e.poke()
 }
 
-// standbyGone settles a copy that is gone, or another, on the standby. It says whether it is to be created again.
-func (e *engine) standbyGone(t *topic, how string) bool {
+// standbyGone settles a copy that is gone, or another, on the standby.
+func (e *engine) standbyGone(t *topic, how string) {
 	ev := Event{Kind: StandbyDeleted, Offset: -1, Other: -1, Detail: how}
 	policy := e.cfg.Policies.of(StandbyDeleted)
 	e.say(t, ev)
 	if policy == GoOn {
 		e.drop(t)
 		e.again()
-		return false
+		return
 	}
 	if !e.stoppedAll(t) {
 		e.stopTopic(t, ev, policy)
 	}
-	return false
 }
 
 // drop forgets a topic.

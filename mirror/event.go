@@ -30,7 +30,7 @@ const (
 	Shifted EventKind = "shifted"
 	// TakenOver: another mirror, or a restore, makes this topic's holes now [stop].
 	TakenOver EventKind = "taken_over"
-	// TooLarge: the standby doesn't take a batch: max.message.bytes, or the broker's limit of a request [stop].
+	// TooLarge: the standby doesn't take a batch: max.message.bytes, or the broker's limit of a request [retry, stop].
 	TooLarge EventKind = "too_large"
 	// Denied: a right is missing on either side [retry, stop].
 	Denied EventKind = "denied"
@@ -50,8 +50,6 @@ const (
 	HeartbeatDenied EventKind = "heartbeat_denied"
 	// HolesUnguarded: no right to the transactional ids that keep two mirrors from making the same hole at once: don't run two.
 	HolesUnguarded EventKind = "holes_unguarded"
-	// FlowConflict: a flow the other way between the same clusters under the same names was announced meanwhile: the whole mirror stops.
-	FlowConflict EventKind = "flow_conflict"
 	// GroupDeleted: a group, or an offset of it, is gone at the source [keep it on the standby, delete it].
 	GroupDeleted EventKind = "group_deleted"
 	// GroupDiverged: somebody else has moved a group's offsets on the standby [keep them until they are again what the source has, overwrite them].

@@ -106,7 +106,14 @@ func TestTwoMirrors(t *testing.T) {
 		transaction(t, src, "t", 3, i%3 > 0)
 		produce(t, src, "u", 1, 10)
 	}
-	r2.caughtUp(src, "t", "u")
+	r1.caughtUp(src, "u")
+	r2.caughtUp(src, "u")
+	end := int64(80)
+	r1.until("either to be there", func(s Status) bool {
+		p, _ := find(s, "t", 0)
+		q, _ := find(r2.Status(), "t", 0)
+		return max(p.Durable, q.Durable) == end
+	})
 	for _, r := range []*running{r1, r2} {
 		if s := r.Status(); s.Events[Shifted]+s.Events[ForeignWriter]+s.Events[Failed]+s.Events[Truncated] > 0 {
 			t.Error(s.Recent)

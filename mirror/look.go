@@ -206,9 +206,14 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 	src, dst := make([]rawkafka.Partition, len(ps)), make([]rawkafka.Partition, len(ps))
 	found := make([]*facts, len(ps))
 	epochs := make(map[rawkafka.Partition]int32)
+	unread := e.ledger.Refresh(ctx) // another mirror of the flow may have noted more
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	for i, p := range ps {
 		src[i], dst[i] = p.src, p.dst
 		note, err := e.noted(p)
+		err = errors.Join(err, unread)
 		e.mu.Lock()
 		found[i] = &facts{note: note, sourceID: p.sourceID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
 		if note.known() {

@@ -75,7 +75,7 @@ func (e *engine) observe(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(selected)) {
 		from, to := selected[name], there[e.cfg.Prefix+name]
 		t := e.topicOf(from)
-		e.adopt(t, from, to, len(from.Partitions))
+		e.adopt(t, to, len(from.Partitions))
 		for _, p := range t.parts {
 			if int(p.src.Partition) < len(to.Partitions) {
 				ps = append(ps, p)

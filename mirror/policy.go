@@ -43,9 +43,9 @@ func allowed(k EventKind) []Policy {
 		return []Policy{Stop, GoOn}
 	case PartitionsAhead:
 		return []Policy{GoOn, Stop}
-	case Denied, Failed, TopicRefused:
+	case Denied, Failed, TopicRefused, TooLarge:
 		return []Policy{Retry, Stop}
-	case Truncated, ForeignWriter, StandbyAhead, Shifted, TakenOver, TooLarge, Transactional:
+	case Truncated, ForeignWriter, StandbyAhead, Shifted, TakenOver, Transactional:
 		return []Policy{Stop, Retry}
 	}
 	return nil

@@ -11,9 +11,6 @@ import (
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-// minShare is what a partition may queue at least.
-const minShare = 1 << 20
-
 // Fetched implements rawkafka.Handler: it queues what came. It waits while memory is full; a partition that is slower than the others is read no more for a while instead.
 func (e *engine) Fetched(ctx context.Context, f rawkafka.Fetched) error {
 	e.mu.Lock()
@@ -101,7 +98,7 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 // take copies the batches that fit. whole says that all of them did.
 func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err error) {
 	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
-	room, n := max(e.share(), minShare)-p.queued, 0
+	room, n := e.share()-p.queued, 0
 	whole = true
 	for b, err := range segment.Batches(f.Batches) {
 		if err != nil {
@@ -188,7 +185,7 @@ func (e *engine) breakLocked(p *part) {
 // budget is how much may be queued, share how much of it by one partition.
 func (e *engine) budget() int { return int(e.cfg.MemoryBytes / 2) }
 
-func (e *engine) share() int { return e.budget() / (2 * max(e.queuing, 1)) }
+func (e *engine) share() int { return max(e.budget()/(2*max(e.queuing, 1)), e.budget()/64) }
 
 // from is where the fetcher goes on.
 func (p *part) from() rawkafka.Position {
