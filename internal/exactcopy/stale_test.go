@@ -1,9 +1,13 @@
 package exactcopy
 
 import (
+	"context"
 	"errors"
+	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -113,4 +117,62 @@ func TestNextWaits(t *testing.T) {
 			t.Errorf("%v, %d requests", err, sent.Load())
 		}
 	}
+}
+
+// TestReplacedLeader: a leader writes a marker that no follower gets, stands still and is replaced. When it goes on, it answers a process that opens the
+// partition with an end that is about to be cut away.
+func TestReplacedLeader(t *testing.T) {
+	if os.Getenv("KAFKADR_LONG") == "" {
+		t.Skip("set KAFKADR_LONG=1")
+	}
+	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"min.insync.replicas": "1", "replica.lag.time.max.ms": "60000"}})
+	tg, late := connect(t, kafka, Config{}), connect(t, kafka, Config{Quiet: 1})
+	name := tg.topic("t", 1, 3, nil)[0]
+	p := tg.opened(tg.copier, name)
+	kinds := tg.appendAll(p, 1, 10)
+	tg.must(p.Hole(t.Context(), 1))
+	kinds = append(kinds, false)
+	leader, epoch, err := late.cluster.Leader(t.Context(), name) // which late goes on to believe
+	tg.must(err)
+	_, err = late.copier.Method(t.Context())
+	tg.must(err)
+	followers := slices.DeleteFunc(slices.Clone(kafka.Brokers()), func(b int32) bool { return b == leader })
+	for _, b := range followers {
+		kafka.Pause(t, b)
+	}
+	tg.must(rawkafka.Sleep(t.Context(), time.Second)) // what the followers asked for before is answered, with nothing (replica.fetch.wait.max.ms)
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	req.Markers = append(req.Markers, marker(p.prod.pid(), p.prod.epoch+1, name.Topic, 0))
+	go func() { _, _ = tg.cluster.Request(t.Context(), leader, req) }()
+	await(t, func() bool { end, watermark := tg.ends(name); return end == 12 && watermark == 11 })
+	kafka.Pause(t, leader)
+	for _, b := range followers {
+		kafka.Resume(t, b)
+	}
+	await(t, func() bool { // another leads
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		topics, err := tg.cluster.Topics(ctx, name.Topic)
+		return err == nil && len(topics[name.Topic].Partitions) == 1 && topics[name.Topic].Partitions[0].Leader != leader && topics[name.Topic].Partitions[0].LeaderEpoch > epoch
+	})
+	opened := make(chan *Partition)
+	go func() {
+		p, err := late.copier.Open(t.Context(), name)
+		if err != nil {
+			t.Error(err)
+		}
+		opened <- p
+	}()
+	tg.must(rawkafka.Sleep(t.Context(), 200*time.Millisecond)) // its first request lies in the old leader's socket: the fault's instant
+	kafka.Resume(t, leader)
+	if p = <-opened; p == nil {
+		return
+	}
+	if p.Position() == 12 { // a follower has got it all the same
+		t.Log("the marker isn't lost")
+		kinds = append(kinds, false)
+	}
+	kinds = append(kinds, tg.appendAll(p, 2, 3)...)
+	tg.must(p.Flush(t.Context(), true))
+	tg.check(name, kinds)
 }
