@@ -254,6 +254,39 @@ func TestFetchVoid(t *testing.T) {
 	}
 }
 
+// A leader that sends its readers to another replica answers without data, but with the last stable offset.
+func TestFetchNotVoidWhereSentElsewhere(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(1, "orders"))
+	rc := connect(t, c, rawkafka.Config{})
+	p := partition(t, rc, "orders", 0)
+	leader, _, err := rc.Leader(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		resp := damaged(req.(*kmsg.FetchRequest), make([]byte, 1)).(*kmsg.FetchResponse)
+		a := &resp.Topics[0].Partitions[0]
+		a.RecordBatches = nil
+		if c.CurrentNode() == leader {
+			a.PreferredReadReplica = 1 - leader
+		}
+		return resp, nil, true
+	})
+	void := make(chan rawkafka.Fetched, 1)
+	f := rawkafka.NewFetcher(rc, rawkafka.FetchConfig{Rack: "here"}, voidHandler{void})
+	f.Set(p, rawkafka.Position{Offset: 3, CurrentEpoch: -1, LastEpoch: -1})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	got := <-void
+	cancel()
+	<-done
+	if got.Void {
+		t.Errorf("%+v", got)
+	}
+}
+
 type voidHandler struct{ void chan rawkafka.Fetched }
 
 func (h voidHandler) Fetched(_ context.Context, f rawkafka.Fetched) error {

@@ -152,7 +152,7 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		if a.answer == nil || a.removed {
 			continue // a full response may leave partitions out
 		}
-		void := total == 0 && len(a.answer.RecordBatches) == 0 && a.answer.LastStableOffset > a.offset
+		void := total == 0 && a.nothing()
 		a.void = void && len(asks) == 1
 		a.solo = void && len(asks) > 1
 		total += len(a.answer.RecordBatches)
@@ -170,6 +170,12 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		return -1
 	})
 	return total
+}
+
+// nothing says that the broker read and found no batch below the last stable offset. One that fails, or sends elsewhere, hasn't read.
+func (a *asked) nothing() bool {
+	r := a.answer
+	return r.ErrorCode == 0 && r.PreferredReadReplica < 0 && r.DivergingEpoch.EndOffset < 0 && len(r.RecordBatches) == 0 && r.LastStableOffset > a.offset
 }
 
 func index(resp *kmsg.FetchResponse) func(Partition) *kmsg.FetchResponseTopicPartition {
