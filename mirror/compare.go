@@ -79,7 +79,7 @@ func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error
 type span struct {
 	from, to int64
 	records  map[int64]seen
-	markers  map[int64]bool // offsets that control records of the copy take
+	markers  map[int64]bool // offsets that control records take
 }
 
 // differ compares what both sides hold. A compacted log may lack records that the other still has, but
@@ -178,7 +178,7 @@ func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64, owns fu
 		end = max(end, min(b.EndOffset(), to))
 		ours[b.BaseOffset()] = owns(b.ProducerID())
 		bases = append(bases, b.BaseOffset())
-		if b.Control() && owns(b.ProducerID()) {
+		if b.Control() {
 			s.markers[b.BaseOffset()] = true
 		}
 	}

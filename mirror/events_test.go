@@ -90,6 +90,11 @@ func TestEvents(t *testing.T) {
 			produce(t, src, "bad", 1, 30)
 			deleteBeforeAt(t, src, "bad", 30)
 		}},
+		{name: "standby ahead", kind: StandbyAhead, change: func(t *testing.T, _, dst testkafka.Cluster) { mark(t, dst, "bad") }},
+		{name: "shifted", kind: Shifted, down: true, change: func(t *testing.T, src, dst testkafka.Cluster) {
+			mark(t, dst, "bad")
+			produce(t, src, "bad", 1, 3)
+		}},
 		{name: "standby deleted", kind: StandbyDeleted, change: func(t *testing.T, _, dst testkafka.Cluster) { deleteTopic(t, dst, "bad") }},
 	} {
 		for _, down := range []bool{false, true} {

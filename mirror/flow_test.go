@@ -121,3 +121,29 @@ func TestTwoMirrors(t *testing.T) {
 	}
 	same(t, src, dst, []string{"t", "u"})
 }
+
+// Who is taken over stops there, and goes on when it is told to.
+func TestTakenOver(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "t", "u")
+	transaction(t, src, "t", 2, false)
+	r1 := start(t, quickConfig(src, dst))
+	r1.caughtUp(src, "t")
+	r2 := start(t, quickConfig(src, dst))
+	r2.caughtUp(src, "t")
+	for r1.Status().Events[TakenOver] == 0 { // r2 claims at its first hole, which r1 may be quicker to make
+		transaction(t, src, "t", 2, true)
+		if r2.Status().Events[TakenOver] > 0 {
+			r1, r2 = r2, r1
+		}
+	}
+	r2.caughtUp(src, "t")
+	r2.stop()
+	r1.stopsWith(TakenOver, "t")
+	transaction(t, src, "t", 2, true)
+	r1.Retry("u")
+	r1.Retry("t")
+	r1.caughtUp(src, "t")
+	r1.until("a word of it", func(s Status) bool { return s.Events[Recovered] == 1 && s.Stopped == 0 })
+	same(t, src, dst, []string{"t"})
+}

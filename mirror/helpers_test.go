@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -49,6 +50,25 @@ func transaction(t testing.TB, cl testkafka.Cluster, topic string, n int, commit
 		}
 	}
 	if err := c.EndTransaction(t.Context(), kgo.TransactionEndTry(commit)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mark appends a marker: an offset that no consumer sees, as one that came late would.
+func mark(t testing.TB, cl testkafka.Cluster, topic string) {
+	t.Helper()
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	m := kmsg.NewWriteTxnMarkersRequestMarker()
+	m.ProducerID, m.Committed = 1<<40, true
+	mt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+	mt.Topic, mt.Partitions = topic, []int32{0}
+	m.Topics = append(m.Topics, mt)
+	req.Markers = append(req.Markers, m)
+	c := testkafka.Client(t, cl)
+	if err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.DiscoveredBrokers()[0].Request(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
 }

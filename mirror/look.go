@@ -125,7 +125,7 @@ func (e *engine) blame(ps []*part) []*part {
 	return left
 }
 
-// later looks again soon, or raises an event where the error doesn't pass in time.
+// later looks again soon, or raises an event where the error doesn't pass in time. A broker that is away is waited for: that is said once a topic.
 func (e *engine) later(p *part, err error) {
 	ev, is := errorEvent(err)
 	e.mu.Lock()
@@ -133,7 +133,8 @@ func (e *engine) later(p *part, err error) {
 		p.failing = time.Now()
 	}
 	p.tries++
-	wait := !is && time.Since(p.failing) < patience
+	overdue := time.Since(p.failing) >= patience
+	wait := !is && (!overdue || rawkafka.Retriable(err))
 	if wait {
 		e.breakLocked(p)
 		if p.state != Stopped {
@@ -141,19 +142,22 @@ func (e *engine) later(p *part, err error) {
 		}
 		e.lookAt(p, rawkafka.Backoff(p.tries))
 	}
-	offset := p.position
+	ev.Offset = p.position
+	_, said := p.said[Failed]
 	e.mu.Unlock()
-	if wait {
+	switch {
+	case wait && overdue && !said:
+		ev.Kind = Failed
+		e.say(p.topic, ev)
+		return
+	case wait:
 		e.hooks.retry("look at "+p.src.String(), err)
 		return
-	}
-	switch {
 	case errors.Is(err, errAhead):
 		ev.Kind = StandbyAhead
 	case !is:
 		ev.Kind = Failed
 	}
-	ev.Offset = offset
 	e.raise(p, ev, err)
 }
 
@@ -358,6 +362,7 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	was := p.why
 	p.state, p.why, p.broken, p.paused = Copying, nil, false, false
 	p.tries, p.failing = 0, time.Time{}
+	delete(p.said, Failed)
 	p.checked, p.next = f.standbyEnd, f.standbyEnd
 	p.position, p.durable = f.standbyEnd, min(max(p.durable, f.durable, 0), f.standbyEnd)
 	p.tracker, p.tail = segment.AbortTracker{}, tail{}
