@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -36,9 +37,9 @@ func (l *faultLoad) compare(standby testkafka.Cluster, prefix string, within tim
 	began := time.Now()
 	want := l.capture()
 	captured := time.Now()
-	adm := kadm.NewClient(testkafka.Client(l, standby))
+	adm := freshAdmin(l, standby)
 	cuts := want.Cuts()
-	testkafka.Eventually(l, within, func(ctx context.Context) error { return reached(ctx, adm, prefix, cuts) })
+	testkafka.Eventually(l, within, func(ctx context.Context) error { return reached(ctx, adm, prefix, cuts, still) })
 	there := time.Now()
 	if still {
 		testkafka.Eventually(l, within, func(ctx context.Context) error { return sameStarts(ctx, l.adm, adm, prefix, l.names()) })
@@ -85,8 +86,14 @@ func readPrefixed(t testing.TB, standby testkafka.Cluster, prefix string, names 
 	return got.Rename(func(n string) string { return strings.TrimPrefix(n, prefix) })
 }
 
-// reached is an error while the standby's high watermarks are below the cuts.
-func reached(ctx context.Context, adm *kadm.Client, prefix string, cuts testkafka.Cuts) error {
+// freshAdmin asks for topics and leaders anew each time, or nearly.
+func freshAdmin(t testing.TB, c testkafka.Cluster) *kadm.Client {
+	t.Helper()
+	return kadm.NewClient(testkafka.Client(t, c, kgo.MetadataMinAge(50*time.Millisecond)))
+}
+
+// reached is an error while the standby's high watermarks are below the cuts, or with exactly, while they differ.
+func reached(ctx context.Context, adm *kadm.Client, prefix string, cuts testkafka.Cuts, exactly bool) error {
 	var names []string
 	for n := range cuts {
 		names = append(names, prefix+n)
@@ -100,7 +107,7 @@ func reached(ctx context.Context, adm *kadm.Client, prefix string, cuts testkafk
 	var missing []string
 	for n, ps := range cuts {
 		for p, cut := range ps {
-			if o, _ := ends.Lookup(prefix+n, p); o.Offset < cut {
+			if o, _ := ends.Lookup(prefix+n, p); o.Offset < cut || exactly && o.Offset > cut {
 				missing = append(missing, fmt.Sprintf("%s/%d is at %d, want %d", prefix+n, p, o.Offset, cut))
 			}
 		}

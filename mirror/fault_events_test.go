@@ -27,7 +27,7 @@ type quiet struct {
 func newQuiet(t *testing.T, prefix string, replicas int16) *quiet {
 	t.Helper()
 	p := newPair(t)
-	l := &faultLoad{TB: t, kafka: p.source, prefix: prefix, adm: kadm.NewClient(testkafka.Client(t, p.source))}
+	l := &faultLoad{TB: t, kafka: p.source, prefix: prefix, adm: freshAdmin(t, p.source)}
 	q := &quiet{faultPair: p, faultLoad: l, client: testkafka.Client(t, p.source, kgo.RecordPartitioner(kgo.ManualPartitioner()))}
 	q.hit = l.create("hit", 1, replicas, "min.insync.replicas", "1")
 	q.calm = l.create("calm", 1, 3)
@@ -207,7 +207,7 @@ func TestFaultStandbyDeleted(t *testing.T) {
 	q := newQuiet(t, "gone.", 3)
 	m := q.mirror(t, q.prefix)
 	q.reaches(q.hit, q.calm)
-	standby := kadm.NewClient(testkafka.Client(t, q.standby))
+	standby := freshAdmin(t, q.standby)
 	if _, err := standby.DeleteTopic(t.Context(), q.hit); err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestFaultQuota(t *testing.T) {
 	l := startLoad(t, p.source, p.standby, "quota.", p.random.Uint64(), 30*time.Millisecond)
 	m := p.mirror(t, "quota.")
 	l.same(p.standby, "", time.Minute)
-	adm := kadm.NewClient(testkafka.Client(t, p.standby))
+	adm := freshAdmin(t, p.standby)
 	quota := func(remove bool) {
 		t.Helper()
 		entry := kadm.AlterClientQuotaEntry{Entity: kadm.ClientQuotaEntity{{Type: "client-id"}}, Ops: []kadm.AlterClientQuotaOp{{Key: "producer_byte_rate", Value: 10_000, Remove: remove}}}
@@ -275,7 +275,7 @@ func TestFaultRights(t *testing.T) {
 	m := startProcess(t, childJob{Source: source.Addrs(), Standby: standby.Addrs(), Topics: []string{`rights\..*`}, Name: "rights",
 		Login: &childLogin{standby.CAFile(), "mirror", "mirror-secret"}})
 	l.same(standby, "", time.Minute)
-	adm := kadm.NewClient(testkafka.Client(t, standby))
+	adm := freshAdmin(t, standby)
 
 	deny := kadm.NewACLs().Topics("rights.plain").Deny("User:mirror").DenyHosts().Operations(kadm.OpWrite).ResourcePatternType(kadm.ACLPatternLiteral)
 	alterACLs(t, adm, deny, true)

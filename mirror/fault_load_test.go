@@ -43,7 +43,7 @@ type loadTopic struct {
 // startLoad makes topics of three replicas whose names begin with prefix and starts to write to them. Records are deleted once standby has them.
 func startLoad(t testing.TB, kafka, standby testkafka.Cluster, prefix string, seed uint64, idle time.Duration) *faultLoad {
 	t.Helper()
-	l := &faultLoad{TB: t, kafka: kafka, prefix: prefix, adm: kadm.NewClient(testkafka.Client(t, kafka)), idle: idle}
+	l := &faultLoad{TB: t, kafka: kafka, prefix: prefix, adm: freshAdmin(t, kafka), idle: idle}
 	plain, idem := l.create("plain", 2, 3), l.create("idempotent", 3, 3)
 	tx, trimmed := l.create("transactions", 2, 3), l.create("trimmed", 1, 3)
 	compacted := l.create("compacted", 1, 3, "cleanup.policy", "compact", "segment.ms", "2000", "min.cleanable.dirty.ratio", "0.01", "delete.retention.ms", "0")
@@ -55,7 +55,7 @@ func startLoad(t testing.TB, kafka, standby testkafka.Cluster, prefix string, se
 		l.producing(plain, 2, kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression())),
 		l.producing(idem, 3),
 		l.transacting(tx, 2), l.transacting(tx, 2),
-		l.trimming(trimmed, kadm.NewClient(testkafka.Client(t, standby))),
+		l.trimming(trimmed, freshAdmin(t, standby)),
 		l.producing(compacted, 1),
 		l.committing(idem, 3),
 	} {

@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka/netfault"
 )
@@ -137,7 +134,7 @@ func brokerFaults() []fault {
 // leader is a partition's, once it has one.
 func (p *faultPair) leader(s side, topic string, partition int32) (leader int32) {
 	p.Helper()
-	adm := kadm.NewClient(testkafka.Client(p, s, kgo.MetadataMinAge(50*time.Millisecond)))
+	adm := freshAdmin(p, s)
 	testkafka.Eventually(p, time.Minute, func(ctx context.Context) error {
 		topics, err := adm.ListTopics(ctx, topic)
 		if err != nil {
