@@ -36,10 +36,8 @@ func (e *engine) next(ctx context.Context, p *part) *chunk {
 		e.mu.Lock()
 		switch {
 		case p.broken || ctx.Err() != nil:
-			p.working = false
-			e.poke()
-			e.tell()
 			e.mu.Unlock()
+			e.fail(ctx, p, nil)
 			return nil
 		case len(p.chunks) > 0:
 			c := p.chunks[0]
@@ -82,22 +80,26 @@ func (p *part) caughtUp(now time.Time) {
 	}
 }
 
-// fail ends a worker's work with an error: the partition is looked at again.
+// fail ends a worker's work, with an error, or because what is queued is void: the partition is looked at again. It is the worker's until its copier's end has been waited for.
 func (e *engine) fail(ctx context.Context, p *part, err error) {
 	e.mu.Lock()
-	p.working = false
 	to := p.to
 	p.to = nil
 	e.breakLocked(p)
-	if ctx.Err() == nil {
-		p.failed = err
-		e.lookAt(p, 0)
-	}
 	e.mu.Unlock()
 	e.f.Remove(p.src)
 	if to != nil {
 		to.Close()
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p.working = false
+	if err != nil && ctx.Err() == nil {
+		p.failed = err
+		e.lookAt(p, 0)
+	}
+	e.poke()
+	e.tell()
 }
 
 // done takes an appended chunk off.
@@ -166,7 +168,10 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 	if from > c.end {
 		return fmt.Errorf("the standby is at %d, what was read ends at %d", from, c.end)
 	}
-	ops := copyops.New(&chunkSource{raw: c.raw, tracker: &p.tracker, uncommitted: e.cfg.Uncommitted}, copyops.Filter{MaxBatch: p.maxBatch}, from, c.end)
+	e.mu.Lock()
+	filter := copyops.Filter{MaxBatch: p.maxBatch}
+	e.mu.Unlock()
+	ops := copyops.New(&chunkSource{raw: c.raw, tracker: &p.tracker, uncommitted: e.cfg.Uncommitted}, filter, from, c.end)
 	defer ops.Close()
 	var records, bytes int64
 	for {

@@ -126,7 +126,6 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 			ready = append(ready, t)
 		}
 		metas[t] = from
-		t.rf = replication(from)
 	}
 	e.mu.Lock()
 	e.pending = pending
