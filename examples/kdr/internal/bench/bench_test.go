@@ -251,6 +251,7 @@ func (b *bench) create(topic string, parts int32, configs ...string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	b.partitionsOf(topic) // waits until the broker has it
 }
 
 func (b *bench) drop(topics ...string) {

@@ -1,7 +1,10 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -37,7 +40,7 @@ func (b *mirrorBench) groups() {
 	}
 	planned := time.Since(start)
 	start = time.Now()
-	res, err := plan.Apply(ctx, b.far.cl, offsets.ApplyConfig{})
+	res, err := plan.Apply(ctx, b.far.cl, offsets.ApplyConfig{Save: b.save})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -52,6 +55,15 @@ func (b *mirrorBench) groups() {
 	}
 }
 
+// save keeps what there was, as who applies a plan has to.
+func (b *mirrorBench) save(before *offsets.Before) error {
+	raw, err := json.Marshal(before)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.t.TempDir(), "before.json"), raw, 0o600)
+}
+
 // commit commits offsets of many groups at the source.
 func (b *mirrorBench) commit(topic string, parts, groups int) {
 	b.t.Helper()
@@ -59,11 +71,11 @@ func (b *mirrorBench) commit(topic string, parts, groups int) {
 	g.SetLimit(32)
 	for i := range groups {
 		g.Go(func() error {
-			os := make(kadm.Offsets)
+			at := make(kadm.Offsets)
 			for p := range int32(parts) {
-				os.AddOffset(topic, p, int64(i%900), -1)
+				at.AddOffset(topic, p, int64(i%900), -1)
 			}
-			return b.adm.CommitAllOffsets(ctx, fmt.Sprintf("bench-%d", i), os)
+			return b.adm.CommitAllOffsets(ctx, fmt.Sprintf("bench-%d", i), at)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -82,10 +94,10 @@ func (b *mirrorBench) rereads() {
 	behind := []int64{1000, 10_000, 100_000}
 	var groups []string
 	for _, n := range behind {
-		os := make(kadm.Offsets)
-		os.AddOffset(topic, 0, records-n, -1)
+		at := make(kadm.Offsets)
+		at.AddOffset(topic, 0, records-n, -1)
 		groups = append(groups, fmt.Sprint("behind-", n))
-		if err := b.adm.CommitAllOffsets(b.t.Context(), fmt.Sprint("behind-", n), os); err != nil {
+		if err := b.adm.CommitAllOffsets(b.t.Context(), fmt.Sprint("behind-", n), at); err != nil {
 			b.t.Fatal(err)
 		}
 	}
@@ -93,11 +105,11 @@ func (b *mirrorBench) rereads() {
 	java := b.javaOffsets(topic, records, groups)
 	b.printf("\n| a group behind by | reads again: mirror | MirrorMaker 2, RemoteClusterUtils |\n|---|---|---|\n")
 	for i, n := range behind {
-		os, err := b.far.adm.FetchOffsets(b.t.Context(), groups[i])
+		on, err := b.far.adm.FetchOffsets(b.t.Context(), groups[i])
 		if err != nil {
 			b.t.Fatal(err)
 		}
-		ours, ok := os.Lookup(prefix+topic, 0)
+		ours, ok := on.Lookup(prefix+topic, 0)
 		if !ok {
 			b.t.Fatalf("%s isn't on the standby", groups[i])
 		}
@@ -114,9 +126,9 @@ func (b *mirrorBench) rereads() {
 // javaOffsets are what MirrorMaker's own client translates, after two rounds of checkpoints behind the last record, or more if a group has none by then.
 func (b *mirrorBench) javaOffsets(topic string, records int64, groups []string) map[string]int64 {
 	b.t.Helper()
-	watch := b.watchMirrorMaker(topic, records)
+	w := b.watchMirrorMaker(topic, records)
 	mm2 := testkafka.StartMM2(b.t, b.cluster, b.far.cluster, testkafka.MM2Options{Source: "RA", Target: "RB", Heap: "2g", JVM: []string{}, Properties: map[string]string{"topics": topic, "groups": "behind-.*"}})
-	watch()
+	w.wait()
 	identity := map[string]string{"replication.policy.class": "org.apache.kafka.connect.mirror.IdentityReplicationPolicy"}
 	at := make(map[string]int64)
 	began := time.Now()
