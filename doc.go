@@ -1,5 +1,5 @@
 // Package kafkadr is the root of a library for the disaster recovery of Apache Kafka: it backs a cluster up into any object store or
-// directory, and restores it so that consumers can't tell the copy from the first. This package has no code; it is the map.
+// directory, restores it so that consumers can't tell the copy from the first, and mirrors a live one to a standby. This package has no code; it is the map.
 //
 // # What is preserved
 //
@@ -21,6 +21,8 @@
 //
 //   - [github.com/kafkadr/kafkadr/backup]: take one snapshot, or follow a cluster; verify what is stored
 //   - [github.com/kafkadr/kafkadr/restore]: plan and restore into a cluster, or read the records with no cluster at all
+//   - [github.com/kafkadr/kafkadr/mirror]: a live copy on a standby, with configs, ACLs, quotas and groups kept in step
+//   - [github.com/kafkadr/kafkadr/offsets]: exact maps of offsets, and plans for the offsets of groups; offsets/mm2 reads MirrorMaker 2's
 //   - [github.com/kafkadr/kafkadr/storage]: the archive in a bucket: snapshots, commits, sweep
 //   - [github.com/kafkadr/kafkadr/storage/segment]: the format of the objects that hold the records
 //   - [github.com/kafkadr/kafkadr/storage/filestore]: a durable store in a directory
