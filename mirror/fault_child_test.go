@@ -36,6 +36,7 @@ type childJob struct {
 	Topics                []string
 	Name                  string
 	Policies              Policies
+	ReplicationFactor     int16
 }
 
 type childLogin struct{ CAFile, User, Password string }
@@ -242,7 +243,7 @@ func runChild(text string) error {
 	}()
 	out, log := json.NewEncoder(os.Stdout), slog.New(slog.NewTextHandler(os.Stderr, nil))
 	m, err := New(Config{
-		Source: clientOpts(job.Source, job.SourceVia), Target: standby, Topics: job.Topics, Name: job.Name, Policies: job.Policies,
+		Source: clientOpts(job.Source, job.SourceVia), Target: standby, Topics: job.Topics, Name: job.Name, Policies: job.Policies, ReplicationFactor: job.ReplicationFactor,
 		Discover: time.Second, GroupInterval: time.Second, Logger: log,
 		Hooks:  Hooks{OnEvent: func(e Event) { _ = out.Encode(e) }, OnRetry: func(op string, err error) { log.Info("again", "op", op, "error", err) }},
 		tuning: job.tuning(),

@@ -273,7 +273,7 @@ func TestFaultRights(t *testing.T) {
 	testkafka.Allow(t, standby, "mirror", kadm.NewACLs().Clusters().Operations(kadm.OpAll))
 	l := startLoad(t, source, standby, "rights.", random.Uint64(), 30*time.Millisecond)
 	m := startProcess(t, childJob{Source: source.Addrs(), Standby: standby.Addrs(), Topics: []string{`rights\..*`}, Name: "rights",
-		Login: &childLogin{standby.CAFile(), "mirror", "mirror-secret"}})
+		ReplicationFactor: 1, Login: &childLogin{standby.CAFile(), "mirror", "mirror-secret"}})
 	l.same(standby, "", time.Minute)
 	adm := freshAdmin(t, standby)
 
