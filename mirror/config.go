@@ -44,7 +44,7 @@ type Config struct {
 	// Uncommitted mirrors records up to the high watermark, those of transactions that are open or aborted as well: as plain records. Topics with transactional
 	// batches are refused with [Transactional], since what was open could turn out to be aborted.
 	Uncommitted bool
-	// MaxHoleTime is the longest time that filling a new partition up to its log start may take by the plan's estimate. Default 1 h.
+	// MaxHoleTime is the longest time that a partition's filler below the log start, or its holes, may take by the plan's estimate. Default 1 h.
 	MaxHoleTime time.Duration
 	// SkipACLs, SkipQuotas and SkipGroups leave these alone on the standby.
 	SkipACLs, SkipQuotas, SkipGroups bool

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
@@ -117,6 +118,49 @@ func TestPlan(t *testing.T) {
 	create(t, dst, 2, nil, "less")
 	if p, err := NewPlan(t.Context(), quickConfig(src, dst)); err != nil || len(p.Conflicts) != 1 || p.Conflicts[0].Kind != "partitions" {
 		t.Error(p, err)
+	}
+}
+
+// Missing rights are named before anything is done.
+func TestPlanRights(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{Secure: true}).(testkafka.Secured), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "orders")
+	src.CreateUser(t, "mm", "secret")
+	adm := kadm.NewClient(testkafka.Client(t, src))
+	allow := func(b *kadm.ACLBuilder) {
+		if _, err := adm.CreateACLs(t.Context(), b.Allow("User:mm").AllowHosts().ResourcePatternType(kadm.ACLPatternLiteral)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow(kadm.NewACLs().Topics("orders").Operations(kadm.OpDescribe))
+	cfg := quickConfig(src, dst)
+	cfg.Source = src.UserOpts("mm", "secret")
+	p, err := NewPlan(t.Context(), cfg)
+	if err != nil || len(p.Conflicts) != 1 || p.Conflicts[0].Kind != "denied" || p.Conflicts[0].Topic != "orders" {
+		t.Fatal(p, err)
+	}
+	allow(kadm.NewACLs().Topics("orders").Operations(kadm.OpRead))
+	p, err = NewPlan(t.Context(), cfg)
+	if err != nil || len(p.Conflicts) != 0 || !strings.Contains(p.String(), "DESCRIBE_CONFIGS is missing on the source") {
+		t.Fatal(p, err)
+	}
+}
+
+// Holes are barriers: too many of them are refused.
+func TestPlanHoles(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "t")
+	for range 10 {
+		transaction(t, src, "t", 2, true)
+	}
+	cfg := quickConfig(src, dst)
+	p, err := NewPlan(t.Context(), cfg)
+	if err != nil || len(p.Conflicts) > 0 || p.Topics[0].Partitions[0].HoleRuns != 10 {
+		t.Errorf("%v %v", p, err)
+	}
+	cfg.MaxHoleTime = 5 * time.Millisecond
+	if p, err = NewPlan(t.Context(), cfg); err != nil || len(p.Conflicts) != 1 || p.Conflicts[0].Kind != "hole_time" {
+		t.Errorf("%v %v", p, err)
 	}
 }
 

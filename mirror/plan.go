@@ -51,6 +51,8 @@ type PartitionPlan struct {
 	LogStart int64 `json:"log_start"`
 	LSO      int64 `json:"lso"`
 	Lag      int64 `json:"lag"`
+	// HoleRuns is about how many holes there are to make, each a barrier: an estimate from the first megabyte of the partitions that have the most to copy.
+	HoleRuns int64 `json:"hole_runs"`
 }
 
 // Conflict is a reason to refuse.
@@ -109,7 +111,7 @@ func (t *TopicPlan) text(b *strings.Builder) {
 		case p.Event != "":
 			fmt.Fprintf(b, "  %d: at %d: %s\n", p.Partition, p.Position, p.Event)
 		case p.Lag > 0 || p.Filler > 0:
-			fmt.Fprintf(b, "  %d: from %d to %d, %d offsets, %d filler\n", p.Partition, p.Position, p.LSO, p.Lag, p.Filler)
+			fmt.Fprintf(b, "  %d: from %d to %d, %d offsets, about %d holes, %d filler\n", p.Partition, p.Position, p.LSO, p.Lag, p.HoleRuns, p.Filler)
 		}
 	}
 }

@@ -304,6 +304,12 @@ func (pl *planner) standby(ctx context.Context) error {
 	if m == exactcopy.Transactions {
 		pl.warn("the target denies ClusterAction and Alter on the cluster: holes are made by empty transactions, slower and weaker")
 	}
+	if err := pl.holes(ctx); err != nil {
+		return err
+	}
+	if err := pl.rights(ctx); err != nil {
+		return err
+	}
 	return pl.risks(ctx)
 }
 
