@@ -75,8 +75,19 @@ func (j *joiner) join(run []*item, bufs *buffers) *item {
 		}
 		rs = append(rs, got...)
 	}
-	base, first := run[0].base, run[0].buf
-	raw, err := segment.AppendBatch(nil, base, codecs[codec(first)], rs...)
+	joined := made(rs, run[0], 0, bufs)
+	if joined == nil {
+		return nil
+	}
+	j.took(codec(run[0].buf), size, time.Since(start))
+	j.joins.Add(1)
+	return joined
+}
+
+// made makes an item of records whose first is the one at skip in like, whose codec and producer state it takes; nil where they can't be encoded.
+func made(rs []*kgo.Record, like *item, skip int, bufs *buffers) *item {
+	base := like.base + int64(skip)
+	raw, err := segment.AppendBatch(nil, base, codecs[codec(like.buf)], rs...)
 	if err != nil {
 		return nil
 	}
@@ -84,11 +95,33 @@ func (j *joiner) join(run []*item, bufs *buffers) *item {
 	if err != nil {
 		return nil
 	}
-	pid, epoch, sequence := identity(first)
-	buf := b.ForProduce(bufs.get(b.Len()), pid, epoch, sequence)
-	j.took(codec(first), size, time.Since(start))
-	j.joins.Add(1)
-	return &item{buf: buf, base: base, end: run[len(run)-1].end, joined: true}
+	pid, epoch, sequence := identity(like.buf)
+	buf := b.ForProduce(bufs.get(b.Len()), pid, epoch, after(sequence, int64(skip)))
+	return &item{buf: buf, base: base, end: base + int64(len(rs)), joined: true, made: true}
+}
+
+// halves makes two items of one that was joined and surely not appended, or none.
+func halves(it *item, bufs *buffers) []*item {
+	if !it.made || it.unsure {
+		return nil
+	}
+	b, err := segment.ParseBatch(it.buf)
+	if err != nil {
+		return nil
+	}
+	rs, err := segment.DecodeBatch(b, 0)
+	if err != nil || len(rs) < 2 {
+		return nil
+	}
+	for i, r := range rs {
+		r.Offset = it.base + int64(i)
+	}
+	mid := len(rs) / 2
+	front, back := made(rs[:mid], it, 0, bufs), made(rs[mid:], it, mid, bufs)
+	if front == nil || back == nil {
+		return nil
+	}
+	return []*item{front, back}
 }
 
 // joinLimit is the longest that a small batch may become when it is decompressed to be joined.

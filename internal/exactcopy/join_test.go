@@ -155,3 +155,24 @@ func slow(t testing.TB) {
 	case <-t.Context().Done():
 	}
 }
+
+// TestJoinedTooLarge: a topic whose max.message.bytes is less than what is joined gets everything all the same, each record once.
+func TestJoinedTooLarge(t *testing.T) {
+	tg := connect(t, testkafka.Fake(t, testkafka.Options{Brokers: 1}), Config{})
+	limit := "3000"
+	name := tg.topic("small", 1, 1, map[string]*string{"max.message.bytes": &limit})[0]
+	p := tg.opened(tg.copier, name)
+	p.setRTT(time.Second) // joining pays
+	kinds := make([]bool, 1000)
+	for at := range int64(len(kinds)) / 10 {
+		tg.must(p.Append(t.Context(), batch(t, at*10, 10, kgo.NoCompression())))
+	}
+	tg.must(p.Flush(t.Context(), true))
+	for i := range kinds {
+		kinds[i] = true
+	}
+	tg.check(name, kinds)
+	if tg.copier.joiner.joins.Load() == 0 {
+		t.Error("nothing was joined")
+	}
+}

@@ -30,6 +30,7 @@ type Partition struct {
 	broker   int32 // the leader, as far as known
 	queue    []*item
 	queued   int   // bytes, without what is in a request
+	below    int   // nothing longer is joined, since the leader doesn't take it; 0: not known
 	position int64 // the queue's end
 	end      int64 // the log's, as far as answered
 	durable  int64 // the high watermark is at least this; nothing is sent behind what isn't durable
@@ -47,6 +48,7 @@ type item struct {
 	base, end int64
 
 	joined bool // has been through the joiner: done
+	made   bool // by the joiner, of several
 	lost   bool // a request with it got no answer: kgo may still read buf
 	unsure bool // some answer didn't say whether it was appended
 }

@@ -183,7 +183,11 @@ func (p *Partition) nextBytes() int {
 // run is how many batches at the queue's front become one, and their length. The caller holds the lock.
 func (p *Partition) run() (n, size int) {
 	head := p.queue[0]
-	n, size = p.c.joiner.run(p.queue, p.c.cfg.JoinBelow)
+	below := p.c.cfg.JoinBelow
+	if p.below > 0 {
+		below = min(below, p.below)
+	}
+	n, size = p.c.joiner.run(p.queue, below)
 	if n > 1 && !p.c.joiner.pays(n, size, codec(head.buf), p.rtt) {
 		return 1, len(head.buf)
 	}
@@ -240,6 +244,9 @@ func (p *Partition) takeOff(it *item) {
 
 // answered takes a decisive answer in. It says whether there is more to send.
 func (p *Partition) answered(ctx context.Context, it *item, err error, base int64) bool {
+	if tooLarge(err) && p.cut(it) {
+		return true
+	}
 	if p.placed != nil {
 		return p.answeredPlaced(ctx, it, err, base)
 	}
@@ -256,6 +263,26 @@ func (p *Partition) answered(ctx context.Context, it *item, err error, base int6
 		p.stop(at(p.name, it.base, "produce", err))
 	}
 	return false
+}
+
+// tooLarge: the topic's max.message.bytes, or the broker's limit of a request. Nothing was appended.
+func tooLarge(err error) bool {
+	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
+}
+
+// cut puts two halves in the place of a joined batch that the leader doesn't take for its length. It says whether it did.
+func (p *Partition) cut(it *item) bool {
+	two := halves(it, &p.c.bufs)
+	if two == nil {
+		return false
+	}
+	p.mu.Lock()
+	p.below = max(len(it.buf)/2, 1)
+	p.queue = append(two, p.queue[1:]...)
+	p.tries = 0
+	p.mu.Unlock()
+	p.recycle(it)
+	return true
 }
 
 func (p *Partition) setRTT(d time.Duration) {
