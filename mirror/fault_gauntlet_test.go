@@ -142,7 +142,7 @@ func TestFaultTwo(t *testing.T) {
 	l := startLoad(t, p.source, p.standby, "two.", p.random.Uint64(), 60*time.Millisecond)
 	mirrors := []*process{p.mirror(t, "two."), p.mirror(t, "two.")}
 	l.same(p.standby, "", time.Minute)
-	rounds := 3
+	rounds := 2
 	if long() {
 		rounds = 30
 	}

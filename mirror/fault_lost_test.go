@@ -13,6 +13,9 @@ import (
 // TestFaultStandbyBack: an unclean election on the standby takes records away that were durable there, while the mirror is up, or down. It says so, and copies them again.
 func TestFaultStandbyBack(t *testing.T) {
 	for _, up := range []bool{true, false} {
+		if !up && !long() {
+			continue
+		}
 		t.Run(fmt.Sprintf("up %t", up), func(t *testing.T) {
 			q := newQuiet(t, fmt.Sprintf("back-%t.", up), 2)
 			m := q.mirror(t, q.prefix)

@@ -69,7 +69,7 @@ func TestMirrorSignal(t *testing.T) {
 func awaitCopied(t *testing.T, from *source, to testkafka.Cluster, topic string, partitions int32) {
 	t.Helper()
 	standby := newSource(t, to, "")
-	testkafka.Eventually(t, time.Minute, func(ctx context.Context) error {
+	testkafka.Eventually(t, 3*time.Minute, func(ctx context.Context) error {
 		want, err := from.adm.ListEndOffsets(ctx, topic)
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func TestMirrorCrash(t *testing.T) {
 	orders, payments := from.create("orders", 3, nil), from.create("payments", 1, nil)
 	stop := from.producing(orders, payments)
 	args := []string{"mirror", "--from", from.brokers(), "--to", to.Addrs()[0]}
-	for range crashes() {
+	for range crashes() / 2 {
 		if m := start(t, args...); m.crash(t, random, 50*time.Millisecond, 2*time.Second) {
 			t.Fatalf("the mirror ended by itself: %s", m.stderr.String())
 		}
@@ -106,11 +106,15 @@ func TestMirrorCrash(t *testing.T) {
 	wantSame(t, from, to, orders, payments)
 }
 
-// TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB.
+// TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB; in the long run between real brokers.
 func TestMirrorManyPartitions(t *testing.T) {
 	const topics, partitions, most = 10, 1000, 400
-	from := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
-	to := testkafka.Fake(t, testkafka.Options{})
+	cluster := testkafka.Fake
+	if os.Getenv("KAFKADR_LONG") != "" {
+		cluster = testkafka.Real
+	}
+	from := newSource(t, cluster(t, testkafka.Options{Heap: "1g"}), "")
+	to := cluster(t, testkafka.Options{Heap: "1g"})
 	for i := range topics {
 		from.create(fmt.Sprintf("wide-%d", i), partitions, nil)
 	}
