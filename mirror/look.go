@@ -315,7 +315,7 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 			}
 		}
 		e.mu.Lock()
-		if !f.note.known() || v.fill >= 0 && f.note.Start != v.fill {
+		if !f.note.known() || v.fill >= 0 && f.note.Start != v.fill || v.ev.Kind == StandbyBack {
 			p.note = f.note
 			if v.fill >= 0 {
 				p.note.Start = v.fill

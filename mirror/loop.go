@@ -103,6 +103,9 @@ func (e *engine) survey(ctx context.Context) error {
 	if err := e.watch(ctx); err != nil {
 		return err
 	}
+	if err := e.watchStarts(ctx); err != nil {
+		return err
+	}
 	e.followStarts(ctx)
 	return nil
 }
@@ -141,6 +144,35 @@ func (e *engine) watch(ctx context.Context) error {
 		if end.Err == nil && end.Offset != positions[p] && p.position == positions[p] && !p.working && p.state == Copying && len(p.chunks) == 0 {
 			e.breakLocked(p)
 			e.lookAt(p, 0)
+		}
+	}
+	return nil
+}
+
+// watchStarts takes in where the standby's logs start: its own retention moves them too.
+func (e *engine) watchStarts(ctx context.Context) error {
+	at := make(map[rawkafka.Partition]*part)
+	var ps []rawkafka.Partition
+	e.mu.Lock()
+	for _, p := range e.parts {
+		if p.state == Copying && p.fill < 0 {
+			at[p.dst] = p
+			ps = append(ps, p.dst)
+		}
+	}
+	e.mu.Unlock()
+	if len(ps) == 0 {
+		return nil
+	}
+	starts, err := e.far.ListOffsets(ctx, ps, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for dst, p := range at {
+		if start := starts[dst]; start.Err == nil {
+			p.standbyStart = max(p.standbyStart, start.Offset)
 		}
 	}
 	return nil
