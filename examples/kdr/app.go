@@ -41,9 +41,9 @@ func execute(ctx context.Context, args []string, stdout io.Writer, stderr *scree
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kdr",
-		Short: "Back Kafka clusters up and restore them, record for record and offset for offset",
-		Long: `kdr backs Kafka clusters up and restores them, record for record and offset
-for offset. Results go to standard output, all else to standard error.
+		Short: "Back Kafka clusters up, restore and mirror them, record for record and offset for offset",
+		Long: `kdr backs Kafka clusters up, restores and mirrors them, record for record and
+offset for offset. Results go to standard output, all else to standard error.
 
 Exit codes: 0 done; 1 failed, or done but incomplete; 2 wrong usage or
 configuration; 3 damage found; 4 refused by a plan or a check; 130 interrupted.`,

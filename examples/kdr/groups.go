@@ -57,6 +57,9 @@ rollback  restores that, and removes FILE.rollback when all is as it was.`,
 	}
 	f.register(cmd)
 	cmd.RunE = a.run(1, func(args []string) { f.action = first(args); f.check(a, cmd) }, func(ctx context.Context) error {
+		if err := f.ready(); err != nil {
+			return err
+		}
 		cl, err := f.client(ctx, a)
 		if err != nil {
 			return err
@@ -321,8 +324,8 @@ type rolledBack struct {
 }
 
 func (a *app) rollbackGroups(ctx context.Context, cl *kgo.Client, f *groupsFlags) error {
-	before := &offsets.Before{}
-	if err := readJSONFile(f.rollbackFile, before); err != nil {
+	before, err := readBefore(f.rollbackFile)
+	if err != nil {
 		return err
 	}
 	p := a.startProgress("groups")

@@ -71,6 +71,30 @@ func TestGroups(t *testing.T) {
 	groups(to, "apply").want(t, 1) // not a snapshot
 }
 
+// TestGroupsFiles: a file that is missing, or isn't one of the command's, is named before any cluster is asked.
+func TestGroupsFiles(t *testing.T) {
+	dir := t.TempDir()
+	empty, garbage, missing := filepath.Join(dir, "empty"), filepath.Join(dir, "garbage"), filepath.Join(dir, "missing", "file")
+	for path, text := range map[string]string{empty: "{}", garbage: "groups"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closed := closedPort(t)
+	for _, action := range []string{"snapshot", "diff", "apply", "rollback"} {
+		for _, path := range []string{empty, garbage, missing} {
+			flag := "--file"
+			if action == "rollback" {
+				flag = "--rollback-file"
+			}
+			o := kdr(t, "groups", "--brokers", closed, action, flag, path).want(t, 1)
+			if o.stdout != "" || !strings.Contains(o.stderr, filepath.Dir(path)) || strings.Contains(o.stderr, closed) {
+				t.Errorf("%s %s: %+v", action, path, o)
+			}
+		}
+	}
+}
+
 // groups are the names of the cluster's groups.
 func (s *source) groups() string {
 	s.t.Helper()

@@ -32,10 +32,48 @@ func (f *groupsFlags) read() (*offsets.Groups, error) {
 	return groups, nil
 }
 
+// ready says whether the files are there that the action needs, before any cluster is asked.
+func (f *groupsFlags) ready() (err error) {
+	switch f.action {
+	case "snapshot":
+		_, err = os.Stat(filepath.Dir(f.file))
+		if err == nil {
+			if _, err = readGroupsFile(f.file); errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		}
+	case "rollback":
+		_, err = readBefore(f.rollbackFile)
+	default:
+		_, err = readGroupsFile(f.file)
+	}
+	return err
+}
+
 // readGroupsFile reads what snapshot wrote.
 func readGroupsFile(path string) (*offsets.Groups, error) {
 	groups := &offsets.Groups{}
-	return groups, readJSONFile(path, groups)
+	if err := readJSONFile(path, groups); err != nil {
+		return nil, err
+	}
+	return groups, checkCluster(path, groups.ClusterID)
+}
+
+// readBefore reads what apply wrote for rollback.
+func readBefore(path string) (*offsets.Before, error) {
+	before := &offsets.Before{}
+	if err := readJSONFile(path, before); err != nil {
+		return nil, err
+	}
+	return before, checkCluster(path, before.ClusterID)
+}
+
+// checkCluster refuses a document that names no cluster: any empty one would be read as having nothing to do.
+func checkCluster(path, id string) error {
+	if id == "" {
+		return fmt.Errorf("%s: not a file that this command wrote: it names no cluster", path)
+	}
+	return nil
 }
 
 // readJSONFile reads a document, and refuses one of another kind.
