@@ -29,7 +29,7 @@ func (a *app) follow(ctx context.Context, f *backupFlags, arch *storage.Archive)
 	}
 	printer.status = follower.Status
 	m.status = follower.Status
-	return a.serveMetrics(ctx, f.metrics, m, func() error {
+	return a.serveMetrics(ctx, f.metrics, m.handler(), func() error {
 		return errors.Join(a.runFollower(ctx, follower), printer.err)
 	})
 }

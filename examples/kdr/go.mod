@@ -4,9 +4,12 @@ go 1.26.0
 
 replace github.com/kafkadr/kafkadr => ../..
 
+replace github.com/kafkadr/kafkadr/mirror/mirrorprom => ../../mirror/mirrorprom
+
 require (
 	github.com/google/go-cmp v0.7.0
 	github.com/kafkadr/kafkadr v0.0.0-00010101000000-000000000000
+	github.com/kafkadr/kafkadr/mirror/mirrorprom v0.0.0-00010101000000-000000000000
 	github.com/prometheus/client_golang v1.25.0
 	github.com/spf13/cobra v1.10.2
 	github.com/spf13/pflag v1.1.0

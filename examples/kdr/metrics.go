@@ -98,13 +98,16 @@ func (m *metrics) healthy() error {
 	return nil
 }
 
-func (m *metrics) handler() http.Handler {
+func (m *metrics) handler() http.Handler { return metricsHandler(m, m.healthy) }
+
+// metricsHandler serves /metrics of a collector and /healthz, which is 503 where healthy has an error.
+func metricsHandler(c prometheus.Collector, healthy func() error) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m)
+	registry.MustRegister(c)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := m.healthy(); err != nil {
+		if err := healthy(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
@@ -113,8 +116,8 @@ func (m *metrics) handler() http.Handler {
 	return mux
 }
 
-// serveMetrics serves on addr, if there is one, while do runs.
-func (a *app) serveMetrics(ctx context.Context, addr string, m *metrics, do func() error) error {
+// serveMetrics serves handler on addr, if there is one, while do runs.
+func (a *app) serveMetrics(ctx context.Context, addr string, handler http.Handler, do func() error) error {
 	if addr == "" {
 		return do()
 	}
@@ -122,7 +125,7 @@ func (a *app) serveMetrics(ctx context.Context, addr string, m *metrics, do func
 	if err != nil {
 		return fmt.Errorf("--metrics: %w", err)
 	}
-	server := &http.Server{Handler: m.handler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

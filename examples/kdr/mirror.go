@@ -17,13 +17,14 @@ import (
 
 // mirrorFlags are the mirror command's.
 type mirrorFlags struct {
-	pair   pairFlags
-	topics topicFlags
-	factor int64
-	writes string
-	policy []string
-	dryRun bool
-	cfg    mirror.Config // what flags write directly
+	pair    pairFlags
+	topics  topicFlags
+	factor  int64
+	writes  string
+	policy  []string
+	metrics string
+	dryRun  bool
+	cfg     mirror.Config // what flags write directly
 }
 
 func newMirror(a *app) *cobra.Command {
@@ -44,7 +45,7 @@ A plan with conflicts is refused before the first effect (exit code 4).`,
   kdr mirror --from a:9092 --to b:9092 --once --json`,
 	}
 	f.register(a, cmd)
-	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error { return a.mirror(ctx, f.config(a), f.dryRun) })
+	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error { return a.mirror(ctx, f.config(a), f.metrics, f.dryRun) })
 	return cmd
 }
 
@@ -66,12 +67,14 @@ func (f *mirrorFlags) register(a *app, cmd *cobra.Command) {
 	fs.BoolVar(&f.cfg.SkipQuotas, "skip-quotas", false, "leave quotas alone")
 	fs.StringVar(&f.writes, "writes", f.writes, "what becomes of rights to write to copies: withheld or carried")
 	fs.StringArrayVar(&f.policy, "policy", nil, "what to do at an event, KIND=POLICY, such as topic_deleted=delete (repeatable; default mostly stop)")
+	fs.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics and /healthz, 503 while partitions are stopped, on HOST:PORT")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "print the plan, change nothing")
 }
 
 func (f *mirrorFlags) check(a *app) {
 	f.pair.check(a)
 	f.topics.check(a)
+	checkAddress(a, "--metrics", f.metrics)
 	f.cfg.Policies = make(mirror.Policies)
 	for _, text := range f.policy {
 		kind, policy, ok := strings.Cut(text, "=")
@@ -141,8 +144,8 @@ func mirrorDoneOf(s mirror.Status) *mirrorDone {
 	return d
 }
 
-// mirror plans and mirrors.
-func (a *app) mirror(ctx context.Context, cfg mirror.Config, dryRun bool) error {
+// mirror plans and mirrors. metrics is where to serve them, if anywhere.
+func (a *app) mirror(ctx context.Context, cfg mirror.Config, metrics string, dryRun bool) error {
 	if dryRun {
 		return a.planMirror(ctx, cfg)
 	}
@@ -157,7 +160,7 @@ func (a *app) mirror(ctx context.Context, cfg mirror.Config, dryRun bool) error 
 	if err != nil {
 		return err
 	}
-	err = a.runMirror(ctx, m)
+	err = a.serveMetrics(ctx, metrics, mirrorHandler(m), func() error { return a.runMirror(ctx, m) })
 	p.end()
 	var refused *mirror.RefusedError
 	s := m.Status()
