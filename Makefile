@@ -1,7 +1,7 @@
 # make test                         all tests of all modules; says at the end what was skipped and how to have it
 # make test GOTESTFLAGS='-race -run Crash'
 # make test-long                    the same with the long counts (hours; needs Kafka, MinIO, kcat and promtool)
-# make bench                        the README's table, against a real Kafka
+# make bench                        the README's tables, against a real Kafka and MirrorMaker 2
 # make lint fuzz
 
 GO            ?= go
@@ -25,9 +25,9 @@ test-long:
 	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat,promtool $(GO) run ./internal/tools/gotest -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
 
 # KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table,
-# KAFKADR_BENCH_ONLY a regular expression of its topics.
+# KAFKADR_BENCH_ONLY a regular expression of its topics; KAFKADR_BENCH_MIRROR_OUT is a file for the mirror's tables, KAFKADR_BENCH_MM2_RUNS how often MirrorMaker runs.
 bench:
-	cd examples/kdr && KAFKADR_BENCH=1 KAFKADR_REQUIRE=kafka,minio $(GO) test -v -run '^TestBench$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
+	cd examples/kdr && KAFKADR_BENCH=1 KAFKADR_REQUIRE=kafka,minio $(GO) test -v -run '^TestBench(Mirror)?$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
 
 bench-memory:
 	cd examples/kdr && KAFKADR_BENCH_FLAT=1 KAFKADR_REQUIRE=kafka $(GO) test -v -run '^TestFlat$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
