@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +68,7 @@ func (f *mirrorFlags) register(a *app, cmd *cobra.Command) {
 	fs.BoolVar(&f.cfg.SkipACLs, "skip-acls", false, "leave ACLs alone")
 	fs.BoolVar(&f.cfg.SkipQuotas, "skip-quotas", false, "leave quotas alone")
 	fs.StringVar(&f.writes, "writes", f.writes, "what becomes of rights to write to copies: withheld or carried")
-	fs.StringArrayVar(&f.policy, "policy", nil, "what to do at an event, KIND=POLICY, such as topic_deleted=delete (repeatable; default mostly stop)")
+	fs.StringArrayVar(&f.policy, "policy", nil, "what to do at an event, KIND=POLICY (repeatable; default stop the partition, keep what was deleted): overtaken=go_on, topic_recreated=recreate, standby_deleted=go_on, topic_deleted=delete, group_deleted=delete, group_diverged=overwrite, or =retry to look again every half minute")
 	fs.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics and /healthz, 503 while partitions are stopped, on HOST:PORT")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "print the plan, change nothing")
 }
@@ -90,9 +92,19 @@ func (f *mirrorFlags) check(a *app) {
 	var faults *mirror.ConfigError
 	if _, err := mirror.New(probe); errors.As(err, &faults) {
 		for _, fault := range faults.Errs {
-			a.fault("%v", fault)
+			a.fault("%s", byFlag(fault.Error()))
 		}
 	}
+}
+
+// byFlag says a fault of the configuration with the flag's name.
+func byFlag(fault string) string {
+	for field, flag := range map[string]string{"Prefix": "--prefix", "Name": "--name", "Writes": "--writes", "Policies:": "--policy:", "MemoryBytes": "--memory"} {
+		if rest, ok := strings.CutPrefix(fault, field+" "); ok {
+			return flag + " " + rest
+		}
+	}
+	return fault
 }
 
 func (f *mirrorFlags) config(a *app) mirror.Config {
@@ -164,7 +176,8 @@ func (a *app) mirror(ctx context.Context, cfg mirror.Config, metrics string, dry
 	p.end()
 	var refused *mirror.RefusedError
 	s := m.Status()
-	if errors.As(err, &refused) || s.SourceCluster == "" {
+	begun := s.SourceCluster != "" && (err == nil || ctx.Err() != nil || len(s.Topics) > 0)
+	if errors.As(err, &refused) || !begun {
 		return err
 	}
 	return errors.Join(err, a.printMirrored(cfg, s))
@@ -227,8 +240,8 @@ func (a *app) printMirrored(cfg mirror.Config, s mirror.Status) error {
 		s.Records, units.Size(s.Bytes), len(s.Topics), time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), s.LagRecords); err != nil {
 		return err
 	}
-	for name, why := range s.LeftOut {
-		if err := a.printf("left out: %s: %s\n", name, why); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(s.LeftOut)) {
+		if err := a.printf("left out: %s: %s\n", name, s.LeftOut[name]); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ func TestMirrorUsage(t *testing.T) {
 	}{
 		{"mirror", []string{"--from is required", "--to is required"}},
 		{"mirror --from a:1 --to b --prefix a/b --name x* --topics ( --exclude [ --rate fast --discover 0 --replication-factor 0 --policy x --bogus",
-			[]string{`"b"`, "Prefix", "Name", "--topics", "--exclude", "--rate", "--discover", "--replication-factor", "--policy", "unknown flag --bogus"}},
+			[]string{`"b"`, "--prefix", "--name", "--topics", "--exclude", "--rate", "--discover", "--replication-factor", "--policy", "unknown flag --bogus"}},
 		{"mirror --from a:1 --to b:1 --policy truncated=go_on --policy nonesuch=stop --writes all", []string{"truncated", "nonesuch", "all"}},
 		{"mirror --from a:1 --to b:1 --from-kafka-config /none --to-kafka-config /nil", []string{"--from-kafka-config", "/none", "--to-kafka-config", "/nil"}},
 		{"mirror --from a:1 --to b:1 extra", []string{`unexpected argument "extra"`}},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,8 +48,11 @@ func (a *app) printStatus(s *mirror.Status) error {
 	rows := [][]string{{"TOPIC", "COPY", "PARTITIONS", "STOPPED", "BEHIND", "AGE"}}
 	var stopped strings.Builder
 	for _, t := range s.Topics {
-		age := (time.Duration(t.LagMillis) * time.Millisecond).String()
-		rows = append(rows, []string{t.Source, t.Target, strconv.Itoa(t.Partitions), strconv.Itoa(t.Stopped), strconv.FormatInt(t.LagRecords, 10), age})
+		behind, age := strconv.FormatInt(t.LagRecords, 10), (time.Duration(t.LagMillis) * time.Millisecond).String()
+		if slices.ContainsFunc(t.Detail, func(p mirror.PartitionStatus) bool { return p.Position < 0 }) {
+			behind, age = "unknown", "unknown"
+		}
+		rows = append(rows, []string{t.Source, t.Target, strconv.Itoa(t.Partitions), strconv.Itoa(t.Stopped), behind, age})
 		for _, p := range t.Detail {
 			if p.State == mirror.Stopped && p.Event != nil {
 				fmt.Fprintf(&stopped, "stopped: %s\n", p.Event)
