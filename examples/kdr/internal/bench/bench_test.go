@@ -260,8 +260,9 @@ func (b *bench) drop(topics ...string) {
 	}
 }
 
-func wall(m measure) float64 { return m.Wall.Seconds() }
-func cpu(m measure) float64  { return m.CPU.Seconds() }
+func wall(m measure) float64  { return m.Wall.Seconds() }
+func cpu(m measure) float64   { return m.CPU.Seconds() }
+func whole(m measure) float64 { return m.Whole.Seconds() }
 
 // ratio is the quotient of the medians of a figure.
 func ratio(a, b []measure, figure func(measure) float64) float64 {

@@ -45,6 +45,8 @@ type measure struct {
 	CPU   time.Duration
 	// PeakKiB is the process's largest resident set.
 	PeakKiB int64
+	// Whole is the CPU time of the process from its start, where CPU leaves that out.
+	Whole time.Duration
 }
 
 const jobEnv = "KAFKADR_BENCH_JOB"
