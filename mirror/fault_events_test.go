@@ -29,7 +29,7 @@ func newQuiet(t *testing.T, prefix string, replicas int16) *quiet {
 	p := newPair(t)
 	l := &faultLoad{TB: t, kafka: p.source, prefix: prefix, adm: freshAdmin(t, p.source)}
 	q := &quiet{faultPair: p, faultLoad: l, client: testkafka.Client(t, p.source, kgo.RecordPartitioner(kgo.ManualPartitioner()))}
-	q.hit = l.create("hit", 1, replicas, "min.insync.replicas", "1")
+	q.hit = l.create("hit", 1, replicas, "min.insync.replicas", "1", "retention.ms", "-1")
 	q.calm = l.create("calm", 1, 3)
 	q.write(q.hit, 10)
 	q.write(q.calm, 10)
@@ -43,6 +43,18 @@ func (q *quiet) write(topic string, n int) {
 		testkafka.Eventually(q.faultPair, time.Minute, func(ctx context.Context) error {
 			return q.client.ProduceSync(ctx, records(q.random, topic, 1)...).FirstErr()
 		})
+	}
+}
+
+// alike produces n records that are equal in all but their offsets.
+func (q *quiet) alike(n int) {
+	q.faultPair.Helper()
+	var rs []*kgo.Record
+	for range n {
+		rs = append(rs, &kgo.Record{Topic: q.hit, Value: []byte("alike"), Timestamp: time.UnixMilli(1_700_000_000_000)})
+	}
+	if err := q.client.ProduceSync(q.faultPair.Context(), rs...).FirstErr(); err != nil {
+		q.faultPair.Fatal(err)
 	}
 }
 
@@ -168,12 +180,17 @@ func TestFaultTruncated(t *testing.T) {
 	}
 }
 
-// TestFaultForeignWriter: somebody writes to the copy, while the mirror is up and has work, is up and idle, or is down. The partition stops, the others go on, and what was
+// TestFaultForeignWriter: somebody writes to the copy, while the mirror is up and has work (of records that differ, or are all alike), is up and idle, or is down. The partition stops, the others go on, and what was
 // there before is untouched.
 func TestFaultForeignWriter(t *testing.T) {
-	for _, c := range []string{"busy", "idle", "down"} {
+	for _, c := range []string{"busy", "alike", "idle", "down"} {
 		t.Run(c, func(t *testing.T) {
 			q := newQuiet(t, "foreign-"+c+".", 3)
+			if c == "alike" {
+				for range 20 {
+					q.alike(10)
+				}
+			}
 			m := q.mirror(t, q.prefix)
 			q.reaches(q.hit, q.calm)
 			was := q.holds(q.hit)
@@ -187,8 +204,13 @@ func TestFaultForeignWriter(t *testing.T) {
 			if c == "down" {
 				m.start()
 			}
-			if c != "idle" {
+			switch c {
+			case "busy", "down":
 				q.write(q.hit, 5)
+			case "alike": // records that can't be told from one another, but for the foreign one
+				for range 20 {
+					q.alike(10)
+				}
 			}
 			e := m.await(q.hit, ForeignWriter, Shifted, StandbyAhead)
 			t.Log(e)
