@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -57,13 +58,15 @@ type process struct {
 type lines struct {
 	mu   sync.Mutex
 	text []byte
+	race bool // the race detector spoke
 }
 
 func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = append(l.text, b...)
-	if len(l.text) > 20_000 {
+	l.race = l.race || bytes.Contains(b, []byte("DATA RACE")) || bytes.Contains(b, []byte("panic: "))
+	if len(l.text) > 20_000 && !l.race {
 		l.text = slices.Clone(l.text[len(l.text)-10_000:])
 	}
 	return len(b), nil
@@ -87,6 +90,9 @@ func startProcess(t testing.TB, job childJob) *process {
 	m := &process{TB: t, job: job}
 	t.Cleanup(func() {
 		m.kill()
+		if m.stderr.race {
+			t.Error("the mirror had a data race, or a panic")
+		}
 		if t.Failed() {
 			t.Logf("the mirror's events: %+v\nthe end of what it logged:\n%s", m.seen(), m.stderr.String())
 		}
