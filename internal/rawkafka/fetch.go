@@ -57,13 +57,15 @@ type Position struct {
 	// LastEpoch is the leader epoch of the last batch before Offset, for the
 	// broker to compare (KIP-595's last fetched epoch). -1: not compared.
 	LastEpoch int32
+	// Tag comes along with what is fetched from here on.
+	Tag int64
 }
 
 // Fetched is what one response has of one partition.
 type Fetched struct {
 	Partition
-	// Position is the offset that was asked for.
-	Position int64
+	// Position is the offset that was asked for, Tag the one that was set with it.
+	Position, Tag int64
 	// Batches are whole batches of magic 2, their CRC checked, back to back,
 	// for [segment.Batches]. The first may begin before Position.
 	Batches []byte
@@ -118,6 +120,7 @@ type reading struct {
 	Partition
 	offset, until    int64 // the next to ask for; stays below until
 	epoch, lastEpoch int32
+	tag              int64
 	broker           int32 // -1: not assigned
 	replica          int32 // the preferred one; -1: the leader
 	replicaEnds      time.Time
@@ -148,7 +151,7 @@ func (f *Fetcher) Set(p Partition, at Position) {
 	f.mu.Lock()
 	f.removeLocked(p)
 	f.parts[p] = &reading{
-		Partition: p, offset: at.Offset, until: at.Until, epoch: at.CurrentEpoch, lastEpoch: at.LastEpoch,
+		Partition: p, offset: at.Offset, until: at.Until, epoch: at.CurrentEpoch, lastEpoch: at.LastEpoch, tag: at.Tag,
 		broker: -1, replica: -1, finished: at.Offset >= at.Until,
 	}
 	f.mu.Unlock()

@@ -280,7 +280,7 @@ func (f *Fetcher) deliver(ctx context.Context, a *asked) error {
 		return nil
 	}
 	fetched := Fetched{
-		Partition: a.Partition, Position: a.offset, Batches: raw, Void: a.void,
+		Partition: a.Partition, Position: a.offset, Tag: a.tag, Batches: raw, Void: a.void,
 		HighWatermark: a.answer.HighWatermark, LastStable: a.answer.LastStableOffset, LogStart: a.answer.LogStartOffset,
 	}
 	for _, t := range a.answer.AbortedTransactions {
