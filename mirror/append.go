@@ -87,7 +87,7 @@ func (e *engine) fail(ctx context.Context, p *part, err error) {
 	p.to = nil
 	e.breakLocked(p)
 	e.mu.Unlock()
-	e.f.Remove(p.src)
+	e.steer(p)
 	if to != nil {
 		to.Close()
 	}
@@ -114,10 +114,9 @@ func (e *engine) done(p *part, c *chunk) {
 		p.beats = append(p.beats, c.raw...)
 	}
 	again := e.pop(p)
-	at := p.from()
 	e.mu.Unlock()
 	if again {
-		e.f.Set(p.src, at)
+		e.steer(p)
 	}
 }
 

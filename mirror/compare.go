@@ -32,6 +32,9 @@ type seen struct {
 func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) {
 	lo := max(f.start, f.standbyStart, f.note.Start)
 	for _, back := range []int64{1, 100, 10_000} {
+		if back == 1 && !f.note.known() { // one may be the same by chance
+			continue
+		}
 		from := max(lo, f.standbyEnd-back)
 		if from >= f.standbyEnd {
 			break
@@ -48,6 +51,12 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 			return Event{}, fmt.Errorf("compare: source: %w", err)
 		}
 		common, ev := p.differ(f, here, there)
+		if at, ok := here.last(); ok && ev.Kind == "" && common > 0 && !f.note.known() && !here.records[at].ours {
+			return Event{
+				Kind: ForeignWriter, Offset: f.standbyEnd, Other: at,
+				Detail: "nothing says whose copy this is: the records are the source's, but no copy of that cluster has written them",
+			}, nil
+		}
 		if ev.Kind != "" || common > 0 {
 			return ev, nil
 		}
@@ -75,11 +84,35 @@ func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error
 	return nil
 }
 
+// claimless makes a foreign writer of an event of a log that nothing says whose copy it is, where the copy hasn't written its last records.
+func (e *engine) claimless(ctx context.Context, p *part, f *facts, ev *Event) error {
+	from := max(f.standbyStart, f.standbyEnd-100)
+	if from >= f.standbyEnd {
+		return nil
+	}
+	s, err := readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+	if err != nil {
+		return fmt.Errorf("compare: target: %w", err)
+	}
+	if at, ok := s.last(); !ok || !s.records[at].ours {
+		*ev = Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: f.standbyStart, Detail: "nothing says whose copy this is, and the source has no record left to compare"}
+	}
+	return nil
+}
+
 // span is what was read of a log: the records in it that a consumer sees, by offset, from its log start to where reading ended.
 type span struct {
 	from, to int64
 	records  map[int64]seen
 	markers  map[int64]bool // offsets that control records take
+}
+
+// last is the offset of the last record, if there is one.
+func (s *span) last() (at int64, ok bool) {
+	for offset := range s.records {
+		at, ok = max(at, offset), true
+	}
+	return at, ok
 }
 
 // differ compares what both sides hold. A compacted log may lack records that the other still has, but

@@ -130,6 +130,7 @@ func creation(t *topic, partitions int, factor int16, maxMessage int) kmsg.Creat
 const (
 	cfgMaxMessage = "max.message.bytes"
 	cfgCleanup    = "cleanup.policy"
+	cfgRemote     = "remote.storage.enable"
 )
 
 // limits are the sources' effective max.message.bytes. Where they may not be read, the target's default holds.
@@ -163,6 +164,7 @@ func (e *engine) describe(ctx context.Context, topics []*topic) error {
 		t.maxBatch, _ = strconv.Atoi(to[t.target][cfgMaxMessage])
 		mine := to[t.target][cfgCleanup]
 		t.compact = mine == "compact"
+		t.remote = len(from[t.source]) == 0 || from[t.source][cfgRemote] == "true"
 		t.compacted = strings.Contains(from[t.source][cfgCleanup]+mine, "compact")
 	}
 	return nil
@@ -171,14 +173,14 @@ func (e *engine) describe(ctx context.Context, topics []*topic) error {
 // describeEvery is how often configs are looked at that the copying itself needs.
 const describeEvery = 30 * time.Second
 
-// describe reads two configs of topics. Those that may not be read are left out.
+// describe reads three configs of topics. Those that may not be read are left out.
 func describe(ctx context.Context, c *rawkafka.Cluster, topics []*topic, name func(*topic) string) (map[string]map[string]string, error) {
 	res := make(map[string]map[string]string)
 	for chunk := range slices.Chunk(topics, 500) {
 		req := kmsg.NewPtrDescribeConfigsRequest()
 		for _, t := range chunk {
 			r := kmsg.NewDescribeConfigsRequestResource()
-			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, name(t), []string{cfgMaxMessage, cfgCleanup}
+			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, name(t), []string{cfgMaxMessage, cfgCleanup, cfgRemote}
 			req.Resources = append(req.Resources, r)
 		}
 		resp, err := req.RequestWith(ctx, c.Client())

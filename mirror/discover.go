@@ -20,13 +20,15 @@ func (e *engine) discover(ctx context.Context) error {
 		return err
 	}
 	selected := e.sel.of(all)
-	out := e.leaveOut(selected, copiesOf(e.back, e.target.ID(), all))
+	copies, origins := copiesOf(e.back, e.target.ID(), all)
+	out := e.leaveOut(selected, copies)
 	e.mu.Lock()
-	e.leftOut = out
+	e.leftOut, e.origins = out, origins
 	e.mu.Unlock()
 	if err := e.vanished(ctx, all); err != nil {
 		return err
 	}
+	e.begun(selected)
 	targets := make([]string, 0, len(selected))
 	for name := range selected {
 		targets = append(targets, e.cfg.Prefix+name)
@@ -42,6 +44,23 @@ func (e *engine) discover(ctx context.Context) error {
 		return fmt.Errorf("target: topics: %w", err)
 	}
 	return e.settleTopics(ctx, selected, there)
+}
+
+// begun leaves only the topics that a Once has begun with, once it has them all: they may be deleted, or grow, meanwhile.
+func (e *engine) begun(selected map[string]rawkafka.Topic) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cfg.Once && e.discovered {
+		maps.DeleteFunc(selected, func(name string, _ rawkafka.Topic) bool { return e.topics[name] == nil })
+	}
+}
+
+// surely says that what is seen of a topic was seen before, a while ago: a broker that has just started, or lags behind, isn't believed.
+func (e *engine) surely(since *time.Time) bool {
+	if since.IsZero() {
+		*since = time.Now()
+	}
+	return time.Since(*since) >= e.cfg.Discover/2
 }
 
 // refreshBack reads the source's own ledger on: what it says of copies that came from the target must not go back.
@@ -62,6 +81,8 @@ func (e *engine) vanished(ctx context.Context, all map[string]rawkafka.Topic) er
 	for name, t := range e.topics {
 		if now, ok := all[name]; !ok || now.Err == nil && now.ID != t.sourceID {
 			suspects = append(suspects, t)
+		} else {
+			t.missing = time.Time{}
 		}
 	}
 	e.mu.Unlock()
@@ -79,12 +100,12 @@ func (e *engine) vanished(ctx context.Context, all map[string]rawkafka.Topic) er
 	for _, t := range suspects {
 		switch is := now[t.source]; {
 		case rawkafka.Unknown(is.Err):
-			if t.missing.IsZero() { // a broker that has just started may know less
-				t.missing = time.Now()
-			} else if time.Since(t.missing) >= e.cfg.Discover/2 {
+			if e.surely(&t.missing) {
 				e.deleted(ctx, t)
 			}
-		case is.Err == nil && is.ID != t.sourceID:
+		case is.Err == nil && is.ID == t.sourceID:
+			t.missing = time.Time{}
+		case is.Err == nil && e.surely(&t.missing):
 			e.recreated(ctx, t, Event{
 				Kind: TopicRecreated, Offset: -1, Other: -1,
 				Detail: fmt.Sprintf("the copy is of topic ID %s, the source's is %s now", t.sourceID, is.ID),
@@ -113,29 +134,39 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 			continue
 		case rawkafka.Unknown(to.Err):
 			if t.parts != nil {
-				e.standbyGone(t, "it was deleted")
+				if e.surely(&t.lost) && e.standbyGone(t, "it was deleted") {
+					pending++
+				}
 				continue
 			}
 			create = append(create, t)
-			pending++
+			if !e.isRefused(t) {
+				pending++
+			}
 		case to.Err != nil || len(to.Partitions) == 0:
 			pending++
 		case t.parts != nil && to.ID != t.targetID:
-			e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID))
+			if e.surely(&t.lost) && e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
+				pending++
+			}
+			continue
 		default:
+			t.lost = time.Time{}
 			ready = append(ready, t)
 		}
 		metas[t] = from
 	}
-	e.mu.Lock()
-	e.pending = pending
-	e.mu.Unlock()
 	if err := e.describe(ctx, ready); err != nil {
 		return err
 	}
 	for _, t := range ready {
-		e.grow(ctx, t, metas[t], there[t.target])
+		if !e.grow(ctx, t, metas[t], there[t.target]) {
+			pending++
+		}
 	}
+	e.mu.Lock()
+	e.pending = pending
+	e.mu.Unlock()
 	return e.create(ctx, create, metas)
 }
 
@@ -166,23 +197,44 @@ func replication(t rawkafka.Topic) int16 {
 	return int16(len(t.Partitions[0].Replicas))
 }
 
-// grow gives the copy as many partitions as the source has, and takes in those that both have.
-func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) {
+// grow gives the copy as many partitions as the source has, and takes in those that both have. It says whether that is all there is to do.
+func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (whole bool) {
 	n, have := len(from.Partitions), len(to.Partitions)
 	switch {
 	case have < n:
 		if err := e.createPartitions(ctx, t.target, n); err != nil {
 			e.refusedTopic(t, fmt.Errorf("create partitions: %w", err))
+			whole = true // for now
 		} else {
+			e.taken(t)
 			e.again()
 		}
 	case have > n:
 		e.say(t, Event{Kind: PartitionsAhead, Detail: fmt.Sprintf("the copy has %d partitions, the source's topic %d", have, n)})
 		if e.cfg.Policies.of(PartitionsAhead) == Stop {
-			return
+			return true
 		}
+		fallthrough
+	default:
+		e.taken(t)
+		whole = true
 	}
 	e.adopt(t, to, min(n, have))
+	return whole
+}
+
+// taken forgets that the target refused the topic.
+func (e *engine) taken(t *topic) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.refused, t.source)
+}
+
+// isRefused says that the target doesn't take the topic.
+func (e *engine) isRefused(t *topic) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.refused[t.source] != nil
 }
 
 // adopt takes partitions in.
@@ -225,9 +277,8 @@ func (e *engine) recreated(ctx context.Context, t *topic, ev Event) {
 	}
 	e.say(t, ev)
 	if policy == Recreate {
-		e.drop(t)
+		e.dropForNow(t)
 		e.deleteCopy(ctx, t)
-		e.again()
 		return
 	}
 	e.stopTopic(t, ev, policy)
@@ -257,28 +308,38 @@ func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
 	e.tell()
 	e.mu.Unlock()
 	for _, p := range parts {
-		e.f.Remove(p.src)
+		e.steer(p)
 	}
 	e.poke()
 }
 
-// standbyGone settles a copy that is gone, or another, on the standby.
-func (e *engine) standbyGone(t *topic, how string) {
+// standbyGone settles a copy that is gone, or another, on the standby. It says whether the topic is to be taken in anew.
+func (e *engine) standbyGone(t *topic, how string) (anew bool) {
 	ev := Event{Kind: StandbyDeleted, Offset: -1, Other: -1, Detail: how}
 	policy := e.cfg.Policies.of(StandbyDeleted)
 	e.say(t, ev)
 	if policy == GoOn {
-		e.drop(t)
-		e.again()
-		return
+		e.dropForNow(t)
+		return true
 	}
 	if !e.stoppedAll(t) {
 		e.stopTopic(t, ev, policy)
 	}
+	return false
+}
+
+// dropForNow forgets a topic that discovery takes in anew: a Once waits for it.
+func (e *engine) dropForNow(t *topic) {
+	e.drop(t)
+	e.mu.Lock()
+	e.discovered = false
+	e.mu.Unlock()
+	e.again()
 }
 
 // drop forgets a topic.
 func (e *engine) drop(t *topic) {
+	e.steering.Lock()
 	e.mu.Lock()
 	delete(e.topics, t.source)
 	for _, p := range t.parts {
@@ -291,6 +352,9 @@ func (e *engine) drop(t *topic) {
 	e.mu.Unlock()
 	for _, p := range parts {
 		e.f.Remove(p.src)
+	}
+	e.steering.Unlock()
+	for _, p := range parts {
 		e.closeIdle(p)
 	}
 	e.poke()

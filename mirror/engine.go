@@ -35,6 +35,9 @@ type engine struct {
 
 	started time.Time
 	wake    chan struct{} // something for loop to do
+
+	steering sync.Mutex // held while the fetcher is told; never with mu held
+
 	workers *workers
 	bufs    buffers
 
@@ -43,8 +46,9 @@ type engine struct {
 	topics     map[string]*topic
 	parts      map[rawkafka.Partition]*part
 	leftOut    map[string]string
-	queued     int // bytes in chunks
-	queuing    int // parts that have some
+	origins    map[string][]string // of the source's topics that are copies: see identity
+	queued     int                 // bytes in chunks
+	queuing    int                 // parts that have some
 	soon       bool
 	discovered bool // every topic that was selected is taken in
 	pending    int  // topics that aren't taken in yet
@@ -110,6 +114,9 @@ func (e *engine) retry(topics []string) {
 	for _, p := range e.parts {
 		if p.state == Stopped && (len(topics) == 0 || slices.Contains(topics, p.source)) {
 			p.said = nil
+			if p.why != nil && p.why.Event.Kind == TakenOver {
+				p.unclaim()
+			}
 			e.lookAt(p, 0)
 		}
 	}

@@ -13,6 +13,8 @@ type identity struct {
 	Topic    string `json:"topic"`
 	SourceID string `json:"source_id"`
 	TargetID string `json:"target_id"`
+	// Origins are the clusters that the source's topic is itself a copy of, at first or second hand.
+	Origins []string `json:"origins,omitempty"`
 	// Start is where the copy's first record can be: what lies below was filler, or isn't there.
 	Start int64 `json:"start"`
 	// Position is up to where the standby was durable.
@@ -52,6 +54,7 @@ func (e *engine) noted(p *part) (identity, error) {
 func (e *engine) identify(p *part) identity {
 	id := p.note
 	id.Flow, id.Topic, id.SourceID, id.TargetID, id.At = e.cfg.Name, p.source, p.sourceID.String(), p.targetID.String(), time.Now().UTC().Truncate(time.Millisecond)
+	id.Origins = e.origins[p.source]
 	id.Position = max(p.durable, 0)
 	if b := p.batch; b.end > 0 && b.end <= id.Position {
 		id.Base, id.End, id.Epoch, id.CRC = b.base, b.end, b.epoch, b.crc
@@ -104,9 +107,11 @@ func (e *engine) toNote(soon bool) []*part {
 // noteNew notes copies that are about to be created: a flow the other way must not take them for topics of their own before their partitions are noted.
 func (e *engine) noteNew(ctx context.Context, named map[string]*topic) error {
 	put := make(map[string]any, len(named))
+	e.mu.Lock()
 	for target, t := range named {
-		put[e.newKey(target)] = identity{Flow: e.cfg.Name, Topic: t.source, SourceID: t.sourceID.String(), Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond)}
+		put[e.newKey(target)] = identity{Flow: e.cfg.Name, Topic: t.source, SourceID: t.sourceID.String(), Origins: e.origins[t.source], Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond)}
 	}
+	e.mu.Unlock()
 	if err := e.ledger.Put(ctx, put); err != nil {
 		return fmt.Errorf("note new copies: %w", err)
 	}

@@ -15,6 +15,7 @@ type facts struct {
 	currentEpoch             int32
 	// Of the standby's log.
 	standbyStart, standbyEnd int64
+	watermark                int64
 	note                     identity // zero: none
 	sourceID                 string   // the source topic's
 	// durable is how far the standby is known to have been durable, by this process or the note; -1: not known.
@@ -58,6 +59,9 @@ func (f *facts) judge() verdict {
 	switch {
 	case empty && f.start > f.standbyEnd:
 		v.fill = f.start
+		if f.durable > max(f.standbyEnd, f.note.Start) {
+			return event(StandbyBack, f.durable, "the standby's log ends at %d, and %d was durable there; the source's starts at %d now", f.standbyEnd, f.durable, f.start)
+		}
 		return v
 	case empty && f.note.known() && f.standbyEnd > 0 && f.standbyStart < f.standbyEnd: // filled, and not deleted yet
 		v.fill = f.standbyEnd
@@ -71,6 +75,15 @@ func (f *facts) judge() verdict {
 		return event(StandbyBack, f.durable, "the standby's log ends at %d, and %d was durable there", f.standbyEnd, f.durable)
 	}
 	return v
+}
+
+// certain is how far the standby is durable, for certain.
+func (f *facts) certain(v verdict) int64 {
+	at := f.watermark
+	if v.ev.Kind != StandbyBack { // a leader that is new may tell less for a moment
+		at = max(at, f.durable)
+	}
+	return max(min(at, f.standbyEnd), 0)
 }
 
 // parted says where the source's log parts from the one that was mirrored, and why, by its leader epochs.

@@ -86,12 +86,12 @@ func (e *engine) blame(ps []*part) []*part {
 	for _, p := range ps {
 		e.mu.Lock()
 		err, to := p.failed, p.to
-		p.failed, p.to = nil, nil
+		p.failed, p.to, p.following = nil, nil, false
 		e.mu.Unlock()
 		if to != nil {
 			to.Close()
 		}
-		e.f.Remove(p.src)
+		e.steer(p)
 		if err == nil {
 			left = append(left, p)
 			continue
@@ -108,12 +108,9 @@ func (e *engine) blame(ps []*part) []*part {
 				ev.Offset = p.position
 			}
 			e.raise(p, ev, err)
-			if ev.Kind == TakenOver {
+			if ev.Kind == TakenOver && e.cfg.Policies.of(TakenOver) == Retry {
 				e.mu.Lock()
-				p.claimed = false
-				for _, q := range p.parts {
-					q.confirmed = false
-				}
+				p.unclaim()
 				e.mu.Unlock()
 			}
 		case errors.Is(err, errMoved), suspicious(err):
@@ -245,6 +242,7 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 	err := errors.Join(
 		ask(target, dst, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }),
 		ask(target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }),
+		ask(target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.watermark = o.Offset }),
 		ask(source, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }),
 		ask(source, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }),
 		ask(source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }),
@@ -268,6 +266,9 @@ func (e *engine) verdict(ctx context.Context, p *part, f *facts) (verdict, error
 	if v.ev.Kind == StandbyAhead || v.ev.Kind == Truncated && f.standbyEnd > f.end {
 		err := e.beyond(ctx, p, f, &v.ev)
 		return v, err
+	}
+	if v.ev.Kind == Overtaken && !f.note.known() {
+		return v, e.claimless(ctx, p, f, &v.ev)
 	}
 	if v.wait {
 		return v, fmt.Errorf("%w: %d, %d", errAhead, f.standbyEnd, f.stable)
@@ -323,7 +324,7 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 			if !f.note.known() {
 				p.note.Epoch = -1
 			}
-			p.durable = f.standbyEnd
+			p.durable = f.certain(v)
 			fresh = append(fresh, p)
 		} else {
 			p.note = f.note
@@ -363,8 +364,8 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	p.state, p.why, p.broken, p.paused = Copying, nil, false, false
 	p.tries, p.failing = 0, time.Time{}
 	delete(p.said, Failed)
-	p.checked, p.next = f.standbyEnd, f.standbyEnd
-	p.position, p.durable = f.standbyEnd, min(max(p.durable, f.durable, 0), f.standbyEnd)
+	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
+	p.position, p.durable = f.standbyEnd, f.certain(v)
 	p.tracker, p.tail = segment.AbortTracker{}, tail{}
 	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
 	if e.cfg.Once && p.end < 0 {
@@ -379,15 +380,10 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	}
 	p.caughtUp(time.Now())
 	p.following = p.end < 0 || p.next < p.end
-	follow := p.following
-	at := p.from()
-	at.CurrentEpoch = f.currentEpoch
 	e.finish(p)
 	e.tell()
 	e.mu.Unlock()
-	if follow {
-		e.f.Set(p.src, at)
-	}
+	e.steer(p)
 	if was != nil {
 		e.recovered(p, was)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,19 +88,17 @@ func (e *engine) survey(ctx context.Context) error {
 	e.mu.Lock()
 	e.soon = false
 	e.mu.Unlock()
-	if !e.cfg.Once || !e.isDiscovered() {
-		err := e.discover(ctx)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err != nil {
-			e.hooks.retry("discover", err)
-			return nil
-		}
-		e.mu.Lock()
-		e.discovered = e.pending == 0
-		e.mu.Unlock()
+	err := e.discover(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
+	if err != nil {
+		e.hooks.retry("discover", err)
+		return nil
+	}
+	e.mu.Lock()
+	e.discovered = e.discovered || e.pending == 0
+	e.mu.Unlock()
 	if err := e.watch(ctx); err != nil {
 		return err
 	}
@@ -108,12 +107,6 @@ func (e *engine) survey(ctx context.Context) error {
 	}
 	e.followStarts(ctx)
 	return nil
-}
-
-func (e *engine) isDiscovered() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.discovered
 }
 
 // watch looks whether the standby's logs end where they should: where nothing is under way, somebody else's record would show.
@@ -240,7 +233,7 @@ func (e *engine) lookForStuck(now time.Time) {
 func (e *engine) onceDone() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.discovered && len(e.refused) == 0 {
+	if !e.discovered {
 		return false
 	}
 	for _, p := range e.parts {
@@ -284,14 +277,13 @@ func (e *engine) stopped() error {
 // drain ends cleanly: what was read is appended and durable, and positions are noted.
 func (e *engine) drain(ctx context.Context) error {
 	e.mu.Lock()
-	var reading []rawkafka.Partition
-	for src, p := range e.parts {
+	reading := slices.Collect(maps.Values(e.parts))
+	for _, p := range reading {
 		p.following, p.paused = false, false
-		reading = append(reading, src)
 	}
 	e.mu.Unlock()
-	for _, src := range reading {
-		e.f.Remove(src)
+	for _, p := range reading {
+		e.steer(p)
 	}
 	if err := e.idle(ctx); err != nil {
 		return err

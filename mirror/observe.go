@@ -59,7 +59,8 @@ func (e *engine) observe(ctx context.Context) error {
 		return err
 	}
 	selected := e.sel.of(all)
-	e.leftOut = e.leaveOut(selected, copiesOf(e.back, e.target.ID(), all))
+	copies, _ := copiesOf(e.back, e.target.ID(), all)
+	e.leftOut = e.leaveOut(selected, copies)
 	var targets []string
 	for name := range selected {
 		targets = append(targets, e.cfg.Prefix+name)

@@ -18,12 +18,14 @@ type topic struct {
 	created            bool // by this run
 	compact            bool // the copy refuses DeleteRecords
 	compacted          bool // either side's policy has compaction
+	remote             bool // it has, or may have, tiered storage at the source: a void says nothing
 	maxBatch           int  // the longest batch that the target takes; 0: not known
 	parts              []*part
-	described          time.Time // when the three above were read
+	described          time.Time // when the four above were read
 	claimed            bool      // for holes
 	claiming           chan struct{}
-	missing            time.Time            // since when the source doesn't have it
+	missing            time.Time            // since when the source doesn't have it, or has another
+	lost               time.Time            // since when the standby doesn't
 	said               map[EventKind]string // events of the whole topic, told once
 }
 
@@ -35,13 +37,15 @@ type part struct {
 	state     State
 	why       *EventError // why it has stopped
 	last      *Event
-	following bool // the fetcher reads it
-	paused    bool // it isn't read, since too much is queued
-	working   bool // a worker has it, or it stands in the line
-	broken    bool // what is queued is void; it is looked at again
+	following bool  // the fetcher reads it
+	paused    bool  // it isn't read, since too much is queued
+	working   bool  // a worker has it, or it stands in the line
+	broken    bool  // what is queued is void; it is looked at again
+	life      int64 // raised whenever it breaks: what was fetched before isn't queued
 
 	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at; position and durable are how far the standby has got.
 	next, checked     int64
+	epoch             int32 // the source's leader epoch under which checked was found right; -1: any
 	position, durable int64
 	// fill: the log starts there, and everything below is filler until it is deleted; -1: that is done.
 	fill int64
@@ -118,6 +122,14 @@ func (p *part) gone() bool { return p.state == Stopped || p.state == Done }
 
 // stable is up to where the source may be mirrored.
 func (p *part) stable() int64 { return p.lso }
+
+// unclaim has the next hole claim the topic again; the engine's lock is held. Who has it meanwhile keeps it until then.
+func (t *topic) unclaim() {
+	t.claimed = false
+	for _, p := range t.parts {
+		p.confirmed = false
+	}
+}
 
 // reached takes in how far the standby has got.
 func (p *part) reached() {

@@ -62,7 +62,8 @@ func (e *engine) plan(ctx context.Context) (*Plan, error) {
 		pl.refuse(c)
 	}
 	selected := e.sel.of(pl.all)
-	pl.p.LeftOut = e.leaveOut(selected, copiesOf(e.back, e.target.ID(), pl.all))
+	copies, _ := copiesOf(e.back, e.target.ID(), pl.all)
+	pl.p.LeftOut = e.leaveOut(selected, copies)
 	if err := pl.topics(ctx, selected); err != nil {
 		return nil, err
 	}

@@ -15,37 +15,41 @@ import (
 func (e *engine) Fetched(ctx context.Context, f rawkafka.Fetched) error {
 	e.mu.Lock()
 	p := e.parts[f.Partition]
-	todo, err := e.fetched(ctx, p, f)
-	var at rawkafka.Position
-	if todo == readAgain {
-		at = p.from()
-	}
+	turn, err := e.fetched(ctx, p, f)
 	e.mu.Unlock()
-	switch todo {
-	case readAgain:
-		e.f.Set(p.src, at)
-	case readNoMore:
-		e.f.Remove(p.src)
-	case nothing:
+	if turn {
+		e.steer(p)
 	}
 	return err
 }
 
-type fetcherTodo int
+// steer has the fetcher do what the partition's state says now. Whoever changes the state calls it afterwards; of several, the last one's state holds.
+func (e *engine) steer(p *part) {
+	e.steering.Lock()
+	defer e.steering.Unlock()
+	e.mu.Lock()
+	mine, follow, at := e.parts[p.src] == p, p.following, p.from()
+	e.mu.Unlock()
+	switch {
+	case !mine: // dropped; there may be another under the same name
+	case follow:
+		e.f.Set(p.src, at)
+	default:
+		e.f.Remove(p.src)
+	}
+}
 
-const (
-	nothing fetcherTodo = iota
-	readAgain
-	readNoMore
-)
-
-func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (fetcherTodo, error) {
+// fetched says that the fetcher is to be steered.
+func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn bool, err error) {
+	if p == nil {
+		return false, nil
+	}
 	for waited := false; ; waited = true {
 		switch {
-		case p == nil || !p.following || f.Position < p.next:
-			return nothing, nil
+		case !p.following || f.Tag != p.life || f.Position < p.next:
+			return false, nil
 		case f.Position > p.next: // the answer of another broker has overtaken
-			return readAgain, nil
+			return true, nil
 		}
 		if !waited {
 			p.told(f, time.Now())
@@ -54,23 +58,23 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (fetc
 			break
 		}
 		if err := e.wait(ctx); err != nil {
-			return nothing, err
+			return false, err
 		}
 	}
 	c, whole, err := e.take(p, f)
 	if err != nil {
 		e.breakLocked(p)
 		e.lookAt(p, 0)
-		return readNoMore, nil
+		return true, nil
 	}
 	if c != nil {
 		e.push(p, c)
 	}
 	if !whole || p.queued >= e.share() {
 		p.following, p.paused = false, true
-		return readNoMore, nil
+		return true, nil
 	}
-	return nothing, nil
+	return false, nil
 }
 
 // told takes in what a response says of the log.
@@ -118,8 +122,8 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 		c.end = b.EndOffset()
 		c.tail = tail{base: b.BaseOffset(), end: b.EndOffset(), epoch: b.LeaderEpoch(), crc: crcOf(b)}
 	}
-	if f.Void && len(f.Batches) == 0 {
-		c.end = max(c.end, c.stable)
+	if f.Void && len(f.Batches) == 0 && !p.remote {
+		c.end = max(c.end, min(c.stable, f.LastStable))
 	}
 	if c.end == c.base {
 		return nil, whole, nil
@@ -178,6 +182,7 @@ func (e *engine) breakLocked(p *part) {
 		e.queuing--
 	}
 	p.chunks, p.queued = nil, 0
+	p.life++
 	p.following, p.paused, p.broken = false, false, true
 	e.tell()
 }
@@ -189,7 +194,7 @@ func (e *engine) share() int { return max(e.budget()/(2*max(e.queuing, 1)), e.bu
 
 // from is where the fetcher goes on.
 func (p *part) from() rawkafka.Position {
-	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: -1, LastEpoch: -1}
+	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: p.epoch, LastEpoch: -1, Tag: p.life}
 	if p.end < 0 {
 		at.Until = 0
 	}
@@ -209,6 +214,7 @@ func (e *engine) Failed(src rawkafka.Partition, err error) {
 	}
 	p.following = false
 	p.broken = true
+	p.life++
 	if !suspicious(err) {
 		p.failed = err
 	}

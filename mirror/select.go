@@ -108,26 +108,36 @@ func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) error {
 	return nil
 }
 
-// copiesOf are the topics of a cluster that its ledger says are copies of another cluster's, with the name of what they are copies of. A topic that
-// has been created anew since isn't one.
-func copiesOf(l *ledger.Ledger, of string, all map[string]rawkafka.Topic) map[string]string {
-	copies := make(map[string]string)
+// copiesOf are the topics of a cluster that its ledger says are copies of another cluster's, at first hand or over others, with the name of what they are copies of; and the origins of
+// all copies. A topic that has been created anew since isn't one.
+func copiesOf(l *ledger.Ledger, of string, all map[string]rawkafka.Topic) (copies map[string]string, origins map[string][]string) {
+	copies, origins = make(map[string]string), make(map[string][]string)
 	if l == nil {
-		return copies
+		return copies, origins
 	}
-	prefix := identityPrefix + of + "/"
-	for key, value := range l.Each(prefix) {
-		name, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), "/")
+	for key, value := range l.Each(identityPrefix) {
+		cluster, rest, _ := strings.Cut(strings.TrimPrefix(key, identityPrefix), "/")
+		name, _, _ := strings.Cut(rest, "/")
 		t, ok := all[name]
-		if _, known := copies[name]; !ok || known {
+		if !ok || slices.Contains(origins[name], cluster) {
 			continue
 		}
 		var id identity
-		if err := ledger.Decode(key, value, &id); err != nil || id.TargetID == "" || id.TargetID == t.ID.String() || t.ID == (kadm.TopicID{}) {
-			copies[name] = id.Topic // what can't be read counts as one: a loop is worse than a topic left out
+		err := ledger.Decode(key, value, &id)
+		if err == nil && id.TargetID != "" && id.TargetID != t.ID.String() && t.ID != (kadm.TopicID{}) {
+			continue
+		}
+		origins[name] = append(origins[name], cluster)
+		for _, origin := range id.Origins {
+			if !slices.Contains(origins[name], origin) {
+				origins[name] = append(origins[name], origin)
+			}
+		}
+		if slices.Contains(origins[name], of) { // what can't be read counts as one: a loop is worse than a topic left out
+			copies[name] = id.Topic
 		}
 	}
-	return copies
+	return copies, origins
 }
 
 // leaveOut takes those out of the selection that aren't mirrored, and says why.
