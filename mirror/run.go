@@ -94,9 +94,10 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var err error
+	e.locks = e.newLocks()
 	e.copier, err = exactcopy.New(ctx, exactcopy.Config{
 		Cluster: e.target, TransactionalID: copyID(e.source.ID()), QueueBytes: queueBytes(e.cfg.MemoryBytes), OnRetry: e.hooks.retry,
-		RetryFor: e.cfg.tuning.retryFor, Quiet: e.cfg.tuning.quiet,
+		RetryFor: e.cfg.tuning.retryFor, Quiet: e.cfg.tuning.quiet, MayHole: e.mayHole,
 	})
 	if err != nil {
 		return err
@@ -105,7 +106,6 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	e.f = rawkafka.NewFetcher(e.source, rawkafka.FetchConfig{
 		MaxBytes: int32(min(8<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
 	}, e)
-	e.locks = e.newLocks()
 	keep := e.newKeeper()
 	e.mu.Lock()
 	e.keep = keep

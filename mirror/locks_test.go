@@ -1,0 +1,46 @@
+package mirror
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/copylock"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// brief is a lock that is held once, and then another's.
+type brief struct{ asked atomic.Int32 }
+
+func (*brief) Claim(context.Context, ...kadm.TopicID) (bool, error) { return false, nil }
+
+func (l *brief) Held(context.Context, kadm.TopicID) error {
+	if l.asked.Add(1) > 1 {
+		return copylock.ErrTakenOver
+	}
+	return nil
+}
+
+func (*brief) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// A lock that is lost between the decision to make a hole and its markers: none are written.
+func TestLostBeforeMarkers(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "t")
+	produce(t, src, "t", 1, 5)
+	transaction(t, src, "t", 3, false)
+	cfg := quickConfig(src, dst)
+	cfg.tuning.locks = &brief{}
+	r := start(t, cfg)
+	r.stopsWith(TakenOver, "t")
+	ends, err := kadm.NewClient(testkafka.Client(t, dst)).ListEndOffsets(t.Context(), "t")
+	if o, _ := ends.Lookup("t", 0); err != nil || o.Offset != 5 {
+		t.Errorf("the standby ends at %d, want 5: %v", o.Offset, err)
+	}
+	r.stop()
+}
