@@ -15,8 +15,13 @@ import (
 // errMoved: somebody else has written since the partition was looked at.
 var errMoved = errors.New("the standby's log has grown since it was looked at")
 
-// append appends what is queued of a partition, until nothing is.
+// append appends what is queued of a partition, until nothing is, or the partition is given up.
 func (e *engine) append(ctx context.Context, p *part) {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	e.mu.Lock()
+	p.giveUp = giveUp
+	e.mu.Unlock()
 	err := e.begin(ctx, p)
 	for err == nil {
 		c := e.next(ctx, p)

@@ -39,16 +39,12 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 		if from >= f.standbyEnd {
 			break
 		}
-		here, err := readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
-		if err != nil {
-			return Event{}, fmt.Errorf("compare: target: %w", err)
-		}
-		there, err := readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, nobodys)
+		here, there, err := e.bothSides(ctx, p, f, from)
 		if errors.Is(err, kerr.OffsetOutOfRange) { // retention has just taken them
 			break
 		}
 		if err != nil {
-			return Event{}, fmt.Errorf("compare: source: %w", err)
+			return Event{}, err
 		}
 		common, ev := p.differ(f, here, there)
 		if at, ok := here.last(); ok && ev.Kind == "" && common > 0 && !f.note.known() && !here.records[at].ours {
@@ -68,6 +64,54 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 		Kind: ForeignWriter, Offset: f.standbyEnd, Other: f.standbyStart,
 		Detail: "nothing says whose copy this is, and no record is left on both sides to compare",
 	}, nil
+}
+
+// bothSides reads what the standby holds from an offset on, and the source's at the same offsets.
+func (e *engine) bothSides(ctx context.Context, p *part, f *facts, from int64) (here, there span, err error) {
+	if here, err = readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p)); err != nil {
+		return here, there, fmt.Errorf("compare: target: %w", err)
+	}
+	if there, err = readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, nobodys); err != nil {
+		return here, there, fmt.Errorf("compare: source: %w", err)
+	}
+	return here, there, nil
+}
+
+// mostShifted bounds how much is compared behind a log end that wasn't where it was to be.
+const mostShifted = 100_000
+
+// whose says what lies behind the offset where the copier found the standby's log elsewhere than it was to be. Another mirror of the flow may have been there first: then
+// all of it is the copy's, and the source's. An equal last record says nothing: records may be all alike. Unless all could be compared, it is what the copier said.
+func (e *engine) whose(ctx context.Context, p *part, f *facts, shifted Event) (Event, error) {
+	if f.standbyEnd-shifted.Offset > mostShifted || shifted.Offset < max(f.start, f.standbyStart) {
+		return shifted, nil
+	}
+	here, there, err := e.bothSides(ctx, p, f, shifted.Offset)
+	if errors.Is(err, kerr.OffsetOutOfRange) {
+		return shifted, nil
+	}
+	if err != nil {
+		return Event{}, err
+	}
+	if at := here.foreign(); at >= 0 {
+		return Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("somebody else wrote the record at %d on the standby", at)}, nil
+	}
+	whole := here.from <= shifted.Offset && there.from <= shifted.Offset && here.to >= f.standbyEnd && there.to >= f.standbyEnd
+	if _, ev := p.differ(f, here, there); ev.Kind != "" || !whole {
+		return shifted, nil
+	}
+	return Event{}, nil
+}
+
+// foreign is the first offset of a record that the copy didn't write, or -1.
+func (s *span) foreign() int64 {
+	at := int64(-1)
+	for offset, r := range s.records {
+		if !r.ours && (at < 0 || offset < at) {
+			at = offset
+		}
+	}
+	return at
 }
 
 // beyond looks whose records the standby has beyond the source's end.

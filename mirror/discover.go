@@ -299,6 +299,7 @@ func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
 		own.Time, own.Topic, own.Target, own.Partition, own.Policy, own.Offset = time.Now(), t.source, t.target, p.src.Partition, policy, p.position
 		p.state, p.why, p.last = Stopped, &EventError{Event: own}, &own
 		e.breakLocked(p)
+		p.abandon()
 		p.look = time.Time{}
 		if policy == Retry {
 			p.look = time.Now().Add(e.cfg.tuning.pause)
@@ -345,6 +346,7 @@ func (e *engine) drop(t *topic) {
 	for _, p := range t.parts {
 		delete(e.parts, p.src)
 		e.breakLocked(p)
+		p.abandon()
 		p.state = Stopped
 	}
 	parts := t.parts

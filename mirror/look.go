@@ -276,6 +276,16 @@ func (e *engine) verdict(ctx context.Context, p *part, f *facts) (verdict, error
 	if !v.compare {
 		return v, nil
 	}
+	e.mu.Lock()
+	shifted := p.shifted
+	e.mu.Unlock()
+	if shifted != nil {
+		ev, err := e.whose(ctx, p, f, *shifted)
+		if err != nil || ev.Kind != "" {
+			v.ev = ev
+			return v, err
+		}
+	}
 	ev, err := e.compare(ctx, p, f)
 	if err == nil && ev.Kind != "" {
 		v.ev = ev

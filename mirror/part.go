@@ -37,11 +37,12 @@ type part struct {
 	state     State
 	why       *EventError // why it has stopped
 	last      *Event
-	following bool  // the fetcher reads it
-	paused    bool  // it isn't read, since too much is queued
-	working   bool  // a worker has it, or it stands in the line
-	broken    bool  // what is queued is void; it is looked at again
-	life      int64 // raised whenever it breaks: what was fetched before isn't queued
+	following bool   // the fetcher reads it
+	paused    bool   // it isn't read, since too much is queued
+	working   bool   // a worker has it, or it stands in the line
+	broken    bool   // what is queued is void; it is looked at again
+	life      int64  // raised whenever it breaks: what was fetched before isn't queued
+	giveUp    func() // ends the wait of the worker that has, or had it; nil: none had yet
 
 	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at; position and durable are how far the standby has got.
 	next, checked     int64
@@ -164,4 +165,11 @@ func (p *part) oldest(now time.Time) time.Duration {
 		return 0
 	}
 	return max(now.Sub(since), 0)
+}
+
+// abandon has a worker give the partition up, where one has it: what it waits for may never come. e.mu is held.
+func (p *part) abandon() {
+	if p.working && p.giveUp != nil {
+		p.giveUp()
+	}
 }

@@ -363,6 +363,10 @@ func (p *Partition) again(ctx context.Context, try int) {
 		p.stop(err)
 		return
 	}
+	if err := p.Err(); err != nil { // closed meanwhile: nobody wants to know
+		p.stop(err)
+		return
+	}
 	id, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)
 	p.mu.Lock()
 	if err == nil {
