@@ -175,7 +175,7 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 	e.mu.Lock()
 	filter := copyops.Filter{MaxBatch: p.maxBatch}
 	e.mu.Unlock()
-	ops := copyops.New(&chunkSource{raw: c.raw, tracker: &p.tracker, uncommitted: e.cfg.Uncommitted}, filter, from, c.end)
+	ops := copyops.New(&chunkSource{raw: c.raw, tracker: &p.tracker}, filter, from, c.end)
 	defer ops.Close()
 	var records, bytes int64
 	for {
@@ -291,9 +291,8 @@ func (e *engine) claim(ctx context.Context, t *topic) error {
 
 // chunkSource yields a chunk's batches.
 type chunkSource struct {
-	raw         []byte
-	tracker     *segment.AbortTracker
-	uncommitted bool
+	raw     []byte
+	tracker *segment.AbortTracker
 }
 
 // Next implements copyops.Source.
@@ -305,13 +304,8 @@ func (s *chunkSource) Next() (b segment.Batch, aborted bool, err error) {
 	if err != nil {
 		return b, false, err
 	}
-	if s.uncommitted && b.Transactional() {
-		return b, false, errTransactional
-	}
 	return b, s.tracker.Aborted(b), nil
 }
 
 // Close implements copyops.Source.
 func (s *chunkSource) Close() {}
-
-var errTransactional = errors.New("a transactional batch")

@@ -41,9 +41,6 @@ type Config struct {
 	// Heartbeat is the time from one record to the next that the mirror writes to a topic of its own at the source, `kafkadr-heartbeats-` and the source's cluster ID, to measure
 	// the way through to the standby. Default 0: none. Where the right is missing, [HeartbeatDenied] says so.
 	Heartbeat time.Duration
-	// Uncommitted mirrors records up to the high watermark, those of transactions that are open or aborted as well: as plain records. Topics with transactional
-	// batches are refused with [Transactional], since what was open could turn out to be aborted.
-	Uncommitted bool
 	// MaxHoleTime is the longest time that a partition's filler below the log start, or its holes, may take by the plan's estimate. Default 1 h.
 	MaxHoleTime time.Duration
 	// SkipACLs, SkipQuotas and SkipGroups leave these alone on the standby.

@@ -164,26 +164,6 @@ func TestPlanHoles(t *testing.T) {
 	}
 }
 
-// What is open may be aborted: uncommitted records of transactions can't be mirrored exactly.
-func TestUncommitted(t *testing.T) {
-	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
-	hardTopics(t, src, testkafka.Hard{Only: []string{"transactions", "batches"}})
-	cfg := quickConfig(src, dst)
-	cfg.Uncommitted = true
-	var stopped *StoppedError
-	err := runOnce(t.Context(), cfg)
-	if !errors.As(err, &stopped) {
-		t.Fatal(err)
-	}
-	for _, err := range stopped.Errs {
-		var ev *EventError
-		if !errors.As(err, &ev) || ev.Event.Kind != Transactional {
-			t.Error(err)
-		}
-	}
-	same(t, src, dst, []string{"hard.batches"})
-}
-
 // Offsets of groups go along, and no further than the data.
 func TestGroupsGoAlong(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})

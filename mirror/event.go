@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -34,8 +35,6 @@ const (
 	TooLarge EventKind = "too_large"
 	// Denied: a right is missing on either side [retry, stop].
 	Denied EventKind = "denied"
-	// Transactional: a topic with transactional batches can't be mirrored Uncommitted [stop].
-	Transactional EventKind = "transactional"
 	// Failed: a partition can't be read or written for another reason, which Detail tells [retry, stop].
 	Failed EventKind = "failed"
 	// Recovered: a partition that had stopped, or failed, is mirrored again.
@@ -93,6 +92,28 @@ func (e Event) name() string {
 		return e.Target
 	}
 	return e.Topic
+}
+
+// attrs are the event's fields for a log, but for those that say nothing.
+func (e Event) attrs() []slog.Attr {
+	var as []slog.Attr
+	for _, text := range [][2]string{{"topic", e.name()}, {"group", e.Group}} {
+		if text[1] != "" {
+			as = append(as, slog.String(text[0], text[1]))
+		}
+	}
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{{"partition", int64(e.Partition)}, {"offset", e.Offset}, {"other", e.Other}} {
+		if n.value >= 0 {
+			as = append(as, slog.Int64(n.name, n.value))
+		}
+	}
+	if e.Policy != "" {
+		as = append(as, slog.String("policy", string(e.Policy)))
+	}
+	return append(as, slog.String("detail", e.Detail))
 }
 
 // EventError is an event as an error: why a partition isn't mirrored.

@@ -46,7 +46,7 @@ func (e *engine) announce(ctx context.Context) (undo func(context.Context) error
 
 // against are flows the other way under the same names.
 func (e *engine) against() []Conflict {
-	if e.back == nil || e.cfg.Prefix != "" {
+	if e.back == nil || e.cfg.Prefix != "" || e.source.ID() == e.target.ID() { // of the same cluster, the plan says so itself
 		return nil
 	}
 	var conflicts []Conflict

@@ -39,8 +39,7 @@ func (h *hooks) event(ev Event) {
 	if ev.Kind == Recovered {
 		level = slog.LevelInfo
 	}
-	h.logger.Log(context.Background(), level, string(ev.Kind), "topic", ev.Topic, "partition", ev.Partition, "offset", ev.Offset, "other", ev.Other,
-		"policy", string(ev.Policy), "detail", ev.Detail)
+	h.logger.LogAttrs(context.Background(), level, string(ev.Kind), ev.attrs()...)
 	h.called.Lock()
 	defer h.called.Unlock()
 	if h.h.OnEvent != nil {

@@ -24,6 +24,8 @@ type Plan struct {
 	// Warnings are what an operator should know; Conflicts are why Run would refuse.
 	Warnings  []string   `json:"warnings"`
 	Conflicts []Conflict `json:"conflicts"`
+
+	beside []string // warnings that Run doesn't raise as events anyway
 }
 
 // TopicPlan is what would be done with one topic.
@@ -60,7 +62,7 @@ type Conflict struct {
 	Topic     string `json:"topic,omitempty"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
-	// Kind is same_cluster, flow, replication_factor, partitions, name, foreign_writer, hole_time, denied, transactional, …
+	// Kind is same_cluster, flow, replication_factor, partitions, name, foreign_writer, hole_time, denied, …
 	Kind   string `json:"kind"`
 	Detail string `json:"detail"`
 }

@@ -72,7 +72,7 @@ func (e *engine) plan(ctx context.Context) (*Plan, error) {
 
 func (pl *planner) warn(text string) {
 	if text != "" {
-		pl.p.Warnings = append(pl.p.Warnings, text)
+		pl.p.Warnings, pl.p.beside = append(pl.p.Warnings, text), append(pl.p.beside, text)
 	}
 }
 
@@ -223,7 +223,7 @@ func (pl *planner) event(p *part, f *facts, v verdict) {
 		pl.refuse(Conflict{Topic: p.source, Partition: p.src.Partition, Offset: v.ev.Offset, Kind: string(v.ev.Kind), Detail: v.ev.Detail})
 		return
 	}
-	pl.warn(fmt.Sprintf("%s at %d: %s: %s", p.src, v.ev.Offset, v.ev.Kind, v.ev.Detail))
+	pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s at %d: %s: %s", p.src, v.ev.Offset, v.ev.Kind, v.ev.Detail))
 }
 
 func (pl *planner) describeParts(ctx context.Context, ps []*part) error {

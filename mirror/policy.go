@@ -1,6 +1,6 @@
 package mirror
 
-import "slices"
+import "fmt"
 
 // Policy is what to do at an event.
 type Policy string
@@ -45,7 +45,7 @@ func allowed(k EventKind) []Policy {
 		return []Policy{GoOn, Stop}
 	case Denied, Failed, TopicRefused, TooLarge:
 		return []Policy{Retry, Stop}
-	case Truncated, ForeignWriter, StandbyAhead, Shifted, TakenOver, Transactional:
+	case Truncated, ForeignWriter, StandbyAhead, Shifted, TakenOver:
 		return []Policy{Stop, Retry}
 	}
 	return nil
@@ -62,7 +62,13 @@ func (p Policies) of(k EventKind) Policy {
 	return ""
 }
 
-func (p Policies) allows(k EventKind) bool { return slices.Contains(allowed(k), p[k]) }
+// withPolicy names the kinds that have a policy, for people.
+func withPolicy() string {
+	return fmt.Sprint([]EventKind{
+		TopicRecreated, TopicDeleted, Overtaken, Truncated, ForeignWriter, StandbyAhead, StandbyBack, StandbyDeleted, Shifted, TakenOver, TooLarge, Denied, Failed,
+		TopicRefused, PartitionsAhead, GroupDeleted, GroupDiverged,
+	})
+}
 
 // Writes is what becomes of rights to write to copies: nobody but the mirror may write to them.
 type Writes string

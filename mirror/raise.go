@@ -78,9 +78,6 @@ func errorEvent(err error) (ev Event, ok bool) {
 	case errors.As(err, &shifted):
 		ev.Kind, ev.Offset, ev.Other = Shifted, shifted.Expected, shifted.Got
 		ev.Detail = fmt.Sprintf("the standby's log is at %d where %d was to be", shifted.Got, shifted.Expected)
-	case errors.Is(err, errTransactional):
-		ev.Kind = Transactional
-		ev.Detail = "uncommitted records can't be mirrored exactly: what is open may be aborted, and would stay as a plain record"
 	case isTakenOver(err):
 		ev.Kind = TakenOver
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):

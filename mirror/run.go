@@ -83,7 +83,7 @@ func (e *engine) admit(ctx context.Context) error {
 		}
 		return err
 	}
-	for _, w := range p.Warnings {
+	for _, w := range p.beside {
 		e.cfg.Logger.Warn(w)
 	}
 	return nil

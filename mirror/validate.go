@@ -46,8 +46,11 @@ func (c Config) complete() (Config, error) {
 		fault("Writes can't be %q", c.Writes)
 	}
 	for kind, policy := range c.Policies {
-		if !c.Policies.allows(kind) {
-			fault("Policies: %s can't be %q; it may be %q", kind, policy, allowed(kind))
+		switch may := allowed(kind); {
+		case may == nil:
+			fault("Policies: %q isn't a kind of event that has a policy; these have one: %s", kind, withPolicy())
+		case !slices.Contains(may, policy):
+			fault("Policies: %s can't be %q; it may be %q", kind, policy, may)
 		}
 	}
 	if len(errs) > 0 {
