@@ -58,7 +58,7 @@ func TestFaultKilled(t *testing.T) {
 			p.pass(10*time.Millisecond, time.Second)
 		}
 		m.start()
-		if i%5 == 4 {
+		if i%10 == 9 {
 			l.same(p.standby, "", 2*time.Minute)
 		}
 	}
@@ -111,7 +111,7 @@ func TestFaultStandsStill(t *testing.T) {
 	l := startLoad(t, p.source, p.standby, "still.", p.random.Uint64(), 60*time.Millisecond)
 	first := p.mirror(t, "still.")
 	l.same(p.standby, "", time.Minute)
-	rounds := 2
+	rounds := 1
 	if long() {
 		rounds = 20
 	}
