@@ -23,7 +23,7 @@ const (
 	atOnce             = 16     // claims
 	perLook            = 1000   // topics in a request
 	lookTimeout        = time.Second
-	claimTries         = 1
+	claimTries         = 5
 )
 
 func transactionalID(topic kadm.TopicID) string {
