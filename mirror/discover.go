@@ -28,6 +28,9 @@ func (e *engine) discover(ctx context.Context) error {
 	if err := e.vanished(ctx, all); err != nil {
 		return err
 	}
+	if err := e.deletedMeanwhile(ctx, all); err != nil {
+		return err
+	}
 	e.begun(selected)
 	targets := make([]string, 0, len(selected))
 	for name := range selected {
@@ -262,7 +265,8 @@ func (e *engine) adopt(t *topic, to rawkafka.Topic, n int) {
 
 // deleted settles a topic that the source has no more.
 func (e *engine) deleted(ctx context.Context, t *topic) {
-	e.say(t, Event{Kind: TopicDeleted, Detail: "the source's topic is gone"})
+	e.say(t, Event{Kind: TopicDeleted, Detail: topicGone})
+	e.lost[t.source] = t
 	e.drop(t)
 	if e.cfg.Policies.of(TopicDeleted) == Delete {
 		e.deleteCopy(ctx, t)

@@ -41,6 +41,10 @@ type engine struct {
 	workers *workers
 	bufs    buffers
 
+	// Of discovery alone: topics that the source has no more, and whether those that went while no mirror ran are settled.
+	lost       map[string]*topic
+	absentDone bool
+
 	mu         sync.Mutex
 	moved      chan struct{} // closed and replaced when memory was freed, or a part's state has changed
 	topics     map[string]*topic
@@ -52,6 +56,7 @@ type engine struct {
 	soon       bool
 	discovered bool // every topic that was selected is taken in
 	pending    int  // topics that aren't taken in yet
+	unsure     int  // topics that seem to have been deleted while no mirror ran
 	refused    map[string]*EventError
 	beat       HeartbeatStatus
 	beatAt     time.Time

@@ -97,7 +97,7 @@ func (e *engine) survey(ctx context.Context) error {
 		return nil
 	}
 	e.mu.Lock()
-	e.discovered = e.discovered || e.pending == 0
+	e.discovered = e.discovered || e.pending+e.unsure == 0
 	e.mu.Unlock()
 	if err := e.watch(ctx); err != nil {
 		return err

@@ -61,6 +61,13 @@ func (e *engine) observe(ctx context.Context) error {
 	selected := e.sel.of(all)
 	copies, _ := copiesOf(e.back, e.target.ID(), all)
 	e.leftOut = e.leaveOut(selected, copies)
+	gone, err := e.absent(ctx, all, e.source, e.target)
+	if err != nil {
+		return err
+	}
+	for _, t := range gone {
+		e.hooks.event(Event{Time: time.Now(), Kind: TopicDeleted, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: topicGone})
+	}
 	var targets []string
 	for name := range selected {
 		targets = append(targets, e.cfg.Prefix+name)

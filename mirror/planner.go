@@ -67,6 +67,13 @@ func (e *engine) plan(ctx context.Context) (*Plan, error) {
 	if err := pl.topics(ctx, selected); err != nil {
 		return nil, err
 	}
+	gone, err := e.absent(ctx, pl.all, e.source, e.target)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range gone {
+		pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s: %s: %s; its copy %s: %s", t.source, TopicDeleted, topicGone, t.target, e.cfg.Policies.of(TopicDeleted)))
+	}
 	return pl.p, pl.standby(ctx)
 }
 

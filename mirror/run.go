@@ -25,7 +25,7 @@ func connect(ctx context.Context, cfg Config) (*engine, error) {
 	}
 	e := &engine{
 		cfg: cfg, sel: sel, hooks: newHooks(cfg), started: time.Now(), wake: make(chan struct{}, 1), moved: make(chan struct{}),
-		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), refused: make(map[string]*EventError),
+		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), refused: make(map[string]*EventError), lost: make(map[string]*topic),
 	}
 	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: e.hooks.retry, RetryFor: cfg.tuning.retryFor}
 	if e.source, err = rawkafka.Connect(ctx, cfg.Source, rc); err != nil {
