@@ -80,6 +80,7 @@ type tuning struct {
 	retryFor time.Duration // rawkafka's, exactcopy's
 	quiet    time.Duration // exactcopy's
 	lease    time.Duration // copylock's
+	inStep   time.Duration // onceFor
 	locks    locks         // in place of copylock's
 	identity time.Duration // from one note of positions to the next
 	pause    time.Duration // before a partition that failed is looked at again

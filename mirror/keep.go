@@ -2,23 +2,27 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
 )
 
-// keeper keeps what belongs to the topics in step: configs, ACLs, quotas and groups, one after another, in a goroutine of its own.
+// keeper keeps what belongs to the topics in step: configs, ACLs and quotas, one after another, in a goroutine of their own, and groups in another.
 type keeper struct {
 	e       *engine
 	configs *instep.Configs
-	slow    []named // each Discover, at least 5 s
-	groups  instep.Syncer
+	slow    []named        // each Discover, at least 5 s
+	groups  *instep.Groups // nil: left alone
 
-	syncing sync.Mutex // one at a time
+	slowing, grouping sync.Mutex // one at a time
 
 	mu     sync.Mutex
 	status GroupStatus
@@ -73,61 +77,108 @@ func (k *keeper) created(ctx context.Context, targets []string) error {
 	return nil
 }
 
-// run syncs until the context ends.
+// run syncs until the context ends. Offsets don't wait for the configs of thousands of topics.
 func (k *keeper) run(ctx context.Context) error {
-	var slow, fast time.Time
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return k.every(gctx, max(k.e.cfg.Discover, time.Second), k.syncSlow) })
+	if k.groups != nil {
+		g.Go(func() error { return k.every(gctx, k.e.cfg.GroupInterval*9/10, k.syncGroups) })
+	}
+	return g.Wait()
+}
+
+func (k *keeper) every(ctx context.Context, interval time.Duration, sync func(context.Context) error) error {
+	var next time.Time
 	for {
-		now := time.Now()
-		if !now.Before(slow) && k.e.settled() {
-			slow = now.Add(max(k.e.cfg.Discover, time.Second))
-			k.syncSlow(ctx)
+		if now := time.Now(); !now.Before(next) && k.e.settled() {
+			next = now.Add(interval)
+			_ = sync(ctx) // said by the hooks; the next time comes
 		}
-		if k.groups != nil && !now.Before(fast) && k.e.settled() {
-			fast = now.Add(k.e.cfg.GroupInterval * 9 / 10)
-			k.syncGroups(ctx)
-		}
-		next := min(time.Until(slow), 200*time.Millisecond)
-		if err := rawkafka.Sleep(ctx, max(next, 20*time.Millisecond)); err != nil {
+		if err := rawkafka.Sleep(ctx, min(max(time.Until(next), 20*time.Millisecond), 200*time.Millisecond)); err != nil {
 			return err
 		}
 	}
 }
 
-// once syncs all, at the end of a Once.
-func (k *keeper) once(ctx context.Context) {
-	k.syncSlow(ctx)
+// onceFor is how long the end of a Once tries to bring everything in step.
+const onceFor = 30 * time.Second
+
+// once syncs all, at the end of a Once. What can't be brought in step for a while is the error.
+func (k *keeper) once(ctx context.Context) error {
+	patience := k.e.cfg.tuning.inStep
+	if patience == 0 {
+		patience = onceFor
+	}
+	steps := []func(context.Context) error{k.syncSlow}
 	if k.groups != nil {
-		k.syncGroups(ctx)
+		steps = append(steps, k.syncGroups)
+	}
+	began := time.Now()
+	for n := 1; ; n++ {
+		var errs []error
+		steps = slices.DeleteFunc(steps, func(sync func(context.Context) error) bool {
+			err := sync(ctx)
+			errs = append(errs, err)
+			return err == nil
+		})
+		if len(steps) == 0 {
+			return nil
+		}
+		if time.Since(began) >= patience {
+			return errors.Join(errs...)
+		}
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
+			return err
+		}
 	}
 }
 
-func (k *keeper) syncSlow(ctx context.Context) {
-	k.syncing.Lock()
-	defer k.syncing.Unlock()
+// close notes what was committed last, so that the next mirror tells its own commits from others'. Nothing syncs any more.
+func (k *keeper) close(ctx context.Context) {
+	if k.groups == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := k.groups.Close(ctx); err != nil {
+		k.e.hooks.retry("note groups", err)
+	}
+}
+
+func (k *keeper) syncSlow(ctx context.Context) error {
+	k.slowing.Lock()
+	defer k.slowing.Unlock()
 	v := k.e.view()
+	var errs []error
 	for _, s := range k.slow {
-		k.sync(ctx, s, v)
+		_, err := k.sync(ctx, s, v)
+		errs = append(errs, err)
 	}
+	return errors.Join(errs...)
 }
 
-func (k *keeper) syncGroups(ctx context.Context) {
-	k.syncing.Lock()
-	defer k.syncing.Unlock()
+func (k *keeper) syncGroups(ctx context.Context) error {
+	k.grouping.Lock()
+	defer k.grouping.Unlock()
 	began := time.Now()
 	if err := k.e.settle(ctx); err != nil {
-		return
+		return err
 	}
-	r, ok := k.sync(ctx, named{"groups", k.groups}, k.e.view())
-	if !ok {
-		return
+	r, err := k.sync(ctx, named{"groups", k.groups}, k.e.view())
+	if err != nil {
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.at = began
 	k.status = GroupStatus{Groups: r.Groups, Committed: r.Changed, Held: r.Active + r.Diverged}
+	if r.Failed > 0 {
+		return fmt.Errorf("groups aren't in step: %d offsets, or brokers' groups, failed", r.Failed)
+	}
+	return nil
 }
 
-func (k *keeper) sync(ctx context.Context, s named, v instep.View) (instep.Report, bool) {
+func (k *keeper) sync(ctx context.Context, s named, v instep.View) (instep.Report, error) {
 	r, err := s.Sync(ctx, v)
 	for _, ev := range r.Events {
 		k.e.hooks.event(Event{
@@ -135,10 +186,13 @@ func (k *keeper) sync(ctx context.Context, s named, v instep.View) (instep.Repor
 			Partition: -1, Offset: -1, Other: -1, Detail: ev.Detail,
 		})
 	}
-	if err != nil && ctx.Err() == nil {
-		k.e.hooks.retry("sync "+s.name, err)
+	if err != nil {
+		if ctx.Err() == nil {
+			k.e.hooks.retry("sync "+s.name, err)
+		}
+		return r, fmt.Errorf("%s aren't in step: %w", s.name, err)
 	}
-	return r, err == nil
+	return r, nil
 }
 
 // groupStatus is where the groups stand.

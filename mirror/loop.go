@@ -247,11 +247,11 @@ func (e *engine) onceDone() bool {
 // endOnce notes positions and keeps everything else in step once more.
 func (e *engine) endOnce(ctx context.Context) error {
 	e.followStarts(ctx)
-	e.keep.once(ctx)
+	left := e.keep.once(ctx)
 	if err := e.noteAll(ctx, e.toNote(false)); err != nil {
 		return err
 	}
-	return e.stopped()
+	return errors.Join(e.stopped(), left)
 }
 
 // stopped are the partitions and topics that aren't mirrored, as an error.

@@ -27,7 +27,8 @@ func New(cfg Config) (*Mirror, error) {
 	return &Mirror{cfg: cfg, stop: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
-// Run mirrors until the context ends, which is the error, or [Mirror.Stop], or, with [Config.Once], until all is done: then it returns nil, or a *[StoppedError] where partitions had to be left.
+// Run mirrors until the context ends, which is the error, or [Mirror.Stop], or, with [Config.Once], until all is done: then it returns nil, or a *[StoppedError] where partitions had to be left,
+// and an error too where groups or configs couldn't be brought in step.
 // A plan with conflicts is a *[RefusedError]. Once it runs, both clusters may be away for as long as they like. It runs once.
 func (m *Mirror) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)

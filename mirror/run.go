@@ -125,7 +125,9 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 		defer end()
 		return e.loop(gctx, stop)
 	})
-	err = g.Wait()
+	if err = g.Wait(); ctx.Err() == nil {
+		e.keep.close(ctx)
+	}
 	cancel()
 	e.workers.close()
 	return err

@@ -67,6 +67,7 @@ func (r *round) list(ctx context.Context) error {
 		return fmt.Errorf("instep: groups: target: %w", dstErr)
 	}
 	r.srcWhole, r.dstWhole = len(srcUnread) == 0, len(dstUnread) == 0
+	r.report.Failed += len(srcUnread) + len(dstUnread)
 	for _, why := range append(srcUnread, dstUnread...) {
 		r.note(Event{Kind: GroupsUnread, Detail: why}, why)
 	}

@@ -60,7 +60,8 @@ type Event struct {
 type Report struct {
 	// Events are what is new to tell.
 	Events []Event `json:"events,omitempty"`
-	// Changed counts configs, ACLs, quotas or partitions' offsets that were changed on the standby; Failed those that couldn't be.
+	// Changed counts configs, ACLs, quotas or partitions' offsets that were changed on the standby; Failed those that couldn't be,
+	// and brokers whose groups couldn't be listed.
 	Changed int `json:"changed"`
 	Failed  int `json:"failed,omitempty"`
 	// Withheld counts ACLs that give rights to write.
