@@ -11,10 +11,20 @@ import (
 // ConnectError says why a cluster can't be used: Kind is unreachable, credentials, tls, denied, config or protocol. It holds no secret.
 type ConnectError = rawkafka.ConnectError
 
-// UnknownTopicError names a literal topic that doesn't exist at the source, or the expressions where all of them together match none.
-type UnknownTopicError struct{ Topic string }
+// UnknownTopicError names literal topics that don't exist at the source, with commas between them, or, with [Config.Once], the expressions where all of them together match none.
+type UnknownTopicError struct {
+	Topic string
+	// Expressions says that they are those, not names.
+	Expressions bool
+}
 
 func (e *UnknownTopicError) Error() string {
+	if e.Expressions {
+		return fmt.Sprintf("mirror: no topic matches %s", e.Topic)
+	}
+	if strings.Contains(e.Topic, ",") {
+		return fmt.Sprintf("mirror: topics %q don't exist", e.Topic)
+	}
 	return fmt.Sprintf("mirror: topic %q doesn't exist", e.Topic)
 }
 

@@ -55,7 +55,7 @@ func (e *engine) against() []Conflict {
 		if err := ledger.Decode(key, value, &f); err == nil && f.Prefix != "" {
 			continue
 		}
-		conflicts = append(conflicts, clusterConflict("flow", "flow %q mirrors the target to the source under the same names, announced %s: two against each other would never end", f.Name, f.At.Format(time.RFC3339)))
+		conflicts = append(conflicts, clusterConflict("flow", "flow %q mirrors the target to the source under the same names, announced %s: two against each other would never end; if that one has been given up for good, Retire it first (kdr mirror --retire, from its source to its target)", f.Name, f.At.Format(time.RFC3339)))
 	}
 	return conflicts
 }

@@ -47,11 +47,12 @@ func (e *engine) plan(ctx context.Context) (*Plan, error) {
 	if pl.all, err = e.sel.list(ctx, e.source); err != nil {
 		return nil, fmt.Errorf("source: topics: %w", err)
 	}
-	if err := e.sel.missing(e.cfg, pl.all); err != nil {
+	warning, err := e.sel.missing(e.cfg, pl.all)
+	if err != nil {
 		return nil, err
 	}
-	warning, err := e.openBack(ctx)
-	if err != nil {
+	pl.warn(warning)
+	if warning, err = e.openBack(ctx); err != nil {
 		return nil, err
 	}
 	pl.warn(warning)

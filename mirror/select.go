@@ -95,17 +95,25 @@ func (s *selection) list(ctx context.Context, c *rawkafka.Cluster) (map[string]r
 	return all, nil
 }
 
-// missing is an *[UnknownTopicError] for a literal name that isn't there, or where nothing matches what was asked for.
-func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) error {
+// missing is an *[UnknownTopicError] for literal names that aren't there, or where a Once finds nothing that matches what was asked for; else nothing is a warning.
+func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) (warning string, err error) {
+	var names []string
 	for _, name := range s.literal {
 		if _, ok := all[name]; !ok {
-			return &UnknownTopicError{Topic: name}
+			names = append(names, name)
 		}
 	}
-	if len(cfg.Topics) > 0 && len(s.of(all)) == 0 {
-		return &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
+	if len(names) > 0 {
+		return "", &UnknownTopicError{Topic: strings.Join(names, ", ")}
 	}
-	return nil
+	if len(cfg.Topics) == 0 || len(s.of(all)) > 0 {
+		return "", nil
+	}
+	asked := strings.Join(cfg.Topics, ", ")
+	if cfg.Once {
+		return "", &UnknownTopicError{Topic: asked, Expressions: true}
+	}
+	return fmt.Sprintf("no topic matches %s yet", asked), nil
 }
 
 // copiesOf are the topics of a cluster that its ledger says are copies of another cluster's, at first hand or over others, with the name of what they are copies of; and the origins of

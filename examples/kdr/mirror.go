@@ -26,6 +26,7 @@ type mirrorFlags struct {
 	policy  []string
 	metrics string
 	dryRun  bool
+	retire  bool
 	cfg     mirror.Config // what flags write directly
 }
 
@@ -47,7 +48,12 @@ A plan with conflicts is refused before the first effect (exit code 4).`,
   kdr mirror --from a:9092 --to b:9092 --once --json`,
 	}
 	f.register(a, cmd)
-	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error { return a.mirror(ctx, f.config(a), f.metrics, f.dryRun) })
+	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error {
+		if f.retire {
+			return a.retireMirror(ctx, f.config(a))
+		}
+		return a.mirror(ctx, f.config(a), f.metrics, f.dryRun)
+	})
 	return cmd
 }
 
@@ -71,6 +77,9 @@ func (f *mirrorFlags) register(a *app, cmd *cobra.Command) {
 	fs.StringArrayVar(&f.policy, "policy", nil, "what to do at an event, KIND=POLICY (repeatable; default stop the partition, keep what was deleted): overtaken=go_on, topic_recreated=recreate, standby_deleted=go_on, topic_deleted=delete, group_deleted=delete, group_diverged=overwrite, or =retry to look again every half minute")
 	fs.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics and /healthz, 503 while partitions are stopped, on HOST:PORT")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "print the plan, change nothing")
+	fs.BoolVar(&f.retire, "retire", false, "mirror nothing: take back what this flow, stopped for good, has announced on the standby, so that a mirror of the other way may start")
+	cmd.MarkFlagsMutuallyExclusive("retire", "dry-run")
+	cmd.MarkFlagsMutuallyExclusive("retire", "once")
 }
 
 func (f *mirrorFlags) check(a *app) {
@@ -214,6 +223,17 @@ func mirrorAmounts(s mirror.Status) amounts {
 		extra = append(extra, fmt.Sprintf("%d partitions have stopped", s.Stopped))
 	}
 	return amounts{records: s.Records, bytes: s.Bytes, extra: strings.Join(extra, ", ")}
+}
+
+// retireMirror takes a flow's announcement back.
+func (a *app) retireMirror(ctx context.Context, cfg mirror.Config) error {
+	if err := mirror.Retire(ctx, cfg); err != nil {
+		return err
+	}
+	if a.json {
+		return a.document(map[string]any{"retired": cfg.Name})
+	}
+	return a.printf("flow %s is retired: its copies stay, and stay known as copies\n", cfg.Name)
 }
 
 func (a *app) planMirror(ctx context.Context, cfg mirror.Config) error {

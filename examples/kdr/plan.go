@@ -58,8 +58,12 @@ func describeTopicPlan(b *strings.Builder, t restore.TopicPlan) {
 				p.Partition, p.StartOffset, p.EndOffset, p.Position, p.Placed, p.Records, units.Size(p.Bytes))
 			continue
 		}
+		method := p.Method
+		if method == "" {
+			method = "nothing to do"
+		}
 		fmt.Fprintf(b, "  partition %d: %s, offsets %d to %d from %d on, %d records, %s, %d holes\n",
-			p.Partition, p.Method, p.StartOffset, p.EndOffset, p.Position, p.Records, units.Size(p.Bytes), p.HoleRuns)
+			p.Partition, method, p.StartOffset, p.EndOffset, p.Position, p.Records, units.Size(p.Bytes), p.HoleRuns)
 	}
 }
 
