@@ -115,6 +115,7 @@ func (e *engine) done(p *part, c *chunk) {
 		return
 	}
 	p.reached()
+	p.moves = 0
 	if p.source == e.sel.own {
 		p.beats = append(p.beats, c.raw...)
 	}

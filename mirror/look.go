@@ -113,6 +113,7 @@ func (e *engine) blame(ps []*part) []*part {
 				p.unclaim()
 				e.mu.Unlock()
 			}
+		case errors.Is(err, errMoved) && e.movedOften(p): // two mirrors of the flow, maybe
 		case errors.Is(err, errMoved), suspicious(err):
 			left = append(left, p)
 		default:
@@ -120,6 +121,17 @@ func (e *engine) blame(ps []*part) []*part {
 		}
 	}
 	return left
+}
+
+// movedOften has a partition looked at after a pause, where somebody else writes again and again before anything was appended.
+func (e *engine) movedOften(p *part) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p.moves++
+	if p.moves > 1 {
+		e.lookAt(p, rawkafka.Backoff(p.moves))
+	}
+	return p.moves > 1
 }
 
 // later looks again soon, or raises an event where the error doesn't pass in time. A broker that is away is waited for: that is said once a topic.

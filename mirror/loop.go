@@ -39,7 +39,7 @@ func (c *clock) due(every time.Duration) bool {
 func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 	tick := time.NewTicker(loopTick)
 	defer tick.Stop()
-	var discover, hurried, settle, note, stuck clock
+	var discover, hurried, settle, note, soon, stuck clock
 	note.due(e.cfg.tuning.identity)
 	for {
 		if e.hurry() && hurried.due(fullLook) || discover.due(e.cfg.Discover) {
@@ -56,8 +56,10 @@ func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 				return err
 			}
 		}
-		if err := e.noteMoved(ctx, note.due(e.cfg.tuning.identity)); err != nil {
-			return err
+		if all := note.due(e.cfg.tuning.identity); all || soon.due(settleEvery) {
+			if err := e.noteMoved(ctx, all); err != nil {
+				return err
+			}
 		}
 		if stuck.due(time.Second) {
 			e.lookForStuck(time.Now())
@@ -216,16 +218,17 @@ func (e *engine) noteMoved(ctx context.Context, all bool) error {
 // lookForStuck raises an event where an open transaction holds the last stable offset back.
 func (e *engine) lookForStuck(now time.Time) {
 	var stuck []*part
+	var high []int64
 	e.mu.Lock()
 	for _, p := range e.parts {
 		if !p.stuck.IsZero() && now.Sub(p.stuck) > stuckFor && p.stuckAt != p.lso {
 			p.stuckAt = p.lso
-			stuck = append(stuck, p)
+			stuck, high = append(stuck, p), append(high, p.hw)
 		}
 	}
 	e.mu.Unlock()
-	for _, p := range stuck {
-		e.raise(p, Event{Kind: LSOStuck, Offset: p.stuckAt, Other: p.hw, Detail: fmt.Sprintf("an open transaction has held the last stable offset for %s", stuckFor)}, nil)
+	for i, p := range stuck {
+		e.raise(p, Event{Kind: LSOStuck, Offset: p.stuckAt, Other: high[i], Detail: fmt.Sprintf("an open transaction has held the last stable offset for %s", stuckFor)}, nil)
 	}
 }
 

@@ -79,6 +79,7 @@ type part struct {
 	failed  error     // why it is to be looked at, where that says more than looking
 	look    time.Time // when it is to be looked at; zero: not
 	tries   int
+	moves   int       // how often somebody else had written, since something was appended
 	failing time.Time // since when it can't be looked at
 
 	records, bytes         int64
@@ -156,6 +157,9 @@ func (p *part) oldest(now time.Time) time.Duration {
 		return 0
 	}
 	since := p.behind
+	if since.IsZero() && p.why != nil && p.state == Stopped {
+		since = p.why.Event.Time
+	}
 	if len(p.chunks) > 0 {
 		if first := time.UnixMilli(p.chunks[0].first); p.chunks[0].first > 0 && (since.IsZero() || first.Before(since)) {
 			since = first

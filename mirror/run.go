@@ -14,6 +14,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
+// appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
+const appendFor = 10 * time.Second
+
 // impatience is how long the loop waits for leaders.
 const impatience = time.Second
 
@@ -97,14 +100,14 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	e.locks = e.newLocks()
 	e.copier, err = exactcopy.New(ctx, exactcopy.Config{
 		Cluster: e.target, TransactionalID: copyID(e.source.ID()), QueueBytes: queueBytes(e.cfg.MemoryBytes), OnRetry: e.hooks.retry,
-		RetryFor: e.cfg.tuning.retryFor, Quiet: e.cfg.tuning.quiet, MayHole: e.mayHole,
+		RetryFor: min(appendFor, e.cfg.tuning.retryFor), Quiet: e.cfg.tuning.quiet, MayHole: e.mayHole,
 	})
 	if err != nil {
 		return err
 	}
 	defer e.copier.Close()
 	e.f = rawkafka.NewFetcher(e.source, rawkafka.FetchConfig{
-		MaxBytes: int32(min(8<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
+		MaxBytes: int32(min(4<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
 	}, e)
 	keep := e.newKeeper()
 	e.mu.Lock()

@@ -116,10 +116,19 @@ func (t *Totals) sum(o Totals) {
 
 // add takes in what isn't durable of a partition.
 func (r *RPO) add(p *part, now time.Time) {
-	if p.hw < 0 || p.durable < 0 {
+	durable := p.durable
+	if p.why != nil && p.state == Stopped { // it isn't read: there may be more by now
 		r.Unknown++
+		r.AgeMillis = max(r.AgeMillis, now.Sub(p.why.Event.Time).Milliseconds())
+		if durable < 0 {
+			durable = p.position
+		}
+	} else if p.hw < 0 || durable < 0 {
+		r.Unknown++
+	}
+	if p.hw < 0 || durable < 0 {
 		return
 	}
-	r.Records += max(0, p.hw-max(p.durable, min(p.logStart, p.hw)))
+	r.Records += max(0, p.hw-max(durable, min(p.logStart, p.hw)))
 	r.AgeMillis = max(r.AgeMillis, p.oldest(now).Milliseconds())
 }

@@ -65,11 +65,11 @@ type Totals struct {
 
 // RPO is what isn't on the standby yet.
 type RPO struct {
-	// Records are offsets below the sources' high watermarks, as far as known, that aren't durable on the standby. Unknown counts partitions of which nothing is known: those
-	// that were stopped before they were looked at.
+	// Records are offsets below the sources' high watermarks, as far as known, that aren't durable on the standby. Unknown counts partitions that have stopped, where there
+	// may be more by now, and those that weren't looked at yet.
 	Records int64 `json:"records"`
 	Unknown int   `json:"unknown"`
-	// AgeMillis is the age of the oldest of them.
+	// AgeMillis is the age of the oldest of them; where a partition has stopped, at least the time since.
 	AgeMillis int64 `json:"age_ms"`
 }
 

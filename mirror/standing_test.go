@@ -1,0 +1,45 @@
+package mirror
+
+import (
+	"testing"
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+// What has stopped isn't up to date, however it was then: its source's end isn't known any more, and its age grows.
+func TestStoppedRPO(t *testing.T) {
+	now := time.Now()
+	why := &EventError{Event: Event{Kind: ForeignWriter, Time: now.Add(-time.Minute)}}
+	for _, tt := range []struct {
+		name    string
+		p       part
+		records int64
+		lag     int64 // milliseconds
+	}{
+		{"caught up", part{topic: &topic{}, state: Stopped, why: why, hw: 20, lso: 20, position: 20, durable: 20}, 0, 0},
+		{"never begun", part{topic: &topic{}, state: Stopped, why: why, hw: 20, lso: 20, position: 5, durable: -1}, 15, time.Minute.Milliseconds()},
+		{"not known", part{topic: &topic{}, state: Stopped, why: why, hw: -1, lso: -1, position: -1, durable: -1}, 0, 0},
+	} {
+		var r RPO
+		r.add(&tt.p, now)
+		if want := (RPO{Records: tt.records, Unknown: 1, AgeMillis: time.Minute.Milliseconds()}); r != want {
+			t.Errorf("%s: %+v, want %+v", tt.name, r, want)
+		}
+		if got := tt.p.status(now).LagMillis; got != tt.lag {
+			t.Errorf("%s: lag %d ms, want %d", tt.name, got, tt.lag)
+		}
+	}
+}
+
+// Where somebody else writes again and again, there is a pause before each look but the first.
+func TestMovedOften(t *testing.T) {
+	e := &engine{parts: map[rawkafka.Partition]*part{}, wake: make(chan struct{}, 1)}
+	p := &part{topic: &topic{}}
+	if e.movedOften(p) || !p.look.IsZero() {
+		t.Error("the first time isn't looked at at once")
+	}
+	if !e.movedOften(p) || !p.look.After(time.Now()) {
+		t.Error("the second time is looked at at once")
+	}
+}
