@@ -14,6 +14,42 @@
 // What a mirror can't do exactly it doesn't do. A re-created topic, retention that overtook the mirror, a foreign writer on the standby and the like are an [Event]
 // each, with a kind, a place, and a [Policy]: by default that partition stops and the others go on. Events reach [Hooks], the logger and [Status].
 //
+// What has stopped, what it means, and what to do. "Again" is [Mirror.Retry], or to stop the mirror and start it once more; a policy is one of [Config.Policies], or `kdr mirror --policy KIND=POLICY`.
+// Look first: `kdr status` compares both clusters, whether the mirror runs or not. Before a copy is deleted, consider that what only it holds is gone then.
+//
+//	topic_recreated            another topic has the name now     begin anew: policy recreate; to keep the old copy, leave the topic out
+//	topic_deleted              gone at the source                 nothing: the copy stays; policy delete takes it away
+//	overtaken                  retention was quicker: a gap       accept the gap: policy go_on; give the source longer retention
+//	truncated                  the source lost what was mirrored  the copy has more than the source: save it, delete the copy, again
+//	foreign_writer             somebody writes to the copy        stop that writer, delete the copy, again
+//	standby_ahead, shifted     offsets would be wrong             delete the copy, again
+//	standby_back               the standby lost records           nothing: they are copied again
+//	standby_deleted            the copy is gone                   policy go_on, or start again: it is made anew
+//	taken_over                 two mirrors of one flow            stop one of them; then again on the other
+//	too_large                  the standby refuses a batch        raise max.message.bytes there; it is tried again by itself
+//	denied, topic_refused      a right, a limit or a setting      grant or change what the detail names; it is tried again by itself
+//	failed                     anything else                      read the detail; it is tried again by itself
+//	lso_stuck                  an open transaction at the source  end it there: kafka-transactions.sh find-hanging, abort
+//
+// # Configs that stay behind
+//
+// What is set on the source's topic is set on the copy, but for these:
+//
+//	compression.type                          producer on the copy: batches stay as they were compressed
+//	message.timestamp.type                    CreateTime on the copy: times stay the source's
+//	message.timestamp.before.max.ms,
+//	message.timestamp.after.max.ms            open on the copy, which must take every timestamp
+//	message.timestamp.difference.max.ms       gone from Kafka 4; the copy takes every timestamp
+//	message.downconversion.enable,
+//	message.format.version                    gone from Kafka 4
+//	leader.replication.throttled.replicas,
+//	follower.replication.throttled.replicas   they name brokers of one cluster
+//	unclean.leader.election.enable            losing records for availability is the standby's own decision
+//	remote.storage.enable,
+//	remote.log.copy.disable,
+//	remote.log.delete.on.disable,
+//	local.retention.ms, local.retention.bytes tiered storage is set up per cluster
+//
 // # Rights
 //
 // On the source: Describe and Read on the topics, Describe on the cluster; DescribeConfigs for topic configs; Describe and Read on groups.
