@@ -54,10 +54,30 @@ func (e *engine) close() {
 	e.target.Close()
 }
 
+// connect is ended by Stop as well, without an engine then: there is nothing to be finished yet.
+func (m *Mirror) connect(ctx context.Context) (*engine, error) {
+	connecting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	connected := make(chan struct{})
+	defer close(connected)
+	go func() {
+		select {
+		case <-m.stop:
+			cancel()
+		case <-connected:
+		}
+	}()
+	e, err := connect(connecting, m.cfg)
+	if err != nil && connecting.Err() != nil && ctx.Err() == nil {
+		return nil, nil //nolint:nilnil // stopped, which is no error
+	}
+	return e, err
+}
+
 // run mirrors until the context ends, or Stop, or a Once is done.
 func (m *Mirror) run(ctx context.Context) error {
-	e, err := connect(ctx, m.cfg)
-	if err != nil {
+	e, err := m.connect(ctx)
+	if err != nil || e == nil {
 		return err
 	}
 	defer e.close()
