@@ -118,7 +118,7 @@ func (e *engine) retry(topics []string) {
 	defer e.mu.Unlock()
 	for _, p := range e.parts {
 		if p.state == Stopped && (len(topics) == 0 || slices.Contains(topics, p.source)) {
-			p.said = nil
+			p.said, p.retried = nil, true
 			if p.why != nil && p.why.Event.Kind == TakenOver {
 				p.unclaim()
 			}

@@ -137,6 +137,32 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// Where the copy was deleted to begin anew, Retry does, without a new start of the mirror.
+func TestRetryAnew(t *testing.T) {
+	for _, kind := range []EventKind{TopicRecreated, StandbyDeleted} {
+		t.Run(string(kind), func(t *testing.T) {
+			src, dst := pairOf(t, "bad")
+			r := start(t, quickConfig(src, dst))
+			r.caughtUp(src, "bad")
+			if kind == TopicRecreated {
+				deleteTopic(t, src, "bad")
+				create(t, src, 1, nil, "bad")
+			} else {
+				deleteTopic(t, dst, "bad")
+			}
+			r.stopsWith(kind, "bad")
+			if kind == TopicRecreated {
+				deleteTopic(t, dst, "bad")
+			}
+			produce(t, src, "bad", 1, 50)
+			r.Retry("bad")
+			r.caughtUp(src, "bad")
+			same(t, src, dst, []string{"bad"})
+			r.stop()
+		})
+	}
+}
+
 // A Once that had to leave a partition says so.
 func TestOnceStopped(t *testing.T) {
 	src, dst := pairOf(t, "bad", "good")

@@ -181,6 +181,7 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 		return nil, context.Cause(ctx)
 	}
 	var living []*part
+	anew := make(map[*topic]struct{})
 	for _, p := range ps {
 		from, to := sources[p.source], targets[p.target]
 		switch err := errors.Join(serr, terr); {
@@ -188,6 +189,10 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 			e.later(p, err)
 		case rawkafka.Unknown(from.Err), rawkafka.Unknown(to.Err), from.Err == nil && from.ID != p.sourceID, to.Err == nil && to.ID != p.targetID:
 			e.mu.Lock()
+			if p.retried && p.state == Stopped && !rawkafka.Unknown(from.Err) { // it is taken in anew
+				anew[p.topic] = struct{}{}
+			}
+			p.retried = false
 			if p.state != Stopped || p.why == nil {
 				e.soon = true
 				e.lookAt(p, time.Second)
@@ -197,6 +202,11 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 			e.later(p, errors.Join(from.Err, to.Err))
 		default:
 			living = append(living, p)
+		}
+	}
+	for t := range anew {
+		if e.stoppedAll(t) {
+			e.dropForNow(t)
 		}
 	}
 	return living, nil

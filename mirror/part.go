@@ -78,6 +78,7 @@ type part struct {
 	shifted *Event    // the copier said so
 	failed  error     // why it is to be looked at, where that says more than looking
 	look    time.Time // when it is to be looked at; zero: not
+	retried bool      // it has stopped, and Retry was asked for
 	tries   int
 	moves   int       // how often somebody else had written, since something was appended
 	failing time.Time // since when it can't be looked at
