@@ -44,7 +44,7 @@ func TestFaultsAtOnce(t *testing.T) {
 		{"show --store file:///x one two", []string{`unexpected argument "two"`}},
 		{"verify --sample 500%", []string{"--store is required", "--sample"}},
 		{"cat --store file:///x --partition -1 --offset x --until today --limit 0", []string{"TOPIC is required", "--partition", "--offset", "--until", "--limit"}},
-		{"restore --prefix p --rename a=b --rename c --rename a=d --offsets translated --replication-factor 0 --max-hole-time 1 --topics (",
+		{"restore --prefix p --rename a=b --rename c --rename a=d --offsets bogus --replication-factor 0 --max-hole-time 1 --topics (",
 			[]string{"--store is required", "--brokers is required", "exclude each other", "want OLD=NEW", "renamed twice", "--offsets", "--replication-factor", "--max-hole-time", "--topics"}},
 		{"restore --store file:///x --to a:1 --release --groups --dry-run", []string{"--groups means nothing", "--dry-run means nothing"}},
 		{"export --store file:///x", []string{"--dir is required"}},
