@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/kafkadr/kafkadr/internal/copylock"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -26,6 +27,36 @@ func (l *brief) Held(context.Context, kadm.TopicID) error {
 func (*brief) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+// gated is a cluster's lock whose answer may be held up.
+type gated struct {
+	locks
+	gate chan struct{} // full while it is closed
+}
+
+// slowLocks are the target's own, for a mirror of that configuration.
+func slowLocks(t testing.TB, target testkafka.Cluster, cfg Config) *gated {
+	t.Helper()
+	cl, err := rawkafka.Connect(t.Context(), target.Opts(), rawkafka.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return &gated{copylock.New(cl, copylock.Config{Lease: cfg.tuning.lease}), make(chan struct{}, 1)}
+}
+
+func (l *gated) close() { l.gate <- struct{}{} }
+func (l *gated) open()  { <-l.gate }
+
+func (l *gated) Held(ctx context.Context, topic kadm.TopicID) error {
+	select {
+	case l.gate <- struct{}{}:
+		<-l.gate
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return l.locks.Held(ctx, topic)
 }
 
 // A lock that is lost between the decision to make a hole and its markers: none are written.
