@@ -1,0 +1,2 @@
+// Package failover moves applications from one Kafka cluster to another.
+package failover

@@ -1,0 +1,2 @@
+// Package probe says whether a Kafka cluster can be used.
+package probe

@@ -1,0 +1,2 @@
+// Package register says which cluster is active, by epoch.
+package register
