@@ -3,7 +3,6 @@ package failover
 import (
 	"cmp"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -70,15 +69,19 @@ var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 // complete fills the defaults in and reports all faults at once.
 func (c ControllerConfig) complete() (ControllerConfig, error) {
 	errs := clusterFaults(c.Clusters)
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(c.Clusters) == 1 {
-		errs = append(errs, errors.New("Clusters has one: there is none to go to"))
+		fault("Clusters has one: there is none to go to")
 	}
 	if c.Register == nil {
-		errs = append(errs, errors.New("Register is missing: where the epochs are"))
+		fault("Register is missing: where the epochs are")
 	}
 	c.Scope = cmp.Or(c.Scope, "default")
+	if err := register.CheckScope(c.Scope); err != nil {
+		fault("Scope: %w", err)
+	}
 	if c.Lease < 0 {
-		errs = append(errs, errors.New("Lease is negative"))
+		fault("Lease is negative")
 	}
 	c.Lease = cmp.Or(c.Lease, defaultLease)
 	sw, more := c.Switch.complete()
@@ -104,20 +107,21 @@ func (c ControllerConfig) complete() (ControllerConfig, error) {
 // clusterFaults are those of a list of clusters.
 func clusterFaults(clusters []Cluster) []error {
 	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(clusters) == 0 {
-		errs = append(errs, errors.New("Clusters is missing: those that may be active"))
+		fault("Clusters is missing: those that may be active")
 	}
 	seen := map[string]bool{}
 	for i, c := range clusters {
 		switch {
 		case !clusterName.MatchString(c.Name):
-			errs = append(errs, fmt.Errorf("Clusters[%d].Name %q isn't lower-case letters, digits and dashes", i, c.Name))
+			fault("Clusters[%d].Name %q isn't lower-case letters, digits and dashes", i, c.Name)
 		case seen[c.Name]:
-			errs = append(errs, fmt.Errorf("Clusters[%d].Name %q is there twice", i, c.Name))
+			fault("Clusters[%d].Name %q is there twice", i, c.Name)
 		}
 		seen[c.Name] = true
 		if len(c.Opts) == 0 && len(c.Paths) == 0 {
-			errs = append(errs, fmt.Errorf("Clusters[%d].Opts is missing: %s's client options", i, c.Name))
+			fault("Clusters[%d].Opts is missing: %s's client options", i, c.Name)
 		}
 	}
 	return errs

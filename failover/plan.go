@@ -34,6 +34,7 @@ type Plan struct {
 
 	c    *Controller
 	last register.Epoch
+	took time.Duration
 	// seen is when the last epoch was seen first: since then nobody confirms an older one.
 	seen time.Time
 	// down is since when From is known to be down, of switches that the controller decides.

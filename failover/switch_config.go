@@ -78,7 +78,7 @@ func (d Deadlines) complete() (Deadlines, []error) {
 		{"Forks", &d.Forks, 5 * time.Second}, {"Offsets", &d.Offsets, 30 * time.Second}, {"Rights", &d.Rights, 10 * time.Second}, {"GiveUp", &d.GiveUp, 15 * time.Second},
 	} {
 		if *f.value < 0 {
-			errs = append(errs, fmt.Errorf("Deadlines.%s is negative", f.name))
+			errs = append(errs, fmt.Errorf("%s of Deadlines is negative", f.name))
 		}
 		*f.value = cmp.Or(*f.value, f.def)
 	}
@@ -114,7 +114,7 @@ func (c SwitchConfig) complete() (SwitchConfig, []error) {
 		errs = append(errs, errors.New("Budget needs a Replication, which knows the lag, or AllowUnknown"))
 	}
 	if c.Tail != nil && c.IgnoreTail {
-		errs = append(errs, errors.New("Tail and IgnoreTail contradict each other"))
+		errs = append(errs, errors.New("IgnoreTail and Tail contradict each other"))
 	}
 	if c.Rename == nil {
 		c.Rename = func(_, _, topic string) string { return topic }
