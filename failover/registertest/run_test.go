@@ -93,8 +93,27 @@ func TestQuorumMixed(t *testing.T) {
 	bucket := perTest(memBucket)
 	dir := perTest(func(t testing.TB) string { return t.TempDir() })
 	registertest.Run(t, func(t testing.TB) register.Register {
-		return openQuorum(t, memory(t), openBucket(t, bucket(t)), openBucket(t, files(t, dir(t))))
+		last := &waited{Store: openBucket(t, files(t, dir(t)))}
+		t.Cleanup(last.wait) // before the directory is removed
+		return openQuorum(t, memory(t), openBucket(t, bucket(t)), last)
 	})
+}
+
+// waited is a store whose operations can be waited for: those that a quorum has cancelled go on for a moment.
+type waited struct {
+	register.Store
+	mu sync.RWMutex
+}
+
+func (w *waited) CreateObject(ctx context.Context, key string, value []byte) error {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.Store.CreateObject(ctx, key, value)
+}
+
+func (w *waited) wait() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 }
 
 // away is a store that fails, or that never answers.
