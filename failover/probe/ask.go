@@ -3,6 +3,8 @@ package probe
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,8 +33,8 @@ func (l *look) failed(err error) error {
 		return f
 	}
 	k := classify(err)
-	if k == Unreachable && l.login.failed.Load() {
-		k = Auth // some brokers hang up on a wrong password
+	if k == Unreachable && (l.login.failed.Load() || l.login.begun.Load() && !isNetwork(err)) {
+		k = Auth // some brokers hang up on a wrong password; a mechanism's own error is of no type
 	}
 	return l.fault(k, err)
 }
@@ -130,12 +132,24 @@ func metadataRequest(topics []string) *kmsg.MetadataRequest {
 	return req
 }
 
-// loginHook notes whether a broker broke a login off.
-type loginHook struct{ failed atomic.Bool }
+// loginHook notes that a broker let a login begin, and that one broke it off.
+type loginHook struct{ begun, failed atomic.Bool }
 
 // OnBrokerRead implements [kgo.HookBrokerRead].
 func (h *loginHook) OnBrokerRead(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
-	if err != nil && key == int16(kmsg.SASLAuthenticate) && !errors.Is(err, context.Canceled) && !isTimeout(err) {
+	switch {
+	case err == nil && key == int16(kmsg.SASLHandshake):
+		h.begun.Store(true)
+	case err != nil && key == int16(kmsg.SASLAuthenticate) && !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) && !isTimeout(err):
 		h.failed.Store(true)
 	}
+}
+
+// isNetwork says whether an error is the network's, or a broker's answer.
+func isNetwork(err error) bool {
+	var (
+		op     *net.OpError
+		answer *kerr.Error
+	)
+	return errors.As(err, &op) || errors.As(err, &answer) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }

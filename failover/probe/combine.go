@@ -24,6 +24,9 @@ func AllOf(probes ...Probe) Probe {
 // AnyOf is healthy where one probe is, and down where all are. They run at once, and those that still run are cancelled when one is healthy.
 func AnyOf(probes ...Probe) Probe {
 	return func(ctx context.Context, t Target) error {
+		if len(probes) == 0 {
+			return &Fault{Kind: Config, Cluster: t.Name, Probe: "any of", Err: errors.New("no probe")}
+		}
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		errs := make([]error, len(probes))

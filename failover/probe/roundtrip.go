@@ -18,10 +18,13 @@ import (
 
 // RoundTripConfig is how [RoundTrip] writes and reads.
 type RoundTripConfig struct {
-	// Topic is the canary topic. Give it as many partitions as there are brokers, and a short retention. Default "kafkadr-canary".
+	// Topic is the canary topic. Give it a partition on each broker, of one replica, and a short retention: where it has more replicas, a broker that is lost or hangs holds all
+	// its partitions up until it has left the in-sync replicas (9 s where it is lost, broker.session.timeout.ms; up to 30 s, replica.lag.time.max.ms), and by the default [Rule] that is long enough to be down. Default "kafkadr-canary".
 	Topic string
-	// Create makes the topic where it isn't there: a partition for each broker, the cluster's default replication factor, kept for an hour. Default: nothing is created.
+	// Create makes the topic where it isn't there: a partition for each broker, kept for an hour. Default: nothing is created.
 	Create bool
+	// Replicas is the replication factor of a topic that is made. Default 1.
+	Replicas int16
 }
 
 const (
@@ -38,6 +41,9 @@ const (
 func RoundTrip(cfg RoundTripConfig) Probe {
 	if cfg.Topic == "" {
 		cfg.Topic = canaryTopic
+	}
+	if cfg.Replicas == 0 {
+		cfg.Replicas = 1
 	}
 	return func(ctx context.Context, t Target) error {
 		l := &look{probe: "round trip", target: t}
@@ -100,7 +106,7 @@ func (l *look) canary(ctx context.Context, cfg RoundTripConfig) (*kmsg.MetadataR
 		case missing && !cfg.Create:
 			return nil, l.fault(Config, fmt.Errorf("topic %s isn't there", cfg.Topic))
 		case missing && !created:
-			if err := l.create(ctx, cfg.Topic, md); err != nil {
+			if err := l.create(ctx, cfg, md); err != nil {
 				return nil, err
 			}
 			created = true
@@ -115,7 +121,7 @@ func (l *look) canary(ctx context.Context, cfg RoundTripConfig) (*kmsg.MetadataR
 	}
 }
 
-func (l *look) create(ctx context.Context, topic string, md *kmsg.MetadataResponse) error {
+func (l *look) create(ctx context.Context, cfg RoundTripConfig, md *kmsg.MetadataResponse) error {
 	cl, err := l.client(ctx)
 	if err != nil {
 		return err
@@ -123,10 +129,12 @@ func (l *look) create(ctx context.Context, topic string, md *kmsg.MetadataRespon
 	defer cl.Close()
 	req := kmsg.NewPtrCreateTopicsRequest()
 	rt := kmsg.NewCreateTopicsRequestTopic()
-	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = topic, int32(max(len(md.Brokers), 1)), -1 //nolint:gosec // brokers are few
-	rc := kmsg.NewCreateTopicsRequestTopicConfig()
-	rc.Name, rc.Value = "retention.ms", kmsg.StringPtr(canaryHour)
-	rt.Configs = append(rt.Configs, rc)
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = cfg.Topic, int32(max(len(md.Brokers), 1)), cfg.Replicas //nolint:gosec // brokers are few
+	for name, value := range map[string]string{"retention.ms": canaryHour, "min.insync.replicas": "1"} {
+		rc := kmsg.NewCreateTopicsRequestTopicConfig()
+		rc.Name, rc.Value = name, kmsg.StringPtr(value)
+		rt.Configs = append(rt.Configs, rc)
+	}
 	req.Topics = append(req.Topics, rt)
 	resp, err := req.RequestWith(ctx, cl)
 	if err == nil && len(resp.Topics) == 1 {
@@ -135,7 +143,7 @@ func (l *look) create(ctx context.Context, topic string, md *kmsg.MetadataRespon
 	if err == nil || errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
-	err = fmt.Errorf("create topic %s: %w", topic, err)
+	err = fmt.Errorf("create topic %s: %w", cfg.Topic, err)
 	var ke *kerr.Error
 	if errors.As(err, &ke) && classify(err) == Unreachable {
 		return l.fault(Canary, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"slices"
 	"sync"
 )
 
@@ -53,7 +54,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	held := len(c.frame.head)
 	buf := p
 	if held > 0 {
-		buf = append(c.frame.head[:held:held], p...)
+		buf = slices.Concat(c.frame.head, p)
 	}
 	next, err := c.frame.advance(buf, c.guard)
 	if err != nil {

@@ -39,8 +39,7 @@ func Dialer(cl *kgo.Client, guard Guard) (DialFunc, error) {
 func Opts(opts []kgo.Opt, guard Guard) ([]kgo.Opt, error) {
 	dead, cancel := context.WithCancel(context.Background())
 	cancel()
-	all := append(opts[:len(opts):len(opts)], kgo.WithContext(dead))
-	cl, err := kgo.NewClient(all...)
+	cl, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.WithContext(dead))...)
 	if err != nil {
 		return nil, fmt.Errorf("lease: client options: %w", err)
 	}
