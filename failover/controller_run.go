@@ -196,7 +196,7 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 	c := l.c
 	seen := c.follow(last, time.Now())
 	if l.closing != last.Number {
-		l.closing, l.patience = last.Number, time.Duration(float64(c.cfg.Patience)*(1+rand.Float64()/2)) //nolint:gosec // so that controllers don't start at once
+		l.closing, l.patience = last.Number, time.Duration(float64(c.cfg.Patience)*(1+rand.Float64()/2)) // by chance, so that controllers don't start at once
 		if last.By == c.cfg.Name {
 			l.patience = 0
 		}
