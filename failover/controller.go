@@ -12,6 +12,20 @@ import (
 
 // Controller switches a scope from one cluster to another: on command with [Controller.Plan], and by itself with [Controller.Run]. Any number of them may work
 // on a scope; the register decides between them. It is safe for concurrent use.
+//
+// What it does while it runs:
+//
+//	           register read                  a probe fails             down by the rule
+//	starting ───────────────► following ◄────────────────► suspect ──────────────────┐
+//	                           ▲  ▲   ▲        it is well                            ▼
+//	                           │  │   └──────── healthy again ◄───── down: manual, no other cluster healthy, no register
+//	                           │  │ epoch opened                       │ none of these
+//	                           │  └───────────── switching ◄───────────┤
+//	                           │                 ▲  │  │               │
+//	     another's switch      │ its epoch       │  │  └─ refused or ──► vetoed: until Next, twice as long each time
+//	following ─────────────► closed ─────────────┘  │     given up
+//	                           ▲   patience is over │
+//	                           └────────────────────┘ neither finished nor given up
 type Controller struct {
 	cfg ControllerConfig
 	sel *selection

@@ -38,6 +38,7 @@ type chaos struct {
 
 const (
 	chaosInterval = 2 * time.Second
+	chaosTimeout  = 8 * time.Second
 	chaosLength   = 20 * time.Minute
 	longestPause  = 100 * time.Second
 )
@@ -152,17 +153,18 @@ func (c *chaos) weather(ctx context.Context, name string) {
 				c.mu.Unlock()
 			}
 			c.break_(name, nil)
-		case c.roll(0.5): // flaps: never three probes in a row
+		case c.roll(0.5): // flaps: never two probes in a row
 			for range 30 {
 				c.break_(name, errSim)
-				sleep(c.between(0, 2*chaosInterval-time.Second))
+				sleep(c.between(0, chaosInterval))
 				c.break_(name, nil)
 				sleep(c.between(chaosInterval+time.Second, 3*chaosInterval))
 			}
 		default:
-			c.slowed(name, (patienceOfProbe-1)*chaosInterval)
+			c.slowed(name, chaosTimeout)
 			sleep(c.between(0, time.Minute))
 			c.slowed(name, 0)
+			sleep(2 * chaosTimeout) // until no slow look is under way, or two would follow at once
 		}
 	}
 	c.break_(name, nil)
@@ -205,6 +207,7 @@ func (c *chaos) live(ctx context.Context, id int) {
 		name := fmt.Sprintf("%d-%d", id, life)
 		cfg := c.config(name)
 		cfg.Register, cfg.Probe, cfg.Interval, cfg.Lease = c, c.probe, chaosInterval, 5*time.Second
+		cfg.Health = probe.Rule{Interval: chaosInterval, Timeout: chaosTimeout}
 		cfg.Switch.Refill, cfg.Switch.Deadlines = chaosRefill{c}, Deadlines{Drain: time.Second, Stop: time.Second, Refill: time.Second, Offsets: time.Second, Rights: time.Second, GiveUp: 5 * time.Second}
 		cfg.tuning.after = func(Step) error { c.nap(0.05, longestPause); return nil }
 		cfg.Hooks.OnState = func(s ControllerStatus) {
@@ -234,7 +237,7 @@ func (c *chaos) live(ctx context.Context, id int) {
 // TestControllerChaos runs random schedules of clusters that go down, flap and are slow, of a register that fails, and of controllers that pause and die. Epochs follow one another, no
 // controller goes back, no step of a switch begins after its end, only clusters that were down are left, and in the end one that is up is active.
 func TestControllerChaos(t *testing.T) {
-	schedules := 100
+	schedules := 40
 	if os.Getenv("KAFKADR_LONG") != "" {
 		schedules = 1000
 	}

@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -39,18 +40,13 @@ func bounded[T any](ctx context.Context, d time.Duration, f func(context.Context
 			return a.v, errStuck
 		}
 	}
-	if a.err != nil && ctx.Err() != nil {
-		a.err = errors.Join(context.Cause(ctx), distinct(a.err, ctx))
+	if cause := context.Cause(ctx); a.err != nil && cause != nil {
+		if bare := errors.Unwrap(a.err) == nil && (errors.Is(a.err, cause) || errors.Is(a.err, ctx.Err())); bare {
+			return a.v, cause
+		}
+		return a.v, fmt.Errorf("%w: %w", cause, a.err)
 	}
 	return a.v, a.err
-}
-
-// distinct is an error that says more than that the context has ended.
-func distinct(err error, ctx context.Context) error { //nolint:revive // the error is the subject
-	if errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)) {
-		return nil
-	}
-	return err
 }
 
 // boundedErr is bounded for what has no result.

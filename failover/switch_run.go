@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -96,8 +97,8 @@ func (r *run) again(ctx context.Context) error {
 	if elapsed(r.planned) < fresh {
 		return nil
 	}
-	if h := r.c.health(r.p.From); r.p.hasty && h.Health != HealthDown {
-		return &RefusedError{Conflicts: []Conflict{{ConflictRecovered, "", r.p.From + " is " + string(h.Health)}}}
+	if r.p.hasty && !r.c.is(r.p.From, probe.Down) {
+		return &RefusedError{Conflicts: []Conflict{{ConflictRecovered, "", r.p.From + " isn't down any more"}}}
 	}
 	again, err := r.c.plan(ctx, r.p.To, r.p.How, r.p.down)
 	switch {
