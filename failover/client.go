@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/failover/internal/lease"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -23,18 +22,21 @@ type Client struct {
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex
-	changed sync.Cond // at each change below, on mu
-	epoch   register.Epoch
-	seen    time.Time        // when it was
+	changed sync.Cond        // at each change below, on mu
+	term                     // the last that the client knows
 	opened  []register.Epoch // opening epochs since the client's start
-	lease   *lease.Lease     // of epoch
+	news    []term           // not acted on yet
 	cur     *session         // nil: no cluster can be written to
-	news    []register.Epoch // not acted on yet
-	ids     map[string]string
+	last    *session         // the one before, where cur is nil
+	renew   bool             // cur is to be made anew in the same epoch
 	fenced  bool
 	closed  bool
+	ids     map[string]string
 	txn     *session // of the transaction that is under way
+	ending  bool     // that one is being ended
 	box     outbox
+	held    []refusal
+	poke    chan struct{} // has the register read at once
 	report  *ClientReport // of the last switch
 	failing error         // why the active cluster can't be used
 }
@@ -50,7 +52,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, control: control, ids: make(map[string]string)}
+	c := &Client{cfg: cfg, control: control, ids: make(map[string]string), poke: make(chan struct{}, 1)}
 	c.changed.L = &c.mu
 	c.box.init()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -60,6 +62,8 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	c.wg.Go(func() { c.poll(c.ctx) })
 	c.wg.Go(func() { c.move(c.ctx) })
+	c.wg.Go(func() { c.watch(c.ctx) })
+	c.wg.Go(func() { c.expire(c.ctx) })
 	if cfg.Replay != nil {
 		c.wg.Go(func() { c.confirm(c.ctx) })
 	}
@@ -80,12 +84,12 @@ func (c *Client) begin(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("failover: register: %w", err)
 	}
-	c.see(e)
+	t := c.see(e)
 	if e.Closing() {
 		return nil
 	}
 	c.look(ctx)
-	s, err := c.connect(ctx, e)
+	s, err := c.connect(ctx, t)
 	if err != nil {
 		var wrong *WrongClusterError
 		if errors.As(err, &wrong) || s == nil && !errors.Is(err, errAway) {
@@ -94,7 +98,9 @@ func (c *Client) begin(ctx context.Context) error {
 		c.retry("connect", err)
 		return nil // move tries again
 	}
-	c.enter(s, nil)
+	if err := c.enter(s, nil); err != nil {
+		s.close(err)
+	}
 	return nil
 }
 
@@ -163,6 +169,8 @@ type Status struct {
 	Unacked     int64 `json:"unacked"`
 	Unconfirmed int64 `json:"unconfirmed"`
 	LetGo       int64 `json:"let_go"`
+	// Waited counts records that had to wait for room in the replay buffer.
+	Waited int64 `json:"waited"`
 	// Err is why the active cluster can't be used.
 	Err string `json:"error,omitempty"`
 	// Last is the last switch.
@@ -174,7 +182,7 @@ type Status struct {
 // Status may be called at any time.
 func (c *Client) Status() Status {
 	c.mu.Lock()
-	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, LeaseMillis: c.lease.Left().Milliseconds()}
+	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Waited: c.box.waited, LeaseMillis: c.lease.Left().Milliseconds()}
 	if c.report != nil {
 		last := *c.report
 		s.Last = &last
@@ -189,8 +197,10 @@ func (c *Client) Status() Status {
 		s.State = ClientFenced
 	case c.cur != nil:
 		s.State = ClientActive
-	case c.epoch.Closing() || len(c.news) > 0:
+	case c.epoch.Closing():
 		s.State = ClientSwitching
+	case !c.lease.Valid():
+		s.State = ClientFenced
 	default:
 		s.State = ClientConnecting
 	}

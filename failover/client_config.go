@@ -41,7 +41,8 @@ type Config struct {
 	// ControllerHooks are that controller's.
 	ControllerHooks ControllerHooks
 
-	// MaxWait is how long a record waits for a cluster to be active, or for room, before its promise gets [ErrSwitching] or [ErrFenced]; the record's context may end earlier. Default 1 min.
+	// MaxWait is how long [Client.Produce] waits for a cluster to be active, or for the lease, before the promise gets [ErrSwitching] or [ErrFenced]; the record's context may end earlier. Records that were
+	// taken before wait as long as their contexts let them. Default 1 min.
 	MaxWait time.Duration
 	// InDoubt is what becomes of records whose ack never came and that aren't on the cluster that became active. Default [Resend].
 	InDoubt InDoubtPolicy
@@ -76,7 +77,7 @@ type Replay struct {
 	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64 MiB.
 	Records int
 	Bytes   int64
-	// LetGo lets the oldest go where the buffer is full, counted. Default: producing waits.
+	// LetGo lets the oldest go where the buffer is full, counted. Default: producing waits, for as long as its context lets it, counted too.
 	LetGo bool
 	// Every is the time from one question what the standby has to the next. Default 1 s.
 	Every time.Duration
@@ -91,7 +92,7 @@ type Hooks struct {
 	OnSwitch func(ClientReport)
 	// OnFirstAck is called at the first ack after a switch.
 	OnFirstAck func(ClientReport)
-	// OnFenced is called when the lease is over, and when it is confirmed again.
+	// OnFenced is called when the lease is over, and when it is confirmed again. It must be safe for concurrent use.
 	OnFenced func(fenced bool)
 	// OnOldRecords is called with records that were marked for a commit on a cluster that isn't active any more, and can't be translated.
 	OnOldRecords func([]*kgo.Record)

@@ -10,6 +10,13 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
+// term is an epoch, and the right to send in it.
+type term struct {
+	epoch register.Epoch
+	lease *lease.Lease
+	seen  time.Time // when the client saw it
+}
+
 // poll reads the register for the next epoch: its absence confirms the lease.
 func (c *Client) poll(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -20,7 +27,13 @@ func (c *Client) poll(ctx context.Context) {
 		if c.closing() {
 			every = min(every, 100*time.Millisecond) // somebody waits for the next epoch
 		}
-		sleep(ctx, every)
+		t := time.NewTimer(every)
+		select {
+		case <-t.C:
+		case <-c.poke:
+		case <-ctx.Done():
+		}
+		t.Stop()
 	}
 }
 
@@ -33,27 +46,31 @@ func (c *Client) closing() bool {
 // look reads once. It says whether there was another epoch.
 func (c *Client) look(ctx context.Context) bool {
 	c.mu.Lock()
-	e, l := c.epoch, c.lease
+	t, held := c.term, len(c.held)
 	c.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, max(c.cfg.Lease/2, c.cfg.Poll))
 	defer cancel()
-	start := l.Begin()
-	next, err := register.Next(ctx, c.cfg.Register, e)
+	start := t.lease.Begin()
+	next, err := register.Next(ctx, c.cfg.Register, t.epoch)
 	switch {
 	case err == nil:
 		c.see(next)
 	case errors.Is(err, register.ErrNoEpoch):
-		l.Confirm(start)
-	case ctx.Err() == nil || context.Cause(ctx) == context.DeadlineExceeded: //nolint:errorlint // the cause itself
+		t.lease.Confirm(start)
+		if held > 0 {
+			c.release(held)
+		}
+	case ctx.Err() == nil || errors.Is(context.Cause(ctx), context.DeadlineExceeded):
 		c.retry("register", err)
 	}
-	c.setFenced(!l.Valid())
+	c.refence()
 	return err == nil
 }
 
-// setFenced notes whether records may be taken; the connections decide for themselves what may be sent.
-func (c *Client) setFenced(fenced bool) {
+// refence notes whether records may be taken; the connections decide for themselves what may be sent.
+func (c *Client) refence() {
 	c.mu.Lock()
+	fenced := !c.lease.Valid()
 	changed := c.fenced != fenced && c.cur != nil
 	c.fenced = fenced
 	c.changed.Broadcast()
@@ -63,87 +80,124 @@ func (c *Client) setFenced(fenced bool) {
 	}
 }
 
+// watch notes the lease's end when it is there: a look may take longer than that.
+func (c *Client) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		c.await(ctx, func() bool { return c.lease.Valid() })
+		l := c.lease
+		c.mu.Unlock()
+		_ = l.Wait(ctx)
+		c.refence()
+	}
+}
+
+// await waits until f is true, the client is closed, or ctx ends: false then. c.mu is held, and given up meanwhile.
+func (c *Client) await(ctx context.Context, f func() bool) bool {
+	stop := context.AfterFunc(ctx, c.broadcast)
+	defer stop()
+	for !c.closed && ctx.Err() == nil {
+		if f() {
+			return true
+		}
+		c.changed.Wait()
+	}
+	return false
+}
+
 // see takes an epoch in: from here on the one before isn't confirmed any more.
-func (c *Client) see(e register.Epoch) {
+func (c *Client) see(e register.Epoch) term {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.epoch, c.seen = e, time.Now()
-	c.lease = lease.New(lease.Config{Lease: c.cfg.Lease, Clock: c.cfg.tuning.clock})
-	c.news = append(c.news, e)
+	c.term = term{epoch: e, lease: lease.New(lease.Config{Lease: c.cfg.Lease, Clock: c.cfg.tuning.clock}), seen: time.Now()}
+	c.news = append(c.news, c.term)
+	c.held = nil // the switch settles them
 	if !e.Closing() {
 		c.opened = append(c.opened, e)
 	}
 	c.fenced = true
 	c.changed.Broadcast()
+	return c.term
 }
 
 // move acts on epochs, one after the other.
 func (c *Client) move(ctx context.Context) {
 	for {
-		e, ok := c.next(ctx)
+		t, ok := c.next(ctx)
 		if !ok {
 			return
 		}
-		c.leave(ctx, e)
-		if !e.Closing() {
-			c.goTo(ctx, e)
+		again := c.leave(ctx, t)
+		if !t.epoch.Closing() {
+			c.goTo(ctx, t, again)
 		}
 	}
 }
 
-// next is the newest epoch that isn't acted on yet. Those that it outdates needn't be.
-func (c *Client) next(ctx context.Context) (register.Epoch, bool) {
-	stop := context.AfterFunc(ctx, c.broadcast)
-	defer stop()
+// next is the newest epoch that isn't acted on yet; those that it outdates needn't be. It is the present one where the session is to be made anew.
+func (c *Client) next(ctx context.Context) (term, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.news) == 0 && !c.closed && ctx.Err() == nil {
-		c.changed.Wait()
+	if !c.await(ctx, func() bool { return len(c.news) > 0 || c.renew }) {
+		return term{}, false
 	}
-	if c.closed || ctx.Err() != nil {
-		return register.Epoch{}, false
+	if len(c.news) > 0 {
+		return c.news[len(c.news)-1], true
 	}
-	return c.news[len(c.news)-1], true
+	return c.term, true
 }
 
-// acted takes an epoch, and those before it, off the list.
-func (c *Client) acted(e register.Epoch) {
-	c.news = slices.DeleteFunc(c.news, func(n register.Epoch) bool { return n.Number <= e.Number })
+// acted takes an epoch, and those before it, off the list; c.mu is held.
+func (c *Client) acted(number int64) {
+	c.news = slices.DeleteFunc(c.news, func(t term) bool { return t.epoch.Number <= number })
 	c.changed.Broadcast()
 }
 
-// leave stops sending to the cluster of an epoch that has ended. What is under way may still be answered, until the lease or the epoch behind ends that.
-func (c *Client) leave(ctx context.Context, e register.Epoch) {
+// leave stops sending to the cluster of an epoch that has ended. What is under way may still be answered, until the lease or the epoch behind ends that. It says whether it was t's own
+// session that was left.
+func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	c.mu.Lock()
-	s := c.cur
-	if s == nil || s.epoch.Number >= e.Number {
-		if e.Closing() {
-			c.acted(e)
+	s, cause := c.cur, ErrEpochEnded
+	closing := t.epoch.Closing()
+	again = c.renew && c.fenced && s != nil && s.epoch.Number == t.epoch.Number
+	c.renew = false
+	if s == nil || s.epoch.Number >= t.epoch.Number && !again {
+		if closing {
+			c.acted(t.epoch.Number)
 		}
 		c.mu.Unlock()
-		return
+		return false
 	}
 	c.cur = nil
-	c.report = &ClientReport{Scope: c.cfg.Scope, Switch: e.Switch, From: s.cluster.Name, Closed: time.Now(), FirstAckMillis: -1}
+	if again {
+		cause = ErrFenced
+	} else {
+		c.report = &ClientReport{Scope: c.cfg.Scope, Switch: t.epoch.Switch, From: s.cluster.Name, Closed: time.Now(), FirstAckMillis: -1}
+	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
-	c.cfg.Logger.Info("failover: leaving", "cluster", s.cluster.Name, "epoch", e.Number, "reason", e.Reason)
-	if e.Closing() {
-		c.drain(ctx, s, e)
+	c.cfg.Logger.Info("failover: leaving", "cluster", s.cluster.Name, "epoch", t.epoch.Number, "reason", t.epoch.Reason, "cause", cause)
+	if closing {
+		c.drain(ctx, s, t)
 	}
-	s.close(ErrEpochEnded)
+	s.close(cause)
 	c.mu.Lock()
 	for s.sent > 0 && !c.closed { // kgo has ended, and calls every promise
 		c.changed.Wait()
 	}
-	if e.Closing() {
-		c.acted(e)
+	answers := append(c.abortTransaction(), c.expired()...)
+	if closing {
+		c.acted(t.epoch.Number)
 	}
 	c.mu.Unlock()
+	for _, answer := range answers {
+		answer()
+	}
+	return again
 }
 
 // drain waits for acks of what was sent, and leaves the group, while the lease lasts and no later epoch is there.
-func (c *Client) drain(ctx context.Context, s *session, e register.Epoch) {
+func (c *Client) drain(ctx context.Context, s *session, t term) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c.wg.Go(func() {
@@ -154,29 +208,30 @@ func (c *Client) drain(ctx context.Context, s *session, e register.Epoch) {
 		defer cancel()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		for c.epoch.Number == e.Number && ctx.Err() == nil && !c.closed {
-			c.changed.Wait()
-		}
+		c.await(ctx, func() bool { return c.epoch.Number != t.epoch.Number })
 	})
-	stop := context.AfterFunc(ctx, c.broadcast)
-	defer stop()
 	if s.flush {
 		_ = s.cl.Flush(ctx)
 	}
+	c.drainTransaction(ctx, s)
 	c.leaveGroupWithin(ctx, s)
 }
 
-// goTo makes a client of the active cluster, until that works or a later epoch is there.
-func (c *Client) goTo(ctx context.Context, e register.Epoch) {
-	for n := 0; ; n++ {
+// goTo makes a client of the active cluster, until that works or a later epoch is there. A session that is made anew waits for its lease.
+func (c *Client) goTo(ctx context.Context, t term, again bool) {
+	for n := 0; ctx.Err() == nil; n++ {
 		c.mu.Lock()
-		outdated := c.epoch.Number != e.Number || c.closed
+		if again {
+			c.await(ctx, func() bool { return c.epoch.Number != t.epoch.Number || t.lease.Valid() })
+		}
+		outdated := c.epoch.Number != t.epoch.Number || c.closed
 		c.mu.Unlock()
-		if outdated || ctx.Err() != nil {
+		if outdated {
 			return
 		}
-		s, err := c.connect(ctx, e)
+		s, err := c.connect(ctx, t)
 		if err == nil {
+			s.again = again
 			err = c.settle(ctx, s)
 		}
 		if err == nil {
@@ -188,23 +243,30 @@ func (c *Client) goTo(ctx context.Context, e register.Epoch) {
 		c.mu.Lock()
 		c.failing = err
 		c.mu.Unlock()
-		c.retry("connect to "+e.Active, err)
+		c.retry("connect to "+t.epoch.Active, err)
 		sleep(ctx, min(50*time.Millisecond<<min(n, 5), time.Second))
 	}
 }
 
 // enter makes a session the current one. unsettled are records to produce first, in order.
-func (c *Client) enter(s *session, unsettled []*entry) {
+func (c *Client) enter(s *session, unsettled []*entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		return
+	if c.closed || c.epoch.Number != s.epoch.Number {
+		return ErrEpochEnded
 	}
 	c.failing = nil
+	if c.report != nil && !s.again {
+		c.report.Epoch = s.epoch.Number
+	}
+	s.inherit(c.last)
+	c.last = s
+	c.unack(unsettled)
 	for _, e := range unsettled {
-		c.give(s, e)
+		c.give(s, c.box.again(e))
 	}
 	c.cur = s
 	c.fenced = !s.lease.Valid()
-	c.acted(s.epoch)
+	c.acted(s.epoch.Number)
+	return nil
 }

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"bytes"
 	"context"
 	"sync"
 
@@ -14,8 +15,8 @@ type outbox struct {
 	// unacked have no answer, acked aren't confirmed by the copy.
 	unacked, acked           int
 	unackedBytes, ackedBytes int64
-	letGo                    int64
-	// first acked entry by partition, in offset order.
+	letGo, waited            int64
+	// acked entries by partition, in offset order.
 	confirmable map[topicPartition][]*entry
 	promises    sync.WaitGroup // that are called outside of kgo
 }
@@ -32,15 +33,19 @@ type entry struct {
 	orig    *kgo.Record
 	promise func(*kgo.Record, error)
 	ctx     context.Context
+	cancel  context.CancelFunc // of a delivery timeout
 	size    int64
 
 	prev, next *entry
 	in         bool     // the list
 	session    *session // that has it, or had it last
+	moved      bool     // it was given to more than one cluster
+	pending    bool     // kgo hasn't answered
 	given      int32    // the partition that the caller wrote, for a manual partitioner
 	pinned     int32    // the partition to produce to again; -1: the partitioner's
 	acked      bool
 	answered   bool // its promise was called, or is about to be
+	gone       bool // that was because of its context, whatever becomes of the record
 	txn        bool
 }
 
@@ -59,6 +64,51 @@ func newEntry(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, erro
 		e.size += int64(len(h.Key) + len(h.Value))
 	}
 	return e
+}
+
+// own makes an entry independent of its caller, who may use the record's memory for something else once the promise was called.
+func (e *entry) own() {
+	e.rec.Key, e.rec.Value = bytes.Clone(e.rec.Key), bytes.Clone(e.rec.Value)
+	headers := e.rec.Headers
+	e.rec.Headers = nil
+	for _, h := range headers {
+		e.rec.Headers = append(e.rec.Headers, kgo.RecordHeader{Key: h.Key, Value: bytes.Clone(h.Value)})
+	}
+	e.orig, e.promise = &e.rec, nil
+}
+
+// again is a copy of an entry, in its place, for the next kgo client: the last one may still look at what it was given. Once the promise was called nothing ends its context any more.
+func (b *outbox) again(e *entry) *entry {
+	n := new(entry)
+	*n = *e
+	if e.orig == &e.rec {
+		n.orig = &n.rec
+	}
+	if e.answered {
+		n.ctx, n.cancel, n.context.Context = context.WithoutCancel(e.ctx), nil, context.WithoutCancel(e.context.Context)
+	}
+	n.context.entry = n
+	n.rec.Context = &n.context
+	if n.prev != nil {
+		n.prev.next = n
+	} else {
+		b.head = n
+	}
+	if n.next != nil {
+		n.next.prev = n
+	} else {
+		b.tail = n
+	}
+	e.in, e.prev, e.next = false, nil, nil
+	return n
+}
+
+// err is why an entry's contexts have ended, or nil.
+func (e *entry) err() error {
+	if err := e.ctx.Err(); err != nil {
+		return err
+	}
+	return e.context.Err()
 }
 
 func (b *outbox) push(e *entry) {
@@ -108,12 +158,23 @@ func (b *outbox) keep(e *entry) {
 	b.confirmable[at] = append(b.confirmable[at], e)
 }
 
+// unkeep makes an acked entry one that has no ack.
+func (b *outbox) unkeep(e *entry) {
+	b.acked--
+	b.ackedBytes -= e.size
+	b.unacked++
+	b.unackedBytes += e.size
+	e.acked = false
+}
+
 // confirmed forgets acked entries of a partition below an offset.
 func (b *outbox) confirmed(at topicPartition, end int64) {
 	es := b.confirmable[at]
 	n := 0
-	for n < len(es) && (!es[n].in || es[n].rec.Offset < end) {
-		b.remove(es[n])
+	for n < len(es) && (!es[n].in || !es[n].acked || es[n].rec.Offset < end) {
+		if es[n].acked {
+			b.remove(es[n])
+		}
 		es[n] = nil
 		n++
 	}

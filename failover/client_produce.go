@@ -7,12 +7,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Produce is kgo's. The promise is called once, in order per partition, with the offset on the cluster that has the record: after a switch that may be another one than it was given
-// to. It waits while its buffer is full, and while no cluster is active or the lease is over, until the context ends or [Config.MaxWait] has passed: the promise then gets
-// [ErrSwitching] or [ErrFenced].
+// to. It waits while its buffer is full, and while no cluster is active or the lease is over, until the context ends; of the latter two for [Config.MaxWait] at most: the promise then
+// gets [ErrSwitching] or [ErrFenced]. A record that was taken waits for as long as its context lets it; where that ends while nothing can be sent, the promise gets its error, and
+// [ErrInDoubt] with it where the record may be on the old cluster. As with kgo, a promise must not call methods that wait.
 func (c *Client) Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
 	c.produce(ctx, r, promise, true)
 }
@@ -22,7 +24,7 @@ func (c *Client) TryProduce(ctx context.Context, r *kgo.Record, promise func(*kg
 	c.produce(ctx, r, promise, false)
 }
 
-// ProduceSync is kgo's.
+// ProduceSync is kgo's, but that it doesn't cut a linger short.
 func (c *Client) ProduceSync(ctx context.Context, rs ...*kgo.Record) kgo.ProduceResults {
 	var wg sync.WaitGroup
 	results := make(kgo.ProduceResults, 0, len(rs))
@@ -50,7 +52,7 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	e := newEntry(ctx, r, promise)
 	c.mu.Lock()
 	err := c.admission(e)
-	if err != nil && wait && !errors.Is(err, kgo.ErrClientClosed) && !errors.Is(err, ErrEpochEnded) {
+	if err != nil && wait && !final(err) {
 		err = c.waitFor(ctx, e, err)
 	}
 	if err == nil {
@@ -64,51 +66,78 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	}
 }
 
+// final errors of an admission don't go away.
+func final(err error) bool {
+	return errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, ErrEpochEnded)
+}
+
 // admission says why an entry can't be taken now; c.mu is held.
 func (c *Client) admission(e *entry) error {
 	s := c.cur
 	switch {
 	case c.closed:
 		return kgo.ErrClientClosed
-	case c.txn != nil && c.txn.ctx.Err() != nil:
+	case c.txn != nil && c.txn != s:
 		return ErrEpochEnded
-	case s == nil:
+	case s == nil && (c.epoch.Closing() || c.lease.Valid()):
 		return ErrSwitching
-	case c.fenced:
+	case s == nil || c.fenced:
 		return ErrFenced
 	}
-	if b := &c.box; b.unacked > 0 && (int64(b.unacked) >= s.limits.records || b.unackedBytes+e.size > s.limits.bytes) {
+	b := &c.box
+	if b.unacked > 0 && (int64(b.unacked) >= s.limits.records || b.unackedBytes+e.size > s.limits.bytes) {
 		return kgo.ErrMaxBuffered
-	} else if r := c.cfg.Replay; r != nil && !r.LetGo && b.acked+b.unacked > 0 && (b.acked+b.unacked >= r.Records || b.ackedBytes+b.unackedBytes+e.size > r.Bytes) {
-		return kgo.ErrMaxBuffered
+	}
+	r := c.cfg.Replay
+	if all := b.acked + b.unacked; r != nil && !r.LetGo && all > 0 && (all >= r.Records || b.ackedBytes+b.unackedBytes+e.size > r.Bytes) {
+		return errReplayFull
 	}
 	return nil
 }
+
+var errReplayFull = fmt.Errorf("failover: too many records wait for the copy: %w", kgo.ErrMaxBuffered)
 
 // waitFor waits until an entry can be taken; c.mu is held.
 func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.MaxWait, errMaxWait)
-	defer cancel()
-	stop := context.AfterFunc(ctx, c.broadcast)
-	defer stop()
-	for err != nil {
-		switch {
-		case errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, ErrEpochEnded):
-			return err
-		case ctx.Err() != nil:
-			return fmt.Errorf("%w: %w", err, context.Cause(ctx))
-		}
-		c.changed.Wait()
-		err = c.admission(e)
+	if errors.Is(err, errReplayFull) {
+		c.box.waited++
 	}
-	return nil
+	begun, wake := time.Now(), time.AfterFunc(c.cfg.MaxWait, c.broadcast)
+	defer wake.Stop()
+	late := false
+	c.await(ctx, func() bool {
+		err = c.admission(e)
+		if err == nil || final(err) {
+			return true
+		}
+		if c.cur != nil && c.cur.limits.manual && errors.Is(err, kgo.ErrMaxBuffered) {
+			return true // nobody else makes room
+		}
+		late = time.Since(begun) >= c.cfg.MaxWait && !errors.Is(err, kgo.ErrMaxBuffered)
+		return late
+	})
+	switch {
+	case c.closed:
+		return kgo.ErrClientClosed
+	case err == nil || final(err):
+		return err
+	case late:
+		return fmt.Errorf("%w, for %v", err, c.cfg.MaxWait)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", err, ctx.Err())
+	}
+	return err
 }
-
-var errMaxWait = errors.New("it has waited for too long")
 
 // give hands an entry to kgo, which doesn't block: its bounds are kept here. The client's lock makes kgo's order the outbox's; c.mu is held.
 func (c *Client) give(s *session, e *entry) {
-	e.session, e.txn = s, c.txn != nil
+	if t := s.limits.timeout; t > 0 && e.cancel == nil && !e.answered {
+		e.ctx, e.cancel = context.WithTimeoutCause(e.ctx, t, kgo.ErrRecordTimeout)
+	}
+	if e.session != nil && e.session.cluster.Name != s.cluster.Name {
+		e.moved = true
+	}
+	e.session, e.txn, e.pending = s, c.txn != nil, true
 	s.sent++
 	s.flush = true
 	s.cl.Produce(e.ctx, &e.rec, func(_ *kgo.Record, err error) { c.answered(s, e, err) })
@@ -118,26 +147,68 @@ func (c *Client) give(s *session, e *entry) {
 func (c *Client) answered(s *session, e *entry, err error) {
 	c.mu.Lock()
 	s.sent--
+	e.pending = false
 	c.changed.Broadcast()
 	switch {
+	case e.gone:
+		c.box.remove(e)
+		c.mu.Unlock()
+		return
 	case err == nil:
 		c.ack(s, e)
-	case !c.closed && e.ctx.Err() == nil && s.ctx.Err() != nil:
-		c.mu.Unlock() // in doubt: the switch settles it
+	case c.unanswered(s, e, err):
+		c.mu.Unlock() // the switch settles it
 		return
 	default:
 		c.box.remove(e)
+		err = e.timeout(err)
 	}
 	call := e.answer()
+	promise, orig := e.promise, e.orig
+	if e.in && promise != nil { // it is kept
+		e.own()
+	}
 	c.mu.Unlock()
-	c.call(e, call, err)
+	if call {
+		promise(orig, err)
+		return
+	}
+	c.call(e, false, err)
+}
+
+// unanswered says that an error of kgo's says nothing about the record, or nothing yet; c.mu is held.
+func (c *Client) unanswered(s *session, e *entry, err error) bool {
+	switch {
+	case c.closed:
+		return false
+	case s.ctx.Err() != nil:
+		return true
+	case e.txn:
+		return false
+	case c.epoch.Number != s.epoch.Number: // it may still be sent elsewhere
+		return e.err() == nil && !refused(err)
+	case errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return c.hold(s, e, err)
+	}
+	return false
+}
+
+// refused says that no cluster takes such a record, or that the application doesn't want it any more.
+func refused(err error) bool {
+	for _, r := range []error{kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kgo.ErrAborting} {
+		if errors.Is(err, r) {
+			return true
+		}
+	}
+	return false
 }
 
 // ack notes that a record is written; c.mu is held.
 func (c *Client) ack(s *session, e *entry) {
 	c.firstAck(s)
+	s.acked[topicPartition{e.rec.Topic, e.rec.Partition}] = e.rec.Offset
 	r := c.cfg.Replay
-	if r == nil || e.txn {
+	if r == nil || e.txn || e.rec.Offset < 0 { // without acks nobody knows what to replay
 		c.box.remove(e)
 		return
 	}
@@ -165,15 +236,26 @@ func (e *entry) answer() bool {
 		return false
 	}
 	e.answered = true
+	if e.cancel != nil {
+		e.cancel()
+	}
 	kept := e.orig.Context
 	*e.orig = e.rec
 	if e.orig.Context = kept; kept == nil {
-		e.orig.Context = e.ctx
+		e.orig.Context = e.context.Context
 	}
 	if e.rec.Partition < 0 {
 		e.orig.Partition = e.given
 	}
 	return true
+}
+
+// timeout is kgo's name for the end of an entry's context, where that was its delivery timeout.
+func (e *entry) timeout(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(context.Cause(e.ctx), kgo.ErrRecordTimeout) {
+		return kgo.ErrRecordTimeout
+	}
+	return err
 }
 
 // call calls the promise. That of a record that is replayed was called when it was acked first.
@@ -203,35 +285,4 @@ func (c *Client) failAll(err error) {
 	for _, e := range left {
 		c.call(e, true, err)
 	}
-}
-
-// Flush is kgo's. It returns when all that was produced before it has its answer, through a switch if need be.
-func (c *Client) Flush(ctx context.Context) error {
-	for {
-		s, err := c.session(ctx)
-		if err != nil {
-			return err
-		}
-		fctx, cancel := s.during(ctx)
-		err = s.cl.Flush(fctx)
-		ended := s.ctx.Err() != nil
-		cancel()
-		if !ended || ctx.Err() != nil {
-			return err
-		}
-	}
-}
-
-// BufferedProduceRecords is kgo's: records without an answer.
-func (c *Client) BufferedProduceRecords() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return int64(c.box.unacked)
-}
-
-// BufferedProduceBytes is kgo's: keys, values and headers of those.
-func (c *Client) BufferedProduceBytes() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.box.unackedBytes
 }

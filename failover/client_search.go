@@ -73,7 +73,7 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 	take := func(r *kgo.Record) {
 		h := contentHash(seed, r)
 		for i, e := range wanted[h] {
-			if sameContent(r, &e.rec) {
+			if sameContent(r, &e.rec) { // the first of equal ones that isn't found yet
 				found[e] = r.Offset
 				wanted[h] = append(wanted[h][:i:i], wanted[h][i+1:]...)
 				return
@@ -90,11 +90,12 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 
 // extent is where the records may lie: [from, to).
 func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p rawkafka.Partition, es []*entry) (from, to int64, err error) {
-	oldest := es[0].rec.Timestamp
+	oldest, before := es[0].rec.Timestamp, es[0].session.epoch.Number < s.epoch.Number
 	for _, e := range es[1:] {
 		if e.rec.Timestamp.Before(oldest) {
 			oldest = e.rec.Timestamp
 		}
+		before = before && e.session.epoch.Number < s.epoch.Number
 	}
 	ends, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
 	if err == nil {
@@ -104,8 +105,11 @@ func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p
 		return 0, 0, err
 	}
 	to = ends[p].Offset
-	if fork, ok := s.epoch.Fork(p.Topic, p.Partition); ok && s.epoch.Active != s.epoch.From {
+	if fork, ok := s.epoch.Fork(p.Topic, p.Partition); ok && before && s.epoch.Active != s.epoch.From {
 		to = min(to, fork)
+	}
+	if from, ok := c.behind(s, topicPartition{p.Topic, p.Partition}, es); ok {
+		return min(from, to), to, nil
 	}
 	at, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, max(oldest.Add(-searchBefore).UnixMilli(), 0), rawkafka.ReadUncommitted, rawkafka.Consumer)
 	if err == nil {
@@ -118,6 +122,29 @@ func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p
 		from = to
 	}
 	return from, to, nil
+}
+
+// behind is an offset that none of the records is before: one behind the last record of the partition that was acked in their session, since kgo keeps a partition's order, or where the session's cluster
+// ended when it became active. Times would do where there is none; unlike those it tells a record from an equal one that was acked before, and doesn't mind clocks.
+func (c *Client) behind(s *session, at topicPartition, es []*entry) (int64, bool) {
+	in := es[0].session
+	for _, e := range es {
+		if e.session != in || e.moved {
+			return 0, false
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cfg.Translate != nil && c.crossed(in.epoch, s.epoch) { // no exact copy
+		return 0, false
+	}
+	if last, ok := in.acked[at]; ok {
+		return last + 1, true
+	}
+	if in.epoch.Active == in.epoch.From {
+		return 0, false
+	}
+	return in.epoch.Fork(at.topic, at.partition)
 }
 
 // scan reads once, and says where to go on.
@@ -185,9 +212,9 @@ func contentHash(seed maphash.Seed, r *kgo.Record) uint64 {
 	return h.Sum64()
 }
 
-// sameContent compares what a producer gave. kgo keeps milliseconds.
+// sameContent compares what a producer gave with what a log has. kgo keeps milliseconds; a broker that notes its own time doesn't keep the producer's.
 func sameContent(a, b *kgo.Record) bool {
-	if a.Timestamp.UnixMilli() != b.Timestamp.UnixMilli() || !sameBytes(a.Key, b.Key) || !sameBytes(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
+	if a.Attrs.TimestampType() == 0 && a.Timestamp.UnixMilli() != b.Timestamp.UnixMilli() || !sameBytes(a.Key, b.Key) || !sameBytes(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
 		return false
 	}
 	for i := range a.Headers {

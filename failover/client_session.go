@@ -22,6 +22,7 @@ type session struct {
 	cl      *kgo.Client
 	lease   *lease.Lease
 	seen    time.Time       // when the client saw its epoch
+	again   bool            // there was one of the same epoch before
 	ctx     context.Context // ends, with the cause, when the session does
 	end     context.CancelCauseFunc
 	tag     context.Context // of the records that were polled in it
@@ -29,11 +30,25 @@ type session struct {
 	limits  limits
 	flush   bool // something was produced
 
-	sent int // records that it was given and hasn't answered; the client's lock guards it
+	sent  int                      // records that it was given and hasn't answered; the client's lock guards it
+	acked map[topicPartition]int64 // the last acked offset by partition; that lock too
 }
 
 // limits are kgo's, which the client keeps itself.
-type limits struct{ records, bytes int64 }
+type limits struct {
+	records, bytes int64
+	timeout        time.Duration // of a record's delivery; 0: none
+	manual         bool          // flushing
+}
+
+// inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.
+func (s *session) inherit(last *session) {
+	if last != nil && last.cluster.Name == s.cluster.Name {
+		s.acked = last.acked
+		return
+	}
+	s.acked = make(map[topicPartition]int64)
+}
 
 // sessionKey is where a polled record's context has its session.
 type sessionKey struct{}
@@ -53,7 +68,8 @@ func sends(key int16) bool {
 }
 
 // connect makes a kgo client of an epoch's cluster, through the first of its paths that answers, and checks that it is the right one.
-func (c *Client) connect(ctx context.Context, e register.Epoch) (*session, error) {
+func (c *Client) connect(ctx context.Context, t term) (*session, error) {
+	e := t.epoch
 	cluster, ok := c.cluster(e.Active)
 	if !ok {
 		return nil, fmt.Errorf("failover: the register names %q, which isn't one of the configured clusters", e.Active)
@@ -64,7 +80,7 @@ func (c *Client) connect(ctx context.Context, e register.Epoch) (*session, error
 	}
 	errs := []error{errAway}
 	for _, path := range paths {
-		s, err := c.open(e, cluster, path)
+		s, err := c.open(t, cluster, path)
 		if err != nil {
 			return nil, err
 		}
@@ -91,10 +107,8 @@ func (c *Client) cluster(name string) (Cluster, bool) {
 }
 
 // open makes the kgo client. Nothing is sent before it is used, but where it consumes.
-func (c *Client) open(e register.Epoch, cluster Cluster, path []kgo.Opt) (*session, error) {
-	c.mu.Lock()
-	s := &session{epoch: e, cluster: cluster, lease: c.lease, seen: c.seen, path: path}
-	c.mu.Unlock()
+func (c *Client) open(t term, cluster Cluster, path []kgo.Opt) (*session, error) {
+	s := &session{epoch: t.epoch, cluster: cluster, lease: t.lease, seen: t.seen, path: path}
 	s.ctx, s.end = context.WithCancelCause(c.ctx)
 	s.tag = context.WithValue(context.Background(), sessionKey{}, s)
 	opts := append(append([]kgo.Opt(nil), path...), c.cfg.Opts...)
@@ -129,10 +143,13 @@ func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
 	if !ok || !ok2 || !ok3 {
 		return nil, fmt.Errorf("failover: %w", errNoOption)
 	}
-	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64)}
+	timeout, _ := probe.OptValue(kgo.RecordDeliveryTimeout).(time.Duration)
+	manual, _ := probe.OptValue(kgo.ManualFlushing).(bool)
+	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64), timeout, manual}
 	return []kgo.Opt{
 		kgo.WithContext(s.ctx), kgo.Dialer(dial), kgo.DialTLSConfig(nil),
 		kgo.MaxBufferedRecords(math.MaxInt32), kgo.MaxBufferedBytes(0), kgo.RecordPartitioner(pinning{partitioner}),
+		kgo.RecordDeliveryTimeout(0), // it counts from the record's timestamp, which a replayed record keeps
 	}, nil
 }
 

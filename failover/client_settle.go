@@ -13,6 +13,7 @@ import (
 type unsettled struct {
 	doubtful []*entry // may be on the active cluster: their content says so
 	again    []*entry // to be produced there, in order
+	covered  []*entry // there
 	report   ClientReport
 }
 
@@ -28,6 +29,9 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 	if c.epoch.Number != s.epoch.Number || c.closed {
 		c.mu.Unlock()
 		return ErrEpochEnded
+	}
+	for _, e := range u.covered {
+		c.box.remove(e)
 	}
 	produce := make(map[*entry]bool, len(u.again))
 	for _, e := range u.again {
@@ -46,15 +50,14 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 			order = append(order, e)
 		}
 	}
-	answers = append(answers, c.abortTransaction(&u.report)...)
-	for _, e := range order {
-		c.unack(e)
-	}
 	c.mu.Unlock()
 	for _, answer := range answers { // before anything later of their partitions is acked
 		answer()
 	}
-	c.enter(s, order)
+	if err := c.enter(s, order); err != nil {
+		c.concluded(u.report)
+		return err
+	}
 	c.told(s, u.report)
 	return nil
 }
@@ -69,16 +72,18 @@ func (c *Client) sort(s *session) *unsettled {
 	}
 	for _, e := range c.box.all() {
 		switch {
+		case e.gone:
+			c.box.remove(e)
 		case e.txn:
 		case e.acked && e.session.cluster.Name == s.cluster.Name && !c.crossed(e.session.epoch, s.epoch):
 		case e.acked:
 			at := topicPartition{e.rec.Topic, e.rec.Partition}
 			switch there, known := c.there(e.session.epoch, s.epoch, at, e.rec.Offset+1); {
-			case !known:
+			case !known || c.cfg.Translate != nil: // offsets say nothing
 				u.doubtful = append(u.doubtful, e)
 			case there:
 				u.report.Covered++
-				c.box.remove(e)
+				u.covered = append(u.covered, e)
 			default:
 				u.report.Replayed++
 				u.again = append(u.again, e)
@@ -131,33 +136,47 @@ func (c *Client) conclude(e *entry, err error) func() {
 }
 
 // abortTransaction answers for the records of a transaction that the switch has cut off; c.mu is held.
-func (c *Client) abortTransaction(report *ClientReport) (answers []func()) {
+func (c *Client) abortTransaction() (answers []func()) {
 	for _, e := range c.box.all() {
 		if e.txn {
-			report.Aborted++
+			if c.report != nil {
+				c.report.Aborted++
+			}
 			answers = append(answers, c.conclude(e, ErrEpochEnded))
 		}
 	}
 	return answers
 }
 
-// unack makes a record one that has no ack, bound to its partition; c.mu is held.
-func (c *Client) unack(e *entry) {
-	if e.rec.Partition >= 0 {
-		e.pinned = e.rec.Partition
+// unack makes records ones that have no ack, bound to their partitions; c.mu is held.
+func (c *Client) unack(es []*entry) {
+	for _, e := range es {
+		if e.rec.Partition >= 0 {
+			e.pinned = e.rec.Partition
+		}
+		if e.acked {
+			c.box.unkeep(e)
+		}
 	}
-	if !e.acked {
+	clear(c.box.confirmable)
+	for e := c.box.head; e != nil; e = e.next {
+		if e.acked {
+			at := topicPartition{e.rec.Topic, e.rec.Partition}
+			c.box.confirmable[at] = append(c.box.confirmable[at], e)
+		}
+	}
+}
+
+// concluded notes what a switch has settled that another one has overtaken. What was to be produced is settled by that one.
+func (c *Client) concluded(r ClientReport) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.report == nil {
 		return
 	}
-	e.acked = false
-	c.box.acked--
-	c.box.ackedBytes -= e.size
-	c.box.unacked++
-	c.box.unackedBytes += e.size
-	at := topicPartition{e.rec.Topic, e.rec.Partition}
-	if c.box.confirmable[at] = slices.DeleteFunc(c.box.confirmable[at], func(o *entry) bool { return o == e }); len(c.box.confirmable[at]) == 0 {
-		delete(c.box.confirmable, at)
-	}
+	r.InDoubt -= r.Resent - c.report.Resent
+	r.Resent, r.Replayed, r.Epoch, r.FirstAckMillis = c.report.Resent, c.report.Replayed, c.report.Epoch, c.report.FirstAckMillis
+	c.report = &r
 }
 
 // told notes and tells the client's part of the switch.
@@ -165,7 +184,7 @@ func (c *Client) told(s *session, r ClientReport) {
 	c.mu.Lock()
 	r.Scope, r.To, r.Epoch, r.LetGo = c.cfg.Scope, s.cluster.Name, s.epoch.Number, c.box.letGo
 	r.Opened, r.Ready = s.seen, time.Now()
-	if r.Closed.IsZero() { // it has never been anywhere before
+	if r.Closed.IsZero() || s.again { // it has never been anywhere before, or is where it was
 		c.mu.Unlock()
 		return
 	}

@@ -1,0 +1,185 @@
+package failover
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// stalled says that records wait and nothing can be sent; c.mu is held.
+func (c *Client) stalled() bool { return (c.cur == nil || c.fenced) && c.box.unacked > 0 }
+
+// expire answers for records whose contexts end while nothing can be sent. While something can, kgo does, and contexts needn't be watched.
+func (c *Client) expire(ctx context.Context) {
+	for {
+		c.mu.Lock()
+		if !c.await(ctx, c.stalled) {
+			c.mu.Unlock()
+			return
+		}
+		fired := false
+		disarm := c.arm(func() { fired = true })
+		c.await(ctx, func() bool { return fired || !c.stalled() })
+		var answers []func()
+		if fired && c.stalled() {
+			answers = c.expired()
+		}
+		c.mu.Unlock()
+		disarm()
+		for _, answer := range answers {
+			answer()
+		}
+	}
+}
+
+// arm calls f, with c.mu held, at the end of each context that records wait with. Those that kgo must give back first are waited for by whoever ends the session.
+func (c *Client) arm(f func()) (disarm func()) {
+	var stops []func() bool
+	seen := make(map[context.Context]bool)
+	watch := func(ctx context.Context) {
+		if ctx.Done() == nil || seen[ctx] {
+			return
+		}
+		seen[ctx] = true
+		stops = append(stops, context.AfterFunc(ctx, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			f()
+			c.changed.Broadcast()
+		}))
+	}
+	for e := c.box.head; e != nil; e = e.next {
+		if !e.answered && (!e.pending || e.err() == nil) {
+			watch(e.ctx)
+			watch(e.context.Context)
+		}
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
+// expired takes out the records whose contexts have ended, and returns what calls their promises. Those that kgo has may still be sent: the session is to be made anew, and
+// its end gives them back. c.mu is held.
+func (c *Client) expired() (answers []func()) {
+	for e := c.box.head; e != nil; e = e.next {
+		switch {
+		case e.answered || e.err() == nil:
+		case e.pending:
+			if c.cur != nil && c.fenced && !c.renew {
+				c.renew = true
+				c.changed.Broadcast()
+			}
+		default:
+			e.gone = true
+			err := c.expiry(e)
+			if e.answer() {
+				answers = append(answers, func() { c.call(e, true, err) })
+			}
+		}
+	}
+	return answers
+}
+
+// expiry is what the promise of a record gets whose context has ended.
+func (c *Client) expiry(e *entry) error {
+	why := ErrSwitching
+	if !c.epoch.Closing() && !c.lease.Valid() {
+		why = ErrFenced
+	}
+	if e.rec.Partition < 0 { // it never got as far as a partition
+		return fmt.Errorf("%w: %w", why, e.timeout(e.err()))
+	}
+	return fmt.Errorf("%w: %w: %w", why, ErrInDoubt, e.timeout(e.err()))
+}
+
+// refusal is an answer that is kept back until the register has said whether it was a fence.
+type refusal struct {
+	e   *entry
+	err error
+}
+
+// hold keeps a refused write back: a fence denies writes on the old cluster, perhaps before this client has seen that there is a switch. c.mu is held.
+func (c *Client) hold(s *session, e *entry, err error) bool {
+	if c.cur != s || c.epoch.Number != s.epoch.Number { // there is one
+		return true
+	}
+	c.held = append(c.held, refusal{e, err})
+	select {
+	case c.poke <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// release answers for the first n that were held: there was no switch after them.
+func (c *Client) release(n int) {
+	c.mu.Lock()
+	var answers []func()
+	for _, h := range c.held[:n] {
+		c.box.remove(h.e)
+		if e, first := h.e, h.e.answer(); !e.gone {
+			answers = append(answers, func() { c.call(e, first, h.err) })
+		}
+	}
+	c.held = c.held[n:]
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	for _, answer := range answers {
+		answer()
+	}
+}
+
+// Flush is kgo's. It returns when all that was produced before it has its answer, through a switch if need be.
+func (c *Client) Flush(ctx context.Context) error {
+	for {
+		s, err := c.session(ctx)
+		if err != nil {
+			return err
+		}
+		fctx, cancel := s.during(ctx)
+		err = s.cl.Flush(fctx)
+		ended := s.ctx.Err() != nil
+		cancel()
+		if ctx.Err() != nil {
+			return err
+		}
+		if !ended && err == nil {
+			err = c.settled(ctx, s)
+			ended = err == nil && s.ctx.Err() != nil
+		}
+		if !ended {
+			return err
+		}
+	}
+}
+
+// settled waits until nothing that kgo has answered is held back, or the session ends.
+func (c *Client) settled(ctx context.Context, s *session) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.await(ctx, func() bool { return len(c.held) == 0 || c.cur != s }) {
+		return nil
+	}
+	if c.closed {
+		return kgo.ErrClientClosed
+	}
+	return ctx.Err()
+}
+
+// BufferedProduceRecords is kgo's: records without an answer.
+func (c *Client) BufferedProduceRecords() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int64(c.box.unacked)
+}
+
+// BufferedProduceBytes is kgo's: keys, values and headers of those.
+func (c *Client) BufferedProduceBytes() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.box.unackedBytes
+}
