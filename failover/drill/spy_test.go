@@ -22,12 +22,12 @@ func TestSpy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []register.Epoch
 		s := newSpy(noEpochs{}, func(e register.Epoch) { seen = append(seen, e) })
-		get := func() (error, time.Duration) {
+		get := func() (time.Duration, error) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			begin := time.Now()
 			_, err := s.Get(ctx, "default", 1)
-			return err, time.Since(begin)
+			return time.Since(begin), err
 		}
 		for _, c := range []struct {
 			f    Fault
@@ -40,7 +40,7 @@ func TestSpy(t *testing.T) {
 			{Fault{Kind: Slow, Latency: Duration(time.Second)}, register.ErrNoEpoch, time.Second},
 		} {
 			_ = s.Inject(t.Context(), c.f)
-			if err, took := get(); !errors.Is(err, c.want) || took != c.took {
+			if took, err := get(); !errors.Is(err, c.want) || took != c.took {
 				t.Errorf("%v: %v after %v", c.f, err, took)
 			}
 			_ = s.Heal(t.Context(), c.f)
