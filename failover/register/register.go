@@ -1,9 +1,9 @@
 package register
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
+	"slices"
 	"time"
 )
 
@@ -39,14 +39,19 @@ type Epoch struct {
 // Closing says that a switch is under way.
 func (e *Epoch) Closing() bool { return e.Number > 0 && e.Active == "" }
 
-// Fork returns where a partition forked at this epoch; false where that isn't noted.
+// Fork returns where a partition forked at this epoch; false where that isn't noted. It searches: Forks must be sorted, as those of every register are.
 func (e *Epoch) Fork(topic string, partition int32) (int64, bool) {
-	for _, f := range e.Forks { // TODO(register): binary search
-		if f.Topic == topic && f.Partition == partition {
-			return f.Offset, true
-		}
+	at, ok := slices.BinarySearchFunc(e.Forks, Fork{Topic: topic, Partition: partition}, compareForks)
+	if !ok {
+		return 0, false
 	}
-	return 0, false
+	return e.Forks[at].Offset, true
+}
+
+// Equal says whether two epochs are the same in everything; times are compared as instants.
+func (e Epoch) Equal(o Epoch) bool {
+	return e.Scope == o.Scope && e.Number == o.Number && e.Active == o.Active && e.ActiveID == o.ActiveID && e.From == o.From && e.Target == o.Target &&
+		e.Switch == o.Switch && e.Planned == o.Planned && e.By == o.By && e.Reason == o.Reason && e.At.Equal(o.At) && slices.Equal(e.Forks, o.Forks)
 }
 
 // Fork is an offset of a partition: below it both clusters have the same records, of an exact copy.
@@ -56,24 +61,21 @@ type Fork struct {
 	Offset    int64  `json:"offset"`
 }
 
+// compareForks orders by topic and partition.
+func compareForks(x, y Fork) int {
+	return cmp.Or(cmp.Compare(x.Topic, y.Topic), cmp.Compare(x.Partition, y.Partition))
+}
+
+// SortForks sorts by topic and partition, as an epoch's have to be.
+func SortForks(fs []Fork) { slices.SortFunc(fs, compareForks) }
+
 // Register holds epochs, each written once. Implementations are safe for concurrent use, by processes as well, and linearizable: once Create has
 // returned nil, or Get an epoch, every Get that begins afterwards returns it. That is all that a register has to guarantee; package registertest tests it.
+// Both return within their context, and never change or keep the epochs that they are given.
 type Register interface {
 	// Get returns an epoch, or an error that matches [ErrNoEpoch] where it certainly isn't there.
 	Get(ctx context.Context, scope string, number int64) (Epoch, error)
-	// Create writes an epoch where none of its number is; a *[ConflictError] holds the other one where one is. After any other error the epoch may be there or not, or come later.
+	// Create writes an epoch where none of its number is; a *[ConflictError] holds the other one where one is. One that is equal in everything is no conflict, so a Create
+	// may be repeated. After any other error the epoch may be there or not, or come later. An epoch that can't be written ([Encode]) is refused with an *[InvalidError].
 	Create(ctx context.Context, e Epoch) error
-}
-
-// ErrNoEpoch says that there is no epoch of that number in that scope.
-var ErrNoEpoch = errors.New("register: no such epoch")
-
-// ConflictError says that somebody else has written the epoch.
-type ConflictError struct {
-	// Epoch is what is there.
-	Epoch Epoch
-}
-
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("register: epoch %d of %s is another's: %s", e.Epoch.Number, e.Epoch.Scope, e.Epoch.By)
 }

@@ -1,0 +1,221 @@
+package register
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+)
+
+// BucketConfig is how a bucket is used. The zero value is the default.
+type BucketConfig struct {
+	// Prefix is put before all keys, such as "failover/". Default none. All who share the register need the same.
+	Prefix string
+	// Timeout is how long the store may take for one try of an operation. Default 5 s.
+	Timeout time.Duration
+	// Retries bounds how often an operation is tried again, with backoff (50 ms, doubled up to 2 s, with jitter), before its error is returned. Default 4; negative: never.
+	Retries int
+	// ReadOnly opens with reading rights alone: the store isn't tried, and Create is refused with [ErrReadOnly].
+	ReadOnly bool
+	// Later tries the store before the first Create instead of at open, which then needs no store: for those of a [Quorum], one of which may be away. Default off.
+	Later bool
+	// Hooks are called at operations.
+	Hooks BucketHooks
+}
+
+const (
+	defaultTimeout = 5 * time.Second
+	defaultRetries = 4
+)
+
+// BucketHooks are called synchronously, from any goroutine that uses the register; nil ones are skipped.
+type BucketHooks struct {
+	// OnOperation is called after each try of an operation, "get" or "put": what it took, and its error, which an absent object or one that is there already is as well.
+	OnOperation func(op, key string, took time.Duration, err error)
+	// OnRetry is called before an operation is tried again.
+	OnRetry func(op, key string, err error)
+}
+
+// Bucket is a register in a bucket of any store that creates objects only where there is none, and a [Store] for a [Quorum]: one object for each epoch. A Get is one GET request;
+// nothing is ever listed, written over or deleted. Safe for concurrent use.
+//
+// The store isn't believed more than needed. What was written is read back, so a PUT that failed and has succeeded counts, one that is said to have succeeded and isn't
+// there is [ErrStale], and one that was written over is [ErrNotCreateOnly]. What this value has seen once and the store shows no more, or otherwise, is the same errors.
+// A stale read of an epoch that nobody here has seen can't be told from its absence.
+type Bucket struct {
+	b   *blob.Bucket
+	cfg BucketConfig
+
+	mu    sync.Mutex
+	tried bool
+	// seen is the highest epoch of each scope that was read or written.
+	seen map[string]seen
+}
+
+type seen struct {
+	number int64
+	digest [sha256.Size]byte
+}
+
+// OpenBucket opens a register in a bucket, which stays the caller's. It writes the marker object "register" and tries to write it again: a store that lets it, and so ignores
+// create-only writes, is refused with [ErrNotCreateOnly]. A marker of a newer version is a *[VersionError], another object of that name a *[DamageError].
+func OpenBucket(ctx context.Context, b *blob.Bucket, cfg BucketConfig) (*Bucket, error) {
+	if b == nil {
+		return nil, errors.New("register: no bucket")
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Retries == 0 {
+		cfg.Retries = defaultRetries
+	}
+	r := &Bucket{b: b, cfg: cfg, seen: map[string]seen{}}
+	if cfg.ReadOnly || cfg.Later {
+		return r, nil
+	}
+	return r, r.try(ctx)
+}
+
+// Get implements [Register].
+func (b *Bucket) Get(ctx context.Context, scope string, number int64) (Epoch, error) {
+	before := b.highest(scope)
+	e, err := getEpoch(ctx, b, scope, number)
+	if errors.Is(err, ErrNoEpoch) && number <= before {
+		return Epoch{}, fmt.Errorf("%w: epoch %d of %s has been there", ErrStale, before, scope)
+	}
+	if err == nil {
+		err = b.remember(e)
+	}
+	if err != nil {
+		return Epoch{}, err
+	}
+	return e, nil
+}
+
+// Create implements [Register].
+func (b *Bucket) Create(ctx context.Context, e Epoch) error {
+	err := createEpoch(ctx, b, e)
+	var conflict *ConflictError
+	switch {
+	case err == nil:
+		return b.remember(e)
+	case errors.As(err, &conflict):
+		return errors.Join(b.remember(conflict.Epoch), err)
+	}
+	return err
+}
+
+// highest is the number of the highest epoch that was read or written.
+func (b *Bucket) highest(scope string) int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen[scope].number
+}
+
+// remember notes an epoch, and holds it against what was there before.
+func (b *Bucket) remember(e Epoch) error {
+	raw, err := Encode(e)
+	if err != nil {
+		return err
+	}
+	now := seen{e.Number, sha256.Sum256(raw)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	was := b.seen[e.Scope]
+	if now.number == was.number && now.digest != was.digest {
+		return fmt.Errorf("%w: epoch %d of %s was another before", ErrNotCreateOnly, e.Number, e.Scope)
+	}
+	if now.number > was.number {
+		b.seen[e.Scope] = now
+	}
+	return nil
+}
+
+// ReadObject implements [Store], in one GET request.
+func (b *Bucket) ReadObject(ctx context.Context, key string) ([]byte, error) {
+	var value []byte
+	err := b.retry(ctx, "get", key, func(ctx context.Context) (err error) {
+		value, err = b.readOnce(ctx, key)
+		return err
+	})
+	if isNotFound(err) {
+		return nil, fmt.Errorf("%w: %s", ErrNoObject, key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("register: get %s: %w", key, err)
+	}
+	return value, nil
+}
+
+func (b *Bucket) readOnce(ctx context.Context, key string) ([]byte, error) {
+	r, err := b.b.NewReader(ctx, b.cfg.Prefix+key, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }()
+	if r.Size() > maxBytes {
+		return nil, &DamageError{Key: key, Err: fmt.Errorf("it has %d bytes; %d are allowed", r.Size(), maxBytes)}
+	}
+	value, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	if err == nil && int64(len(value)) != r.Size() {
+		err = fmt.Errorf("%d of %d bytes: %w", len(value), r.Size(), io.ErrUnexpectedEOF)
+	}
+	return value, err
+}
+
+// CreateObject implements [Store]. The object is read back, whatever the store has answered.
+func (b *Bucket) CreateObject(ctx context.Context, key string, value []byte) error {
+	if b.cfg.ReadOnly {
+		return ErrReadOnly
+	}
+	if err := b.try(ctx); err != nil {
+		return err
+	}
+	return b.create(ctx, key, value)
+}
+
+func (b *Bucket) create(ctx context.Context, key string, value []byte) error {
+	putErr := b.retry(ctx, "put", key, func(ctx context.Context) error { return b.putOnce(ctx, key, value) })
+	if ctx.Err() != nil {
+		return fmt.Errorf("register: put %s: %w", key, putErr)
+	}
+	var there []byte
+	err := b.retry(ctx, "get", key, func(ctx context.Context) (err error) {
+		if there, err = b.readOnce(ctx, key); isNotFound(err) && (putErr == nil || isConflict(putErr)) {
+			return fmt.Errorf("%w: %s", ErrStale, key) // worth another look
+		}
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrStale):
+		return err
+	case err != nil && putErr != nil && !isConflict(putErr):
+		return fmt.Errorf("register: put %s: %w", key, putErr)
+	case err != nil:
+		return fmt.Errorf("register: get %s: %w", key, err)
+	case bytes.Equal(there, value):
+		return nil
+	case putErr == nil:
+		return fmt.Errorf("%w: %s was created, and holds something else", ErrNotCreateOnly, key)
+	}
+	return fmt.Errorf("%w: %s", ErrExists, key)
+}
+
+func (b *Bucket) putOnce(ctx context.Context, key string, value []byte) error {
+	return b.b.WriteAll(ctx, b.cfg.Prefix+key, value, &blob.WriterOptions{IfNotExist: true, ContentType: "application/json", DisableContentTypeDetection: true})
+}
+
+func isNotFound(err error) bool { return gcerrors.Code(err) == gcerrors.NotFound }
+
+// isConflict says that a create-only write met an object.
+func isConflict(err error) bool {
+	code := gcerrors.Code(err)
+	return code == gcerrors.FailedPrecondition || code == gcerrors.AlreadyExists
+}
