@@ -1,0 +1,78 @@
+package failover
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// Controller switches a scope from one cluster to another: on command with [Controller.Plan], and by itself with [Controller.Run]. Any number of them may work
+// on a scope; the register decides between them. It is safe for concurrent use.
+type Controller struct {
+	cfg ControllerConfig
+	sel *selection
+
+	mu sync.Mutex
+	// topics are the partitions of the scope's topics on each cluster, as they were last seen; ids the cluster IDs.
+	topics map[string]map[string]int
+	ids    map[string]string
+	// seen is the last epoch, and when it was first seen to be there.
+	seen   register.Epoch
+	seenAt time.Time
+}
+
+// NewController validates the configuration; it does no I/O. Errors are a *[ConfigError].
+func NewController(cfg ControllerConfig) (*Controller, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	sel, errs := newSelection(cfg.Switch.Topics, cfg.Switch.Exclude)
+	if len(errs) > 0 {
+		return nil, &ConfigError{Faults: errs}
+	}
+	return &Controller{cfg: cfg, sel: sel, topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
+}
+
+// cluster is one of the configuration, by name.
+func (c *Controller) cluster(name string) (Cluster, bool) {
+	i := slices.IndexFunc(c.cfg.Clusters, func(cl Cluster) bool { return cl.Name == name })
+	if i < 0 {
+		return Cluster{Name: name}, false
+	}
+	return c.cfg.Clusters[i], true
+}
+
+// follow notes an epoch that was seen, and returns since when it is known to be there.
+func (c *Controller) follow(e register.Epoch, at time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.Number > c.seen.Number {
+		c.seen, c.seenAt = e, at
+	}
+	if e.Number == c.seen.Number {
+		return c.seenAt
+	}
+	return at
+}
+
+// remember keeps what a look at a cluster has found, for the time when it doesn't answer.
+func (c *Controller) remember(cluster string, v *clusterView) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ids[cluster] = v.id
+	c.topics[cluster] = v.scope(c.sel)
+}
+
+// remembered are the topics of a cluster as they were last seen, nil where they never were.
+func (c *Controller) remembered(cluster string) map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.topics[cluster])
+}
+
+var errOtherCluster = errors.New("another cluster answers")

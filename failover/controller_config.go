@@ -1,0 +1,142 @@
+package failover
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// ControllerConfig is a controller's configuration.
+type ControllerConfig struct {
+	// Required.
+
+	// Clusters are those that may be active, two at least. The first is active in a scope that has no epoch yet.
+	Clusters []Cluster
+	// Register holds the epochs: the same for all controllers and clients of a scope.
+	Register register.Register
+
+	// Optional.
+
+	// Scope is what is switched. Default "default".
+	Scope string
+	// Name is who writes epochs. No two living controllers of a scope may have the same: a switch that was begun under a controller's own name is taken for its own,
+	// from before it was started again, and gone on with at once. Default: host, process and a random part.
+	Name string
+	// Lease is how long a client may write after it confirmed its epoch: the same for all clients of the scope, or the longest. Default 10 s.
+	Lease time.Duration
+	// Standby names the cluster to go to from the active one. Default: the next of Clusters, from the last to the first.
+	Standby func(active string) string
+	// Switch is what a switch does.
+	Switch SwitchConfig
+	// Reason is why, for the register and reports of switches on command; it must hold no secret. Default: what the controller knows.
+	Reason string
+	// Hooks are called as things happen.
+	Hooks ControllerHooks
+	// Logger takes what an operator may want to know. Default: nothing is logged.
+	Logger *slog.Logger
+
+	tuning controllerTuning
+}
+
+// ControllerHooks are called synchronously; nil ones are skipped. Plans that are run by several goroutines call them from each.
+type ControllerHooks struct {
+	// OnPhase is called after each step of a switch.
+	OnPhase func(Phase)
+	// OnReport is called at the end of each switch, whatever became of it.
+	OnReport func(*Report)
+	// OnRetry is called before something is tried again.
+	OnRetry func(op string, err error)
+}
+
+// controllerTuning is for tests.
+type controllerTuning struct {
+	access access
+	// after is called after each step; an error ends the switch as a crash would.
+	after func(Step) error
+}
+
+const defaultLease = 10 * time.Second
+
+var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+// complete fills the defaults in and reports all faults at once.
+func (c ControllerConfig) complete() (ControllerConfig, error) {
+	errs := clusterFaults(c.Clusters)
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Clusters) == 1 {
+		fault("Clusters has one: there is none to go to")
+	}
+	if c.Register == nil {
+		fault("Register is missing: where the epochs are")
+	}
+	c.Scope = cmp.Or(c.Scope, "default")
+	if err := register.CheckScope(c.Scope); err != nil {
+		fault("Scope: %w", err)
+	}
+	if c.Lease < 0 {
+		fault("Lease is negative")
+	}
+	c.Lease = cmp.Or(c.Lease, defaultLease)
+	sw, more := c.Switch.complete()
+	c.Switch = sw
+	if errs = append(errs, more...); len(errs) > 0 {
+		return c, &ConfigError{Faults: errs}
+	}
+	if c.Name == "" {
+		c.Name = ownName()
+	}
+	if c.Standby == nil {
+		c.Standby = c.next
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.tuning.access == nil {
+		c.tuning.access = kafkaAccess{onRetry: c.Hooks.OnRetry}
+	}
+	return c, nil
+}
+
+// clusterFaults are those of a list of clusters.
+func clusterFaults(clusters []Cluster) []error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(clusters) == 0 {
+		fault("Clusters is missing: those that may be active")
+	}
+	seen := map[string]bool{}
+	for i, c := range clusters {
+		switch {
+		case !clusterName.MatchString(c.Name):
+			fault("Clusters[%d].Name %q isn't lower-case letters, digits and dashes", i, c.Name)
+		case seen[c.Name]:
+			fault("Clusters[%d].Name %q is there twice", i, c.Name)
+		}
+		seen[c.Name] = true
+		if len(c.Opts) == 0 && len(c.Paths) == 0 {
+			fault("Clusters[%d].Opts is missing: %s's client options", i, c.Name)
+		}
+	}
+	return errs
+}
+
+// next is the cluster after one in the list.
+func (c *ControllerConfig) next(active string) string {
+	i := slices.IndexFunc(c.Clusters, func(cl Cluster) bool { return cl.Name == active })
+	return c.Clusters[(i+1)%len(c.Clusters)].Name
+}
+
+func ownName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6])
+}
