@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
@@ -37,6 +39,8 @@ type Config struct {
 	Controllers int
 	// Controller changes the configuration of each controller before it is made.
 	Controller func(*failover.ControllerConfig)
+	// Open makes the clients, from the options that a consumer or producer needs.
+	Open func(name string, opts ...kgo.Opt) (Client, error)
 	// Logger is the clients' and the controllers'. Default: nothing is logged.
 	Logger *slog.Logger
 }
@@ -58,19 +62,19 @@ func (c Config) complete() (Config, error) {
 		errs = append(errs, err)
 	}
 	if len(c.Clusters) != 2 {
-		errs = append(errs, fmt.Errorf("Clusters are %d: the primary and the standby make two", len(c.Clusters)))
+		errs = append(errs, fmt.Errorf("a drill has two Clusters, primary and standby, not %d", len(c.Clusters)))
 	}
 	for _, f := range c.Scenario.Faults {
 		if f.On != Register && c.Injector == nil {
-			errs = append(errs, errors.New("Injector is missing: who makes the faults happen"))
+			errs = append(errs, errors.New("no Injector: who makes the faults happen"))
 			break
 		}
 	}
 	if c.Replication == nil {
-		errs = append(errs, errors.New("Replication is missing: the copy from the primary to the standby"))
+		errs = append(errs, errors.New("no Replication: the copy from the primary to the standby"))
 	}
 	if c.Lease < 0 || c.Controllers < 0 {
-		errs = append(errs, errors.New("Lease and Controllers aren't negative"))
+		errs = append(errs, errors.New("negative Lease or Controllers"))
 	}
 	if len(errs) > 0 {
 		return c, &ConfigError{errs}

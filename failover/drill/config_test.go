@@ -8,17 +8,17 @@ import (
 
 func TestConfig(t *testing.T) {
 	_, err := Config{Lease: -1}.complete()
-	for _, want := range []string{"name", "Clusters are 0", "Replication is missing", "negative"} {
+	for _, want := range []string{"name", "two Clusters", "no Replication", "negative"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %s", err, want)
 		}
 	}
 	s, _ := Find("primary_killed")
-	if _, err := (Config{Scenario: s}).complete(); !strings.Contains(err.Error(), "Injector is missing") {
+	if _, err := (Config{Scenario: s}).complete(); !strings.Contains(err.Error(), "no Injector") {
 		t.Error(err)
 	}
 	s, _ = Find("register_unreachable")
-	if _, err := (Config{Scenario: s}).complete(); strings.Contains(err.Error(), "Injector is missing") {
+	if _, err := (Config{Scenario: s}).complete(); strings.Contains(err.Error(), "no Injector") {
 		t.Error(err)
 	}
 	if d := Duration(0).or(time.Second); d != time.Second {

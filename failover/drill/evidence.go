@@ -107,6 +107,9 @@ func (e *Evidence) String() string {
 	for _, text := range sortedKeys(e.Errors) {
 		fmt.Fprintf(&b, "  error, %d times: %s\n", e.Errors[text], text)
 	}
+	for _, r := range e.Switches {
+		b.WriteString(indented(r.String()))
+	}
 	b.WriteString("  timeline:\n")
 	for _, t := range e.Timeline {
 		fmt.Fprintf(&b, "    %8v  %s\n", millis(t.AtMillis), t.What)
@@ -125,6 +128,11 @@ func (e *Evidence) printTimes(b *strings.Builder) {
 		fmt.Fprintf(b, " RPO: %d records\n", e.RPORecords)
 	}
 	fmt.Fprintf(b, "  longest pause between acks: %v\n", millis(e.PauseMillis))
+}
+
+// indented is text two columns to the right.
+func indented(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\n  ") + "\n"
 }
 
 func millis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 )
 
@@ -73,6 +74,14 @@ func (l Load) keys(producer int) (keys []Key) {
 		}
 	}
 	return keys
+}
+
+// patterns are the topics as regular expressions.
+func (l Load) patterns() (all []string) {
+	for _, t := range l.Topics {
+		all = append(all, regexp.QuoteMeta(t))
+	}
+	return all
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -159,13 +159,3 @@ func Parse(text []byte) (Scenario, error) {
 }
 
 func (s Scenario) settle() time.Duration { return s.Settle.or(time.Second) }
-
-// steadyFaults are those whose time is known from the start.
-func (s Scenario) at(m Moment) (faults []Fault) {
-	for _, f := range s.Faults {
-		if f.From == m {
-			faults = append(faults, f)
-		}
-	}
-	return faults
-}

@@ -33,6 +33,7 @@ type stage struct {
 	mu      sync.Mutex
 	entries []Entry
 	failed  []string
+	reports []*failover.Report
 }
 
 // newStage is a stage without those who act on it.
@@ -89,6 +90,19 @@ func (s *stage) say(format string, args ...any) {
 		s.entries = append(s.entries, Entry{time.Since(s.started).Milliseconds(), fmt.Sprintf(format, args...)})
 	}
 }
+
+// report keeps what a controller says of a switch.
+func (s *stage) report(r *failover.Report) {
+	s.say("report of %s: %s", r.By, r.End)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.reports) < maxReports {
+		s.reports = append(s.reports, r)
+	}
+}
+
+// maxReports bounds the reports.
+const maxReports = 1000
 
 // maxEntries bounds the timeline.
 const maxEntries = 1000
@@ -224,10 +238,14 @@ func (s *stage) switchover(ctx context.Context) error {
 // epoch notes an epoch that somebody has written.
 func (s *stage) epoch(e register.Epoch) {
 	s.apps.meter.epoch(e)
-	switch {
-	case e.Closing():
-		s.say("epoch %d, by %s: closed, from %s to %s: %s", e.Number, e.By, e.From, e.Target, e.Reason)
-	default:
-		s.say("epoch %d, by %s: %s is active: %s", e.Number, e.By, e.Active, e.Reason)
+	what := fmt.Sprintf("epoch %d, by %s: ", e.Number, e.By)
+	if e.Closing() {
+		what += fmt.Sprintf("closed, from %s to %s", e.From, e.Target)
+	} else {
+		what += e.Active + " is active"
 	}
+	if e.Reason != "" {
+		what += ": " + e.Reason
+	}
+	s.say("%s", what)
 }

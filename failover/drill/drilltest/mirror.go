@@ -109,7 +109,7 @@ func (m *Mirror) Drain(ctx context.Context, from, to string) error {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-l.ended:
-			return fmt.Errorf("drain: the mirror has ended: %w", l.err)
+			return errors.Join(errors.New("drain: the mirror has ended"), l.err)
 		case <-ctx.Done():
 			return fmt.Errorf("drain: %d records are missing: %w", missing, context.Cause(ctx))
 		}

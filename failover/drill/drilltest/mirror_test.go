@@ -12,7 +12,6 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/mirror"
 )
 
 func newPair(t *testing.T) *Pair {
@@ -75,18 +74,11 @@ func startMirror(t *testing.T, p *Pair) *Mirror {
 	if err := p.clusters[drill.Primary].CreateTopic("t", 1, nil); err != nil {
 		t.Fatal(err)
 	}
-	m, err := StartMirror("primary", "standby", mirror.Config{Source: p.Opts(drill.Primary, drill.Mirror), Target: p.Opts(drill.Standby, drill.Mirror),
-		Topics: []string{"t"}, GroupInterval: 50 * time.Millisecond})
+	m, err := p.Mirror(t.Context(), "t")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	testkafka.Eventually(t, 20*time.Second, func(ctx context.Context) error {
-		if l, err := m.Lag(ctx, "primary", "standby"); err != nil || l.At.IsZero() || l.Unknown > 0 {
-			return fmt.Errorf("%+v: %w", l, err)
-		}
-		return nil
-	})
 	return m
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/drill"
+	"github.com/kafkadr/kafkadr/mirror"
 )
 
 // Brokers is how many brokers each cluster of a [Pair] has.
@@ -68,6 +69,40 @@ func (p *Pair) Opts(cluster drill.Place, also ...drill.Place) []kgo.Opt {
 		kgo.Dialer(p.network.Dialer(append([]drill.Place{cluster}, also...)...)),
 		kgo.DisableClientMetrics(), kgo.MetadataMinAge(100 * time.Millisecond),
 	}
+}
+
+// Mirror makes the topics on the primary where they are missing, with three partitions, and starts a mirror of them to the standby. It returns when they are there.
+func (p *Pair) Mirror(ctx context.Context, topics ...string) (*Mirror, error) {
+	for _, t := range topics {
+		if p.clusters[drill.Primary].TopicInfo(t) != nil {
+			continue
+		}
+		if err := p.clusters[drill.Primary].CreateTopic(t, 3, nil); err != nil {
+			return nil, fmt.Errorf("drilltest: create %s: %w", t, err)
+		}
+	}
+	m, err := p.mirror(mirror.Config{Topics: exactly(topics)})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if l, err := m.Lag(ctx, m.from, m.to); err == nil && !l.At.IsZero() && l.Unknown == 0 {
+			return m, nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			m.Close()
+			return nil, fmt.Errorf("drilltest: the mirror has not begun: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// mirror starts one that is quick.
+func (p *Pair) mirror(cfg mirror.Config) (*Mirror, error) {
+	cfg.Source, cfg.Target = p.Opts(drill.Primary, drill.Mirror), p.Opts(drill.Standby, drill.Mirror)
+	cfg.Discover, cfg.GroupInterval = 100*time.Millisecond, 100*time.Millisecond
+	return StartMirror(string(drill.Primary), string(drill.Standby), cfg)
 }
 
 // Inject begins a fault.
