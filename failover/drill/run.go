@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -56,7 +57,8 @@ func (c *crew) client(name string, opts ...kgo.Opt) (Client, error) {
 func (c *crew) controller(name string) (*failover.Controller, error) {
 	cfg := failover.ControllerConfig{
 		Clusters: c.cfg.Clusters, Register: c.stage.spy, Scope: c.cfg.Scope, Lease: c.cfg.Lease, Name: name, Logger: c.cfg.Logger.With("controller", name),
-		Switch: failover.SwitchConfig{Topics: c.cfg.Scenario.Load.patterns(), Replication: c.cfg.Replication},
+		Probe: look, Interval: c.cfg.Lease / 5, Retry: c.cfg.Lease,
+		Switch: failover.SwitchConfig{Topics: c.cfg.Scenario.Load.patterns(), Replication: c.cfg.Replication, Deadlines: deadlines()},
 		Hooks:  failover.ControllerHooks{OnReport: c.stage.report},
 	}
 	if n := c.cfg.Scenario.MaxRPO; n != nil {
@@ -66,6 +68,12 @@ func (c *crew) controller(name string) (*failover.Controller, error) {
 		c.cfg.Controller(&cfg)
 	}
 	return failover.NewController(cfg)
+}
+
+// deadlines are those of a drill, where a cluster that doesn't answer in a second won't.
+func deadlines() failover.Deadlines {
+	const step = time.Second
+	return failover.Deadlines{Check: step, Close: step, Open: step, Fence: step, Stop: 5 * step, Refill: step, Forks: step, Offsets: step, Rights: step, GiveUp: 2 * step}
 }
 
 // control runs the controllers, each until the context ends.
