@@ -112,8 +112,8 @@ func TestInvalid(t *testing.T) {
 			return es[2]
 		},
 		"too large": func(es []register.Epoch) register.Epoch {
-			for i := range 100_000 {
-				es[2].Forks = append(es[2].Forks, register.Fork{Topic: strings.Repeat("u", 200), Partition: int32(i)})
+			for i := range 12_000 { // six bytes of JSON for each byte
+				es[2].Forks = append(es[2].Forks, register.Fork{Topic: strings.Repeat("<", 249), Partition: int32(i)})
 			}
 			return es[2]
 		},

@@ -14,5 +14,5 @@ func schedules(t *testing.T) int {
 		return 200
 	}
 	t.Log("KAFKADR_LONG=1 runs 100 000 schedules")
-	return 3000
+	return 1000
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -40,6 +41,10 @@ type decision struct {
 	q      *Quorum
 	scope  string
 	number int64
+
+	mu sync.Mutex
+	// sound is a value that has been decoded: most stores hold the same.
+	sound string
 }
 
 // blocked is the value of a ballot that a store won't take part in.
@@ -195,7 +200,7 @@ func (d *decision) state(ctx context.Context, ballot int, do operation, enough f
 	checked := func(ctx context.Context, s Store, key string) ([]byte, error) {
 		value, err := do(ctx, s, key)
 		if err == nil && value != nil && string(value) != blocked {
-			_, err = Decode(key, d.scope, d.number, value)
+			err = d.check(key, value)
 		}
 		return value, err
 	}
@@ -213,6 +218,20 @@ func (d *decision) state(ctx context.Context, ballot int, do operation, enough f
 	}
 	s.decided = n >= d.q.majority
 	return s, nil
+}
+
+// check says whether a value is the decision's epoch.
+func (d *decision) check(key string, value []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sound == string(value) {
+		return nil
+	}
+	_, err := Decode(key, d.scope, d.number, value)
+	if err == nil {
+		d.sound = string(value)
+	}
+	return err
 }
 
 // proposed is an epoch among values.

@@ -64,52 +64,53 @@ type answer struct {
 func (d *decision) round(ctx context.Context, key string, do operation, enough func(answers) bool) (answers, error) {
 	rctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Timeout, errTimeout)
 	defer cancel()
-	stores := d.q.cfg.Stores
-	ch := make(chan answer, len(stores)) // nobody is left waiting to send
-	for i, s := range stores {
-		go func() {
-			value, err := do(rctx, s, key)
-			ch <- answer{i, value, err}
-		}()
-	}
+	ch := d.ask(rctx, key, do)
+	stores := len(d.q.cfg.Stores)
 	got := answers{}
 	failed := []error{ErrNoMajority}
 	var late <-chan time.Time
-	for len(got)+len(failed)-1 < len(stores) {
+	for over := false; !over && len(got)+len(failed)-1 < stores; {
 		select {
 		case a := <-ch:
-			if a.err == nil {
-				got[a.store] = string(a.value)
-			} else if failed = append(failed, d.storeError(a, key)); len(failed)-1 > len(stores)-d.q.majority && ctx.Err() == nil {
-				return nil, errors.Join(failed...)
+			if a.err != nil {
+				failed = append(failed, d.storeError(a, key))
+				over = len(failed)-1 > stores-d.q.majority
+				continue
 			}
+			got[a.store] = string(a.value)
 			if len(got) < d.q.majority {
 				continue
 			}
-			if enough == nil || enough(got) {
-				return got, nil
-			}
+			over = enough == nil || enough(got)
 			if late == nil {
-				t := time.NewTimer(grace)
-				defer t.Stop()
-				late = t.C
+				late = time.After(grace)
 			}
 		case <-late:
-			return got, nil
+			over = true
 		case <-rctx.Done():
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			if len(got) >= d.q.majority {
-				return got, nil
-			}
-			return nil, errors.Join(append(failed, errTimeout)...)
+			failed = append(failed, context.Cause(rctx))
+			over = true
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case len(got) >= d.q.majority:
+		return got, nil
+	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
-	return got, nil
+	return nil, errors.Join(failed...)
+}
+
+// ask begins an operation on every store. Nobody is left waiting to send.
+func (d *decision) ask(ctx context.Context, key string, do operation) <-chan answer {
+	ch := make(chan answer, len(d.q.cfg.Stores))
+	for i, s := range d.q.cfg.Stores {
+		go func() {
+			value, err := do(ctx, s, key)
+			ch <- answer{i, value, err}
+		}()
+	}
+	return ch
 }
 
 func (d *decision) storeError(a answer, key string) error {

@@ -1,0 +1,241 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/failover/internal/lease"
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// Client is a Kafka client on whichever cluster is active. It follows the register: at a switch it stops sending, waits for the next active cluster, makes a new kgo client
+// there, settles what was in doubt, and goes on. It lives from [NewClient] to [Client.Close]. Safe for concurrent use, as kgo's is.
+type Client struct {
+	cfg     Config
+	control *Controller
+	cancel  context.CancelFunc
+	ctx     context.Context // until Close; what Kafka's own methods without a context are bound by
+	wg      sync.WaitGroup
+
+	mu      sync.Mutex
+	changed sync.Cond // at each change below, on mu
+	epoch   register.Epoch
+	seen    time.Time        // when it was
+	opened  []register.Epoch // opening epochs since the client's start
+	lease   *lease.Lease     // of epoch
+	cur     *session         // nil: no cluster can be written to
+	news    []register.Epoch // not acted on yet
+	ids     map[string]string
+	fenced  bool
+	closed  bool
+	txn     *session // of the transaction that is under way
+	box     outbox
+	report  *ClientReport // of the last switch
+	failing error         // why the active cluster can't be used
+}
+
+// NewClient returns a client once it knows who is active. The cluster needn't answer for that; one with another ID than is meant does end it, as a *[WrongClusterError]. Other
+// errors: a *[ConfigError], before any I/O, kgo's of its options, the register's.
+func NewClient(ctx context.Context, cfg Config) (*Client, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	control, err := cfg.controller()
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{cfg: cfg, control: control, ids: make(map[string]string)}
+	c.changed.L = &c.mu
+	c.box.init()
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if err := c.begin(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.wg.Go(func() { c.poll(c.ctx) })
+	c.wg.Go(func() { c.move(c.ctx) })
+	if cfg.Replay != nil {
+		c.wg.Go(func() { c.confirm(c.ctx) })
+	}
+	if control != nil {
+		c.wg.Go(func() {
+			if err := control.Run(c.ctx); err != nil && c.ctx.Err() == nil {
+				c.cfg.Logger.Error("failover: the client's controller has ended", "err", err)
+			}
+		})
+	}
+	return c, nil
+}
+
+// begin reads who is active, and goes there.
+func (c *Client) begin(ctx context.Context) error {
+	first := register.Epoch{Active: c.cfg.Clusters[0].Name, By: ownName(), Reason: "the first client of the scope"}
+	e, err := register.Begin(ctx, c.cfg.Register, c.cfg.Scope, first)
+	if err != nil {
+		return fmt.Errorf("failover: register: %w", err)
+	}
+	c.see(e)
+	if e.Closing() {
+		return nil
+	}
+	c.look(ctx)
+	s, err := c.connect(ctx, e)
+	if err != nil {
+		var wrong *WrongClusterError
+		if errors.As(err, &wrong) || s == nil && !errors.Is(err, errAway) {
+			return err
+		}
+		c.retry("connect", err)
+		return nil // move tries again
+	}
+	c.enter(s, nil)
+	return nil
+}
+
+func (c *Client) retry(op string, err error) {
+	c.cfg.Logger.Debug("failover: again", "op", op, "err", err)
+	if h := c.cfg.Hooks.OnRetry; h != nil {
+		h(op, err)
+	}
+}
+
+// Close ends the client, as kgo's does: records that have no answer yet get [kgo.ErrClientClosed]; call [Client.Flush] before. Groups are left within a second.
+func (c *Client) Close() { c.close(false) }
+
+// CloseAllowingRebalance is [Client.Close]: that allows rebalances too.
+func (c *Client) CloseAllowingRebalance() { c.close(false) }
+
+func (c *Client) close(bool) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	s := c.cur
+	c.cur = nil
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	if s != nil {
+		c.leaveGroup(s)
+	}
+	c.cancel()
+	if s != nil {
+		s.close(kgo.ErrClientClosed)
+	}
+	c.wg.Wait()
+	c.failAll(kgo.ErrClientClosed)
+	c.box.promises.Wait()
+}
+
+// State is where a client stands.
+type State string
+
+// States of a client.
+const (
+	// ClientActive: it is on the active cluster.
+	ClientActive State = "active"
+	// ClientConnecting: a cluster is active, and can't be used yet.
+	ClientConnecting State = "connecting"
+	// ClientSwitching: no cluster is active.
+	ClientSwitching State = "switching"
+	// ClientFenced: the register hasn't confirmed the epoch within the lease.
+	ClientFenced State = "fenced"
+	// ClientClosed: it was closed.
+	ClientClosed State = "closed"
+)
+
+// Status is where a client stands.
+type Status struct {
+	State State `json:"state"`
+	// Epoch is the last one that the client knows, Cluster the one that it is on, empty for none.
+	Epoch   int64  `json:"epoch"`
+	Cluster string `json:"cluster"`
+	// LeaseMillis is what is left of the lease.
+	LeaseMillis int64 `json:"lease_ms"`
+	// Unacked records wait for their ack, Unconfirmed were acked and may have to be replayed, LetGo can't be any more.
+	Unacked     int64 `json:"unacked"`
+	Unconfirmed int64 `json:"unconfirmed"`
+	LetGo       int64 `json:"let_go"`
+	// Err is why the active cluster can't be used.
+	Err string `json:"error,omitempty"`
+	// Last is the last switch.
+	Last *ClientReport `json:"last_switch,omitempty"`
+	// Controller is the client's own.
+	Controller *ControllerStatus `json:"controller,omitempty"`
+}
+
+// Status may be called at any time.
+func (c *Client) Status() Status {
+	c.mu.Lock()
+	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, LeaseMillis: c.lease.Left().Milliseconds()}
+	if c.report != nil {
+		last := *c.report
+		s.Last = &last
+	}
+	if c.cur != nil {
+		s.Cluster = c.cur.cluster.Name
+	}
+	switch {
+	case c.closed:
+		s.State = ClientClosed
+	case c.cur != nil && c.fenced:
+		s.State = ClientFenced
+	case c.cur != nil:
+		s.State = ClientActive
+	case c.epoch.Closing() || len(c.news) > 0:
+		s.State = ClientSwitching
+	default:
+		s.State = ClientConnecting
+	}
+	if c.failing != nil {
+		s.Err = c.failing.Error()
+	}
+	c.mu.Unlock()
+	if c.control != nil {
+		st := c.control.Status()
+		s.Controller = &st
+	}
+	return s
+}
+
+// session waits for the kgo client of the active cluster.
+func (c *Client) session(ctx context.Context) (*session, error) {
+	stop := context.AfterFunc(ctx, c.broadcast)
+	defer stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return nil, kgo.ErrClientClosed
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case c.cur != nil:
+			return c.cur, nil
+		}
+		c.changed.Wait()
+	}
+}
+
+func (c *Client) broadcast() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed.Broadcast()
+}
+
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

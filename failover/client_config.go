@@ -1,0 +1,165 @@
+package failover
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/failover/internal/lease"
+	"github.com/kafkadr/kafkadr/failover/probe"
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// Config is a client's configuration.
+type Config struct {
+	// Required.
+
+	// Clusters are those that may be active. The first is active in a scope that has no epoch yet.
+	Clusters []Cluster
+
+	// Optional.
+
+	// Opts are the application's own, for whichever cluster is active: group, topics, acks, batching. Those of the cluster come first, the client's own last.
+	Opts []kgo.Opt
+	// Scope is what is switched. Default "default".
+	Scope string
+	// Register holds the epochs: the same for all clients and controllers of the scope. Default: one in this process, which no other process is fenced by.
+	Register register.Register
+	// Lease is how long the client may write after it confirmed its epoch, the same for the whole scope. Default 10 s.
+	Lease time.Duration
+	// Poll is the time from one look at the register to the next. Default a fifth of Lease.
+	Poll time.Duration
+	// Probe looks at the active cluster: the client runs a [Controller] of its own, which switches when it is down. Default: it only follows.
+	Probe probe.Probe
+	// Switch is what that controller's switches do.
+	Switch SwitchConfig
+	// ControllerHooks are that controller's.
+	ControllerHooks ControllerHooks
+
+	// MaxWait is how long a record waits for a cluster to be active, or for room, before its promise gets [ErrSwitching] or [ErrFenced]; the record's context may end earlier. Default 1 min.
+	MaxWait time.Duration
+	// InDoubt is what becomes of records whose ack never came and that aren't on the cluster that became active. Default [Resend].
+	InDoubt InDoubtPolicy
+	// Replay keeps acked records until the copy has them, and produces the others anew at a switch. Default: none is kept.
+	Replay *Replay
+	// Translate gives the committed offset on to that has the meaning of one on from; false where there is none. Default: the same offset below the fork, and none beyond it.
+	Translate func(ctx context.Context, from, to, topic string, partition int32, offset int64) (int64, bool)
+
+	// Hooks are called as things happen.
+	Hooks Hooks
+	// Logger takes what an operator may want to know. Default: nothing is logged.
+	Logger *slog.Logger
+
+	tuning clientTuning
+}
+
+// InDoubtPolicy is what becomes of records in doubt.
+type InDoubtPolicy string
+
+// Policies. What is found on the active cluster isn't in doubt any more: its promise gets the offset there.
+const (
+	// Resend produces them there. A record that is only on the old cluster is there twice if that one's tail is ever copied back.
+	Resend InDoubtPolicy = "resend"
+	// Drop gives their promises [ErrInDoubt].
+	Drop InDoubtPolicy = "drop"
+	// HandBack gives their promises an *[InDoubtError].
+	HandBack InDoubtPolicy = "hand_back"
+)
+
+// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as known.
+type Replay struct {
+	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64 MiB.
+	Records int
+	Bytes   int64
+	// LetGo lets the oldest go where the buffer is full, counted. Default: producing waits.
+	LetGo bool
+	// Every is the time from one question what the standby has to the next. Default 1 s.
+	Every time.Duration
+	// Confirmed says where the copy of the active cluster's partitions ends for certain: offsets by topic and partition, as on the active cluster. Default: the high watermarks of
+	// the next of Clusters, which is right for an exact mirror under the same names.
+	Confirmed func(ctx context.Context, active string, topics []string) (map[string]map[int32]int64, error)
+}
+
+// Hooks are called synchronously; nil ones are skipped. They must not call the client.
+type Hooks struct {
+	// OnSwitch is called when the client is on its new cluster, and what was in doubt is settled.
+	OnSwitch func(ClientReport)
+	// OnFirstAck is called at the first ack after a switch.
+	OnFirstAck func(ClientReport)
+	// OnFenced is called when the lease is over, and when it is confirmed again.
+	OnFenced func(fenced bool)
+	// OnOldRecords is called with records that were marked for a commit on a cluster that isn't active any more, and can't be translated.
+	OnOldRecords func([]*kgo.Record)
+	// OnLost is called with a record that was acked on the old cluster, isn't on the new one, and can't be produced there: its promise was called long ago.
+	OnLost func(*kgo.Record, error)
+	// OnRetry is called before something is tried again. It must be safe for concurrent use.
+	OnRetry func(op string, err error)
+}
+
+// clientTuning is for tests.
+type clientTuning struct {
+	clock lease.Clock
+}
+
+func (c Config) complete() (Config, error) {
+	errs := clusterFaults(c.Clusters)
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	c.Scope = cmp.Or(c.Scope, "default")
+	if err := register.CheckScope(c.Scope); err != nil {
+		fault("Scope: %w", err)
+	}
+	c.Lease = cmp.Or(c.Lease, defaultLease)
+	c.Poll = cmp.Or(c.Poll, c.Lease/5)
+	c.MaxWait = cmp.Or(c.MaxWait, time.Minute)
+	if c.Lease < 0 || c.Poll < 0 || c.MaxWait < 0 {
+		fault("Lease, Poll or MaxWait is negative")
+	} else if c.Poll >= c.Lease {
+		fault("Poll, %v, must be less than Lease, %v", c.Poll, c.Lease)
+	}
+	switch c.InDoubt = cmp.Or(c.InDoubt, Resend); c.InDoubt {
+	case Resend, Drop, HandBack:
+	default:
+		fault("InDoubt is %q: want %s, %s or %s", c.InDoubt, Resend, Drop, HandBack)
+	}
+	if c.Replay != nil {
+		r := *c.Replay
+		if r.Records < 0 || r.Bytes < 0 || r.Every < 0 {
+			fault("Replay has a negative bound")
+		}
+		r.Records, r.Bytes, r.Every = cmp.Or(r.Records, 100_000), cmp.Or(r.Bytes, 64<<20), cmp.Or(r.Every, time.Second)
+		c.Replay = &r
+	}
+	if c.Probe != nil && len(c.Clusters) < 2 {
+		fault("Probe needs a second cluster to go to")
+	}
+	if len(errs) > 0 {
+		return c, &ConfigError{Faults: errs}
+	}
+	if c.Register == nil {
+		c.Register = register.NewMemory()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.tuning.clock == nil {
+		c.tuning.clock = lease.System
+	}
+	return c, nil
+}
+
+// controller is the client's own, or nil.
+func (c *Config) controller() (*Controller, error) {
+	if c.Probe == nil {
+		return nil, nil
+	}
+	return NewController(ControllerConfig{
+		Clusters: c.Clusters, Register: c.Register, Scope: c.Scope, Lease: c.Lease, Probe: c.Probe, Switch: c.Switch, Hooks: c.ControllerHooks, Logger: c.Logger,
+	})
+}
+
+var errNoOption = errors.New("this version of kgo doesn't tell its options")

@@ -1,0 +1,174 @@
+package failover
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// during is a context that ends with ctx, or with the session.
+func (s *session) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// PollFetches is kgo's. It waits through a switch; a group goes on from its committed offsets on the cluster that became active.
+func (c *Client) PollFetches(ctx context.Context) kgo.Fetches { return c.PollRecords(ctx, 0) }
+
+// PollRecords is kgo's; see [Client.PollFetches].
+func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetches {
+	if ctx == nil { // kgo: what is buffered, at once
+		c.mu.Lock()
+		s := c.cur
+		c.mu.Unlock()
+		if s == nil {
+			return nil
+		}
+		fs := s.cl.PollRecords(nil, maxPollRecords) //nolint:staticcheck // kgo's way to say so
+		s.tagAll(fs)
+		return fs
+	}
+	for {
+		s, err := c.session(ctx)
+		if err != nil {
+			return kgo.NewErrFetch(err)
+		}
+		pctx, cancel := s.during(ctx)
+		fs := s.cl.PollRecords(pctx, maxPollRecords)
+		ended := s.ctx.Err() != nil
+		cancel()
+		if ended && fs.NumRecords() == 0 && ctx.Err() == nil {
+			s.cl.AllowRebalance()
+			continue
+		}
+		s.tagAll(fs)
+		return fs
+	}
+}
+
+// tagAll notes in records' contexts in which session they were polled.
+func (s *session) tagAll(fs kgo.Fetches) {
+	for it := fs.RecordIter(); !it.Done(); {
+		if r := it.Next(); r.Context == nil || r.Context == context.Background() {
+			r.Context = s.tag
+		} else {
+			r.Context = context.WithValue(r.Context, sessionKey{}, s)
+		}
+	}
+}
+
+// polledIn is the session that a record was polled in; nil where that isn't known.
+func polledIn(r *kgo.Record) *session {
+	if r.Context == nil {
+		return nil
+	}
+	s, _ := r.Context.Value(sessionKey{}).(*session)
+	return s
+}
+
+// AllowRebalance is kgo's.
+func (c *Client) AllowRebalance() {
+	c.mu.Lock()
+	s := c.cur
+	c.mu.Unlock()
+	if s != nil {
+		s.cl.AllowRebalance()
+	}
+}
+
+// CommitRecords is kgo's. Offsets of records that were polled before a switch are carried over: as they are below the fork of an exact copy, else by [Config.Translate]. For
+// those that have no meaning on the active cluster nothing is committed, and the error is an *[OldEpochError] with them; the others are committed.
+func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
+	s, err := c.session(ctx)
+	if err != nil {
+		return err
+	}
+	now, old := c.carried(ctx, s, rs)
+	if len(now) > 0 {
+		cctx, cancel := s.during(ctx)
+		err = s.cl.CommitRecords(cctx, now...)
+		ended := s.ctx.Err() != nil
+		cancel()
+		if err != nil && ended && ctx.Err() == nil {
+			return c.CommitRecords(ctx, rs...)
+		}
+	}
+	if len(old) > 0 {
+		err = errors.Join(err, &OldEpochError{Records: old})
+	}
+	return err
+}
+
+// carried are records whose offsets mean on s what they meant where they were polled; old are those that mean nothing there.
+func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, old []*kgo.Record) {
+	for _, r := range rs {
+		from := polledIn(r)
+		if from == s || from == nil && !c.switched() {
+			now = append(now, r)
+			continue
+		}
+		at, ok := c.carriedOffset(ctx, from, s, r)
+		if !ok {
+			old = append(old, r)
+			continue
+		}
+		now = append(now, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Offset: at - 1, LeaderEpoch: -1})
+	}
+	return now, old
+}
+
+func (c *Client) switched() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.opened) > 1
+}
+
+// carriedOffset is the committed offset that a record of an old session means on s.
+func (c *Client) carriedOffset(ctx context.Context, from, s *session, r *kgo.Record) (int64, bool) {
+	at := r.Offset + 1
+	if from == nil {
+		return 0, false
+	}
+	if c.cfg.Translate != nil && from.cluster.Name != s.cluster.Name {
+		return c.cfg.Translate(ctx, from.cluster.Name, s.cluster.Name, r.Topic, r.Partition, at)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	there, known := c.there(from.epoch, s.epoch, topicPartition{r.Topic, r.Partition}, at)
+	return at, there && known
+}
+
+// CommitUncommittedOffsets is kgo's: of what was polled on the active cluster.
+func (c *Client) CommitUncommittedOffsets(ctx context.Context) error {
+	return c.committing(ctx, (*kgo.Client).CommitUncommittedOffsets)
+}
+
+// MarkCommitRecords is kgo's. Records that were polled before a switch are carried over as in [Client.CommitRecords]; [Hooks.OnOldRecords] gets those that can't be.
+func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
+	c.mu.Lock()
+	s := c.cur
+	c.mu.Unlock()
+	if s == nil {
+		var err error
+		if s, err = c.session(c.ctx); err != nil {
+			return
+		}
+	}
+	now, old := c.carried(c.ctx, s, rs)
+	s.cl.MarkCommitRecords(now...)
+	if h := c.cfg.Hooks.OnOldRecords; h != nil && len(old) > 0 {
+		h(old)
+	}
+}
+
+// CommitMarkedOffsets is kgo's: of what was marked on the active cluster.
+func (c *Client) CommitMarkedOffsets(ctx context.Context) error {
+	return c.committing(ctx, (*kgo.Client).CommitMarkedOffsets)
+}
+
+// committing commits in the current session. Where that ends meanwhile, the error says so: the records come again on the other cluster.
+func (c *Client) committing(ctx context.Context, commit func(*kgo.Client, context.Context) error) error {
+	return c.Do(ctx, func(ctx context.Context, cl *kgo.Client) error { return commit(cl, ctx) })
+}

@@ -1,0 +1,40 @@
+package failover
+
+import (
+	"fmt"
+	"time"
+)
+
+// ClientReport is a client's part of a switch.
+type ClientReport struct {
+	Scope  string `json:"scope"`
+	Switch string `json:"switch"`
+	// From is the cluster that the client left, To the one that it is on; the same where the switch was given up.
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Epoch int64  `json:"epoch"`
+	// Closed is when the client saw that From is left, Opened that To is active, Ready when its records go on.
+	Closed time.Time `json:"closed"`
+	Opened time.Time `json:"opened"`
+	Ready  time.Time `json:"ready"`
+	// FirstAckMillis is from Closed to the first ack afterwards; -1: none yet.
+	FirstAckMillis int64 `json:"first_ack_ms"`
+	// InDoubt records had no ack. Found of them were on To; Resent, Dropped and HandedBack are the rest, by policy. Aborted were of a transaction.
+	InDoubt    int64 `json:"in_doubt"`
+	Found      int64 `json:"found"`
+	Resent     int64 `json:"resent"`
+	Dropped    int64 `json:"dropped"`
+	HandedBack int64 `json:"handed_back"`
+	Aborted    int64 `json:"aborted"`
+	// Of the records that were acked and not confirmed: Covered were on To, Replayed weren't and were produced there. LetGo were let go before, because the buffer was full:
+	// whether they are on To isn't known.
+	Covered  int64 `json:"covered"`
+	Replayed int64 `json:"replayed"`
+	LetGo    int64 `json:"let_go"`
+}
+
+// String is the report on one line.
+func (r ClientReport) String() string {
+	return fmt.Sprintf("%s: %s to %s in epoch %d, ready after %v: %d in doubt (%d found, %d resent, %d dropped, %d handed back, %d aborted), %d covered, %d replayed, %d let go",
+		r.Scope, r.From, r.To, r.Epoch, r.Ready.Sub(r.Closed).Round(time.Millisecond), r.InDoubt, r.Found, r.Resent, r.Dropped, r.HandedBack, r.Aborted, r.Covered, r.Replayed, r.LetGo)
+}

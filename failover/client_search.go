@@ -1,0 +1,202 @@
+package failover
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+)
+
+const (
+	// searchBefore is how much before its records' oldest timestamp a partition is read: brokers' clocks don't count, since timestamps are the producer's.
+	searchBefore = time.Second
+	searchBytes  = 4 << 20
+	searchWait   = 500 // milliseconds
+	// searchRequest bounds each request of a search.
+	searchRequest = 5 * time.Second
+)
+
+// search looks for records on a session's cluster, by content: key, value, headers and timestamp. Of equal ones each of the cluster's is taken once. It reads each partition from the first
+// record that isn't older, by the cluster's own index of times, to the fork, or to the end where it is the same cluster.
+func (c *Client) search(ctx context.Context, s *session, es []*entry) (map[*entry]int64, error) {
+	if len(es) == 0 {
+		return nil, nil
+	}
+	cl, err := rawkafka.Connect(ctx, s.path, rawkafka.Config{RequestTimeout: searchRequest, RetryFor: searchRequest, OnRetry: c.cfg.Hooks.OnRetry})
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	by := make(map[topicPartition][]*entry)
+	for _, e := range es {
+		at := topicPartition{e.rec.Topic, e.rec.Partition}
+		by[at] = append(by[at], e)
+	}
+	found := make(map[*entry]int64)
+	for at, es := range by {
+		if err := c.searchPartition(ctx, cl, s, at, es, found); err != nil {
+			return nil, fmt.Errorf("%s/%d: %w", at.topic, at.partition, err)
+		}
+	}
+	return found, nil
+}
+
+func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *session, at topicPartition, es []*entry, found map[*entry]int64) error {
+	topics, err := cl.Topics(ctx, at.topic)
+	if err == nil {
+		err = topics[at.topic].Err
+	}
+	if err != nil {
+		if rawkafka.Unknown(err) {
+			return nil // the cluster hasn't got the topic, and so none of the records
+		}
+		return err
+	}
+	p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
+	from, to, err := c.extent(ctx, cl, s, p, es)
+	if err != nil {
+		return err
+	}
+	seed := maphash.MakeSeed()
+	wanted := make(map[uint64][]*entry, len(es))
+	for _, e := range es {
+		h := contentHash(seed, &e.rec)
+		wanted[h] = append(wanted[h], e)
+	}
+	take := func(r *kgo.Record) {
+		h := contentHash(seed, r)
+		for i, e := range wanted[h] {
+			if sameContent(r, &e.rec) {
+				found[e] = r.Offset
+				wanted[h] = append(wanted[h][:i:i], wanted[h][i+1:]...)
+				return
+			}
+		}
+	}
+	for from < to {
+		if from, err = scan(ctx, cl, p, from, to, take); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extent is where the records may lie: [from, to).
+func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p rawkafka.Partition, es []*entry) (from, to int64, err error) {
+	oldest := es[0].rec.Timestamp
+	for _, e := range es[1:] {
+		if e.rec.Timestamp.Before(oldest) {
+			oldest = e.rec.Timestamp
+		}
+	}
+	ends, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err == nil {
+		err = ends[p].Err
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	to = ends[p].Offset
+	if fork, ok := s.epoch.Fork(p.Topic, p.Partition); ok && s.epoch.Active != s.epoch.From {
+		to = min(to, fork)
+	}
+	at, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, max(oldest.Add(-searchBefore).UnixMilli(), 0), rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err == nil {
+		err = at[p].Err
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	if from = at[p].Offset; from < 0 { // nothing is that new
+		from = to
+	}
+	return from, to, nil
+}
+
+// scan reads once, and says where to go on.
+func scan(ctx context.Context, cl *rawkafka.Cluster, p rawkafka.Partition, from, to int64, take func(*kgo.Record)) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, searchRequest)
+	defer cancel()
+	leader, _, err := cl.Leader(ctx, p)
+	if err != nil {
+		return from, err
+	}
+	req := kmsg.NewPtrFetchRequest()
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = searchWait, 1, searchBytes, -1
+	rt := kmsg.NewFetchRequestTopic()
+	rt.Topic, rt.TopicID = p.Topic, p.TopicID
+	rp := kmsg.NewFetchRequestTopicPartition()
+	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes, rp.CurrentLeaderEpoch = p.Partition, from, searchBytes, -1
+	rt.Partitions = append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	resp, err := cl.Request(ctx, leader, req)
+	if err != nil {
+		return from, err
+	}
+	fr := resp.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(fr.ErrorCode); err != nil {
+		return from, err
+	}
+	if len(fr.Topics) != 1 || len(fr.Topics[0].Partitions) != 1 {
+		return from, errOmitted
+	}
+	part := &fr.Topics[0].Partitions[0]
+	opts := kgo.ProcessFetchPartitionOpts{Offset: from, Topic: p.Topic, Partition: p.Partition, KeepControlRecords: true}
+	got, next := kgo.ProcessFetchPartition(opts, part, kgo.DefaultDecompressor(), nil)
+	if got.Err != nil {
+		cl.Forget(p)
+		return from, got.Err
+	}
+	for _, r := range got.Records {
+		if !r.Attrs.IsControl() && r.Offset < to {
+			take(r)
+		}
+	}
+	if next <= from && part.HighWatermark >= to { // nothing is visible up to there
+		return to, nil
+	}
+	return max(next, from), nil
+}
+
+var errOmitted = fmt.Errorf("the broker's answer omits the partition: %w", kerr.UnknownServerError)
+
+func contentHash(seed maphash.Seed, r *kgo.Record) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	var n [8]byte
+	put := func(b []byte) {
+		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+		_, _ = h.Write(n[:])
+		_, _ = h.Write(b)
+	}
+	put(r.Key)
+	put(r.Value)
+	for _, f := range r.Headers {
+		_, _ = h.WriteString(f.Key)
+		put(f.Value)
+	}
+	return h.Sum64()
+}
+
+// sameContent compares what a producer gave. kgo keeps milliseconds.
+func sameContent(a, b *kgo.Record) bool {
+	if a.Timestamp.UnixMilli() != b.Timestamp.UnixMilli() || !sameBytes(a.Key, b.Key) || !sameBytes(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
+		return false
+	}
+	for i := range a.Headers {
+		if a.Headers[i].Key != b.Headers[i].Key || !sameBytes(a.Headers[i].Value, b.Headers[i].Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameBytes tells null from empty.
+func sameBytes(a, b []byte) bool { return (a == nil) == (b == nil) && string(a) == string(b) }

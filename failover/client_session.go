@@ -1,0 +1,196 @@
+package failover
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/failover/internal/lease"
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// session is one kgo client: of one epoch, on one cluster. It is never moved.
+type session struct {
+	epoch   register.Epoch
+	cluster Cluster
+	cl      *kgo.Client
+	lease   *lease.Lease
+	seen    time.Time       // when the client saw its epoch
+	ctx     context.Context // ends, with the cause, when the session does
+	end     context.CancelCauseFunc
+	tag     context.Context // of the records that were polled in it
+	path    []kgo.Opt       // of its cluster's, that answered
+	limits  limits
+	flush   bool // something was produced
+
+	sent int // records that it was given and hasn't answered; the client's lock guards it
+}
+
+// limits are kgo's, which the client keeps itself.
+type limits struct{ records, bytes int64 }
+
+// sessionKey is where a polled record's context has its session.
+type sessionKey struct{}
+
+var errAway = errors.New("the cluster doesn't answer")
+
+// identifyWithin bounds the first request on each of a cluster's paths.
+const identifyWithin = 3 * time.Second
+
+// sends says whether a request changes something on the cluster: those are refused where the lease is over.
+func sends(key int16) bool {
+	switch kmsg.Key(key) {
+	case kmsg.Produce, kmsg.OffsetCommit, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit:
+		return true
+	}
+	return false
+}
+
+// connect makes a kgo client of an epoch's cluster, through the first of its paths that answers, and checks that it is the right one.
+func (c *Client) connect(ctx context.Context, e register.Epoch) (*session, error) {
+	cluster, ok := c.cluster(e.Active)
+	if !ok {
+		return nil, fmt.Errorf("failover: the register names %q, which isn't one of the configured clusters", e.Active)
+	}
+	paths := cluster.Paths
+	if len(cluster.Opts) > 0 {
+		paths = append([][]kgo.Opt{cluster.Opts}, paths...)
+	}
+	errs := []error{errAway}
+	for _, path := range paths {
+		s, err := c.open(e, cluster, path)
+		if err != nil {
+			return nil, err
+		}
+		if err = c.identify(ctx, s); err == nil {
+			return s, nil
+		}
+		s.close(ErrEpochEnded)
+		var wrong *WrongClusterError
+		if errors.As(err, &wrong) {
+			return nil, err
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("failover: %s: %w", e.Active, errors.Join(errs...))
+}
+
+func (c *Client) cluster(name string) (Cluster, bool) {
+	for _, cl := range c.cfg.Clusters {
+		if cl.Name == name {
+			return cl, true
+		}
+	}
+	return Cluster{}, false
+}
+
+// open makes the kgo client. Nothing is sent before it is used, but where it consumes.
+func (c *Client) open(e register.Epoch, cluster Cluster, path []kgo.Opt) (*session, error) {
+	c.mu.Lock()
+	s := &session{epoch: e, cluster: cluster, lease: c.lease, seen: c.seen, path: path}
+	c.mu.Unlock()
+	s.ctx, s.end = context.WithCancelCause(c.ctx)
+	s.tag = context.WithValue(context.Background(), sessionKey{}, s)
+	opts := append(append([]kgo.Opt(nil), path...), c.cfg.Opts...)
+	own, err := s.options(opts)
+	if err != nil {
+		s.end(err)
+		return nil, err
+	}
+	if s.cl, err = kgo.NewClient(append(opts, own...)...); err != nil {
+		s.end(err)
+		return nil, fmt.Errorf("failover: client options of %s: %w", cluster.Name, err)
+	}
+	return s, nil
+}
+
+// options are the client's own, made of the application's. Those are read from a client that never lives.
+func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
+	dead, cancel := context.WithCancel(context.Background())
+	cancel()
+	probe, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.WithContext(dead))...)
+	if err != nil {
+		return nil, fmt.Errorf("failover: client options of %s: %w", s.cluster.Name, err)
+	}
+	defer probe.CloseAllowingRebalance()
+	dial, err := lease.Dialer(probe, s.guard)
+	if err != nil {
+		return nil, err
+	}
+	records, ok := probe.OptValue(kgo.MaxBufferedRecords).(int64)
+	bytes, ok2 := probe.OptValue(kgo.MaxBufferedBytes).(int64)
+	partitioner, ok3 := probe.OptValue(kgo.RecordPartitioner).(kgo.Partitioner)
+	if !ok || !ok2 || !ok3 {
+		return nil, fmt.Errorf("failover: %w", errNoOption)
+	}
+	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64)}
+	return []kgo.Opt{
+		kgo.WithContext(s.ctx), kgo.Dialer(dial), kgo.DialTLSConfig(nil),
+		kgo.MaxBufferedRecords(math.MaxInt32), kgo.MaxBufferedBytes(0), kgo.RecordPartitioner(pinning{partitioner}),
+	}, nil
+}
+
+// guard is asked before each request is sent.
+func (s *session) guard(key int16) error {
+	if sends(key) && !s.lease.Valid() {
+		return ErrFenced
+	}
+	return nil
+}
+
+// identify asks for the cluster's ID.
+func (c *Client) identify(ctx context.Context, s *session) error {
+	ctx, cancel := context.WithTimeout(ctx, identifyWithin)
+	defer cancel()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	resp, err := req.RequestWith(ctx, s.cl)
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	got := ""
+	if resp.ClusterID != nil {
+		got = *resp.ClusterID
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := s.cluster.Name
+	want := cmp.Or(s.cluster.ID, s.epoch.ActiveID, c.ids[name])
+	if want != "" && want != got {
+		return &WrongClusterError{Cluster: name, Want: want, Got: got}
+	}
+	c.ids[name] = got
+	return nil
+}
+
+// close ends the kgo client at once: what isn't answered gets an error.
+func (s *session) close(cause error) {
+	s.end(cause)
+	s.cl.CloseAllowingRebalance()
+}
+
+// leaveWithin bounds leaving a group at the end.
+const leaveWithin = time.Second
+
+func (c *Client) leaveGroup(s *session) {
+	ctx, cancel := context.WithTimeout(s.ctx, leaveWithin)
+	defer cancel()
+	c.leaveGroupWithin(ctx, s)
+}
+
+// leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself then.
+func (c *Client) leaveGroupWithin(ctx context.Context, s *session) {
+	if group, _ := s.cl.GroupMetadata(); group == "" {
+		return
+	}
+	s.cl.AllowRebalance()
+	if err := s.cl.LeaveGroupContext(ctx); err != nil {
+		c.cfg.Logger.Debug("failover: leave the group", "cluster", s.cluster.Name, "err", err)
+	}
+}

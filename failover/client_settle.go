@@ -1,0 +1,208 @@
+package failover
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// unsettled is what a switch has to decide: nobody adds to it meanwhile.
+type unsettled struct {
+	doubtful []*entry // may be on the active cluster: their content says so
+	again    []*entry // to be produced there, in order
+	report   ClientReport
+}
+
+// settle finds out which records the session's cluster has, answers for those, produces the others there by policy, and makes the session the current one. An error changes nothing.
+func (c *Client) settle(ctx context.Context, s *session) error {
+	u := c.sort(s)
+	found, err := c.search(ctx, s, u.doubtful)
+	if err != nil {
+		return fmt.Errorf("failover: look for records in doubt on %s: %w", s.cluster.Name, err)
+	}
+	var answers []func()
+	c.mu.Lock()
+	if c.epoch.Number != s.epoch.Number || c.closed {
+		c.mu.Unlock()
+		return ErrEpochEnded
+	}
+	produce := make(map[*entry]bool, len(u.again))
+	for _, e := range u.again {
+		produce[e] = true
+	}
+	for _, e := range u.doubtful {
+		if answer := c.resolve(e, found, &u.report); answer != nil {
+			answers = append(answers, answer)
+		} else if e.in {
+			produce[e] = true
+		}
+	}
+	var order []*entry
+	for e := c.box.head; e != nil; e = e.next {
+		if produce[e] {
+			order = append(order, e)
+		}
+	}
+	answers = append(answers, c.abortTransaction(&u.report)...)
+	for _, e := range order {
+		c.unack(e)
+	}
+	c.mu.Unlock()
+	for _, answer := range answers { // before anything later of their partitions is acked
+		answer()
+	}
+	c.enter(s, order)
+	c.told(s, u.report)
+	return nil
+}
+
+// sort says of each record what is known without a look at the cluster.
+func (c *Client) sort(s *session) *unsettled {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := &unsettled{}
+	if c.report != nil {
+		u.report = *c.report
+	}
+	for _, e := range c.box.all() {
+		switch {
+		case e.txn:
+		case e.acked && e.session.cluster.Name == s.cluster.Name && !c.crossed(e.session.epoch, s.epoch):
+		case e.acked:
+			at := topicPartition{e.rec.Topic, e.rec.Partition}
+			switch there, known := c.there(e.session.epoch, s.epoch, at, e.rec.Offset+1); {
+			case !known:
+				u.doubtful = append(u.doubtful, e)
+			case there:
+				u.report.Covered++
+				c.box.remove(e)
+			default:
+				u.report.Replayed++
+				u.again = append(u.again, e)
+			}
+		case e.answered: // a replay that was cut off
+			u.doubtful = append(u.doubtful, e)
+		case e.rec.Partition < 0: // kgo hasn't even chosen a partition: it was never sent
+			u.again = append(u.again, e)
+		default:
+			u.report.InDoubt++
+			u.doubtful = append(u.doubtful, e)
+		}
+	}
+	return u
+}
+
+// resolve decides on a record that was looked for. What it returns calls its promise; nil: it is to be produced, where it is still in the box. c.mu is held.
+func (c *Client) resolve(e *entry, found map[*entry]int64, report *ClientReport) func() {
+	at, ok := found[e]
+	var err error
+	switch {
+	case ok && e.answered:
+		report.Covered++
+	case ok:
+		report.Found++
+		e.rec.Offset = at
+	case e.answered: // it was acked: nobody would know that it was dropped
+		report.Replayed++
+		return nil
+	case c.cfg.InDoubt == Drop:
+		report.Dropped++
+		err = ErrInDoubt
+	case c.cfg.InDoubt == HandBack:
+		report.HandedBack++
+		err = &InDoubtError{Record: e.orig, From: e.session.cluster.Name, Epoch: e.session.epoch.Number}
+	default:
+		report.Resent++
+		return nil
+	}
+	return c.conclude(e, err)
+}
+
+// conclude takes an entry out and returns what calls its promise; c.mu is held.
+func (c *Client) conclude(e *entry, err error) func() {
+	c.box.remove(e)
+	if !e.answer() {
+		return nil
+	}
+	return func() { c.call(e, true, err) }
+}
+
+// abortTransaction answers for the records of a transaction that the switch has cut off; c.mu is held.
+func (c *Client) abortTransaction(report *ClientReport) (answers []func()) {
+	for _, e := range c.box.all() {
+		if e.txn {
+			report.Aborted++
+			answers = append(answers, c.conclude(e, ErrEpochEnded))
+		}
+	}
+	return answers
+}
+
+// unack makes a record one that has no ack, bound to its partition; c.mu is held.
+func (c *Client) unack(e *entry) {
+	if e.rec.Partition >= 0 {
+		e.pinned = e.rec.Partition
+	}
+	if !e.acked {
+		return
+	}
+	e.acked = false
+	c.box.acked--
+	c.box.ackedBytes -= e.size
+	c.box.unacked++
+	c.box.unackedBytes += e.size
+	at := topicPartition{e.rec.Topic, e.rec.Partition}
+	if c.box.confirmable[at] = slices.DeleteFunc(c.box.confirmable[at], func(o *entry) bool { return o == e }); len(c.box.confirmable[at]) == 0 {
+		delete(c.box.confirmable, at)
+	}
+}
+
+// told notes and tells the client's part of the switch.
+func (c *Client) told(s *session, r ClientReport) {
+	c.mu.Lock()
+	r.Scope, r.To, r.Epoch, r.LetGo = c.cfg.Scope, s.cluster.Name, s.epoch.Number, c.box.letGo
+	r.Opened, r.Ready = s.seen, time.Now()
+	if r.Closed.IsZero() { // it has never been anywhere before
+		c.mu.Unlock()
+		return
+	}
+	if c.report != nil && c.report.FirstAckMillis >= 0 && c.report.Epoch == r.Epoch {
+		r.FirstAckMillis = c.report.FirstAckMillis
+	}
+	c.report = &r
+	c.mu.Unlock()
+	c.cfg.Logger.Info("failover: switched", "report", r.String())
+	if h := c.cfg.Hooks.OnSwitch; h != nil {
+		h(r)
+	}
+}
+
+// crossed says whether another cluster was active between two epochs; c.mu is held.
+func (c *Client) crossed(from, to register.Epoch) bool {
+	return slices.ContainsFunc(c.opened, func(e register.Epoch) bool {
+		return e.Number > from.Number && e.Number <= to.Number && e.Active != from.Active
+	})
+}
+
+// there says whether what lies below an offset of one epoch's cluster is at the same offsets on another's; known is false where an epoch in between doesn't tell. c.mu is held.
+func (c *Client) there(from, to register.Epoch, at topicPartition, end int64) (there, known bool) {
+	active := from.Active
+	for i := range c.opened {
+		e := &c.opened[i]
+		if e.Number <= from.Number || e.Number > to.Number || e.Active == active {
+			continue
+		}
+		active = e.Active
+		fork, ok := e.Fork(at.topic, at.partition)
+		switch {
+		case !ok:
+			return false, false
+		case end > fork:
+			return false, true
+		}
+	}
+	return true, true
+}

@@ -1,0 +1,489 @@
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/mirror"
+)
+
+// stage is two clusters, an exact mirror between them, and a register.
+type stage struct {
+	testing.TB
+	a, b   testkafka.Cluster
+	reg    register.Register
+	stopMM func() // ends the mirror cleanly
+}
+
+func newStage(t testing.TB, topics ...string) *stage {
+	t.Helper()
+	s := &stage{TB: t, a: testkafka.Fake(t, testkafka.Options{}), b: testkafka.Fake(t, testkafka.Options{}), reg: register.NewMemory()}
+	adm := kadm.NewClient(testkafka.Client(t, s.a))
+	for _, topic := range topics {
+		if _, err := adm.CreateTopic(t.Context(), 2, 1, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// mirror starts the copy from a to b.
+func (s *stage) mirror() {
+	s.Helper()
+	m, err := mirror.New(mirror.Config{Source: s.a.Opts(), Target: s.b.Opts(), Discover: 200 * time.Millisecond, GroupInterval: 200 * time.Millisecond})
+	if err != nil {
+		s.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	s.stopMM = sync.OnceFunc(func() {
+		stop, end := context.WithTimeout(context.Background(), 10*time.Second)
+		defer end()
+		_ = m.Stop(stop)
+		cancel()
+		<-done
+	})
+	s.Cleanup(s.stopMM)
+}
+
+func (s *stage) clusters() []Cluster {
+	return []Cluster{{Name: "a", Opts: s.a.Opts()}, {Name: "b", Opts: s.b.Opts()}}
+}
+
+func (s *stage) client(change func(*Config), opts ...kgo.Opt) *Client {
+	s.Helper()
+	cfg := Config{Clusters: s.clusters(), Register: s.reg, Lease: 2 * time.Second, Poll: 50 * time.Millisecond, Opts: opts}
+	if change != nil {
+		change(&cfg)
+	}
+	c, err := NewClient(s.Context(), cfg)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(c.Close)
+	return c
+}
+
+func (s *stage) latest() register.Epoch {
+	s.Helper()
+	e, err := register.Latest(s.Context(), s.reg, "default")
+	if err != nil {
+		s.Fatal(err)
+	}
+	return e
+}
+
+func (s *stage) advance(next register.Epoch) register.Epoch {
+	s.Helper()
+	e, err := register.Advance(s.Context(), s.reg, s.latest(), next)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return e
+}
+
+// closes begins a switch from a to b.
+func (s *stage) closes(planned bool) {
+	s.Helper()
+	s.advance(register.Epoch{From: "a", Target: "b", Switch: "s", By: "test", Planned: planned})
+}
+
+// opens ends it at b, with its ends as forks; or back at a.
+func (s *stage) opens(to string, planned bool) {
+	s.Helper()
+	e := register.Epoch{Active: to, From: "a", Target: "b", Switch: "s", By: "test", Planned: planned}
+	at := s.b
+	if to == "a" {
+		at, e.Planned = s.a, false
+	}
+	ends, err := kadm.NewClient(testkafka.Client(s, at)).ListEndOffsets(s.Context())
+	if err != nil {
+		s.Fatal(err)
+	}
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Topic[0] != '_' {
+			e.Forks = append(e.Forks, register.Fork{Topic: o.Topic, Partition: o.Partition, Offset: o.Offset})
+		}
+	})
+	register.SortForks(e.Forks)
+	s.advance(e)
+}
+
+// drained waits until b ends where a does.
+func (s *stage) drained(topic string) {
+	s.Helper()
+	end := func(cl testkafka.Cluster) int64 {
+		ends, err := kadm.NewClient(testkafka.Client(s, cl)).ListEndOffsets(s.Context(), topic)
+		if err != nil {
+			s.Fatal(err)
+		}
+		n := int64(0)
+		if ends.Error() != nil || len(ends[topic]) == 0 {
+			return -1 - int64(len(ends))
+		}
+		ends.Each(func(o kadm.ListedOffset) { n += o.Offset })
+		return n
+	}
+	testkafka.Eventually(s, 10*time.Second, func(context.Context) error {
+		if a, b := end(s.a), end(s.b); a != b || a < 0 {
+			return fmt.Errorf("%d on a, %d on b", a, b)
+		}
+		return nil
+	})
+}
+
+func record(topic string, key, n int) *kgo.Record {
+	return &kgo.Record{Topic: topic, Key: []byte(strconv.Itoa(key)), Value: fmt.Append(nil, n)}
+}
+
+// logged are the values of a topic by key, in log order.
+func logged(t testing.TB, cl testkafka.Cluster, topic string) map[string][]string {
+	t.Helper()
+	c := testkafka.Client(t, cl, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ends, err := kadm.NewClient(c).ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	ends.Each(func(o kadm.ListedOffset) { want += int(o.Offset) })
+	by := make(map[string][]string)
+	for n := 0; n < want; {
+		fs := c.PollFetches(t.Context())
+		if err := fs.Err0(); err != nil {
+			t.Fatal(err)
+		}
+		fs.EachRecord(func(r *kgo.Record) {
+			by[string(r.Key)] = append(by[string(r.Key)], string(r.Value))
+			n++
+		})
+	}
+	return by
+}
+
+// inOrder fails where a key's values aren't 0, 1, … n-1.
+func inOrder(t testing.TB, got map[string][]string, keys, n int) {
+	t.Helper()
+	for k := range keys {
+		vs := got[strconv.Itoa(k)]
+		if len(vs) != n {
+			t.Errorf("key %d has %d records, want %d", k, len(vs), n)
+			continue
+		}
+		for i, v := range vs {
+			if v != strconv.Itoa(i) {
+				t.Errorf("key %d at %d: %s", k, i, v)
+				break
+			}
+		}
+	}
+}
+
+// A planned switch under load: what was acked on a is mirrored, the rest goes to b, in order, once each.
+func TestClientPlanned(t *testing.T) {
+	s := newStage(t, "t")
+	s.mirror()
+	reports := make(chan ClientReport, 1)
+	c := s.client(func(cfg *Config) { cfg.Hooks.OnSwitch = func(r ClientReport) { reports <- r } })
+	const keys, n = 5, 200
+	errs := make(chan error, keys*n)
+	halfway := make(chan struct{})
+	go func() {
+		for i := range n {
+			if i == n/2 {
+				close(halfway)
+			}
+			for k := range keys {
+				c.Produce(t.Context(), record("t", k, i), func(_ *kgo.Record, err error) { errs <- err })
+			}
+		}
+	}()
+	<-halfway
+	s.closes(true)
+	testkafka.Eventually(t, 10*time.Second, func(context.Context) error {
+		if st := c.Status(); st.State != ClientSwitching || c.sending() > 0 {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	s.drained("t")
+	s.stopMM()
+	s.opens("b", true)
+	for range keys * n {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := <-reports; r.To != "b" || r.Dropped+r.HandedBack > 0 {
+		t.Error(r)
+	} else {
+		t.Log(r)
+	}
+	inOrder(t, logged(t, s.b, "t"), keys, n)
+	if err := c.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// sending counts what the last session hasn't answered.
+func (c *Client) sending() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for e := c.box.head; e != nil; e = e.next {
+		if !e.acked && e.session != nil && e.session.sent > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// The primary dies under load, with the mirror behind: with Replay nothing is lost, doubled or reordered on the standby.
+func TestClientReplay(t *testing.T) {
+	s := newStage(t, "t")
+	s.mirror()
+	reports := make(chan ClientReport, 1)
+	c := s.client(func(cfg *Config) {
+		cfg.Replay = &Replay{Every: 50 * time.Millisecond}
+		cfg.Hooks.OnSwitch = func(r ClientReport) { reports <- r }
+	})
+	s.drained("t")
+	const keys, n = 5, 200
+	errs := make(chan error, keys*n)
+	halfway := make(chan struct{})
+	go func() {
+		for i := range n {
+			switch i {
+			case n / 4:
+				s.stopMM() // the mirror hasn't got the rest
+			case n / 2:
+				close(halfway)
+			}
+			for k := range keys {
+				c.Produce(t.Context(), record("t", k, i), func(_ *kgo.Record, err error) { errs <- err })
+			}
+		}
+	}()
+	<-halfway
+	s.a.Kill(t, s.a.Brokers()[0])
+	s.closes(false)
+	s.opens("b", false)
+	for range keys * n {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(<-reports)
+	inOrder(t, logged(t, s.b, "t"), keys, n)
+}
+
+// A switch that is given up: what is in doubt is looked for on the same cluster.
+func TestClientGivenUp(t *testing.T) {
+	s := newStage(t, "t")
+	c := s.client(nil)
+	if err := c.ProduceSync(t.Context(), record("t", 0, 0)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	s.closes(false)
+	testkafka.Eventually(t, 10*time.Second, func(context.Context) error {
+		if st := c.Status(); st.State != ClientSwitching {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	c.TryProduce(t.Context(), record("t", 0, 9), func(_ *kgo.Record, err error) {
+		if !errors.Is(err, ErrSwitching) {
+			t.Error(err)
+		}
+	})
+	s.opens("a", false)
+	if err := c.ProduceSync(t.Context(), record("t", 0, 1)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, logged(t, s.a, "t"), 1, 2)
+}
+
+// A group goes on where it was; records of the old epoch are committed below the fork, and refused beyond.
+func TestClientConsumes(t *testing.T) {
+	s := newStage(t, "t")
+	s.mirror()
+	c := s.client(nil, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	for i := range 10 {
+		if err := c.ProduceSync(t.Context(), record("t", 0, i)).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var polled []*kgo.Record
+	for len(polled) < 10 {
+		fs := c.PollFetches(t.Context())
+		if err := fs.Err0(); err != nil {
+			t.Fatal(err)
+		}
+		polled = append(polled, fs.Records()...)
+	}
+	if err := c.CommitRecords(t.Context(), polled[:4]...); err != nil {
+		t.Fatal(err)
+	}
+	at := func(cl testkafka.Cluster) int64 {
+		t.Helper()
+		os, err := kadm.NewClient(testkafka.Client(t, cl)).FetchOffsets(t.Context(), "g")
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			return -1
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, _ := os.Lookup("t", polled[0].Partition)
+		return o.At
+	}
+	testkafka.Eventually(t, 20*time.Second, func(context.Context) error {
+		if got := at(s.b); got != 4 {
+			return fmt.Errorf("the standby has %d", got)
+		}
+		return nil
+	})
+	s.stopMM()
+	if err := c.ProduceSync(t.Context(), record("t", 0, 10)).FirstErr(); err != nil { // only on a
+		t.Fatal(err)
+	}
+	for len(polled) < 11 {
+		polled = append(polled, c.PollFetches(t.Context()).Records()...)
+	}
+	s.closes(false)
+	s.opens("b", false)
+	testkafka.Eventually(t, 10*time.Second, func(context.Context) error {
+		if st := c.Status(); st.Cluster != "b" {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	var old *OldEpochError
+	if err := c.CommitRecords(t.Context(), polled...); !errors.As(err, &old) || len(old.Records) != 1 || string(old.Records[0].Value) != "10" {
+		t.Fatal(err)
+	}
+	if got := at(s.b); got != 10 {
+		t.Errorf("committed %d on b", got)
+	}
+	if err := c.ProduceSync(t.Context(), record("t", 0, 11)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if rs := c.PollFetches(t.Context()).Records(); len(rs) > 0 && string(rs[len(rs)-1].Value) == "11" {
+			break
+		}
+	}
+}
+
+// The lease is over: nothing is sent, and it goes on when the register answers again.
+func TestClientFenced(t *testing.T) {
+	s := newStage(t, "t")
+	reg := &outage{Register: s.reg}
+	c := s.client(func(cfg *Config) { cfg.Register, cfg.Lease, cfg.MaxWait = reg, 300*time.Millisecond, time.Second })
+	if err := c.ProduceSync(t.Context(), record("t", 0, 0)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	reg.set(true)
+	testkafka.Eventually(t, 10*time.Second, func(context.Context) error {
+		if st := c.Status(); st.State != ClientFenced {
+			return fmt.Errorf("%+v", st)
+		}
+		return nil
+	})
+	c.TryProduce(t.Context(), record("t", 0, 9), func(_ *kgo.Record, err error) {
+		if !errors.Is(err, ErrFenced) {
+			t.Error(err)
+		}
+	})
+	if err := c.ProduceSync(t.Context(), record("t", 0, 9)).FirstErr(); !errors.Is(err, ErrFenced) {
+		t.Error(err)
+	}
+	reg.set(false)
+	if err := c.ProduceSync(t.Context(), record("t", 0, 1)).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	inOrder(t, logged(t, s.a, "t"), 1, 2)
+}
+
+// outage is a register that doesn't answer now and then.
+type outage struct {
+	register.Register
+	mu  sync.Mutex
+	out bool
+}
+
+func (o *outage) set(out bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.out = out
+}
+
+func (o *outage) Get(ctx context.Context, scope string, n int64) (register.Epoch, error) {
+	o.mu.Lock()
+	out := o.out
+	o.mu.Unlock()
+	if out {
+		return register.Epoch{}, errors.New("an outage")
+	}
+	return o.Register.Get(ctx, scope, n)
+}
+
+// Do ends with the epoch; a transaction too.
+func TestClientEpochEnds(t *testing.T) {
+	s := newStage(t, "t")
+	c := s.client(nil, kgo.TransactionalID("x"))
+	if err := c.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	acked := make(chan error, 1)
+	c.Produce(t.Context(), record("t", 0, 0), func(_ *kgo.Record, err error) { acked <- err })
+	if err := <-acked; err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- c.Do(t.Context(), func(ctx context.Context, _ *kgo.Client) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		})
+	}()
+	s.closes(false)
+	if err := <-ended; !errors.Is(err, ErrEpochEnded) {
+		t.Error(err)
+	}
+	s.opens("a", false)
+	if err := c.EndTransaction(t.Context(), kgo.TryCommit); !errors.Is(err, ErrEpochEnded) {
+		t.Error(err)
+	}
+	if got, err := testkafka.Capture(t.Context(), s.a.Opts(), []string{"t"}, nil); err != nil || got.Len() != 0 {
+		t.Error(got.Len(), err)
+	}
+}
+
+// Another cluster than the one that is meant.
+func TestClientWrongCluster(t *testing.T) {
+	s := newStage(t)
+	clusters := s.clusters()
+	clusters[0].ID = "another"
+	var wrong *WrongClusterError
+	if _, err := NewClient(t.Context(), Config{Clusters: clusters, Register: s.reg}); !errors.As(err, &wrong) || wrong.Got != s.a.ID() {
+		t.Error(err)
+	}
+	var faults *ConfigError
+	if _, err := NewClient(t.Context(), Config{Lease: time.Second, Poll: time.Minute, InDoubt: "x"}); !errors.As(err, &faults) || len(faults.Faults) != 3 {
+		t.Error(err)
+	}
+}
