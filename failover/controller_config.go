@@ -36,7 +36,9 @@ type ControllerConfig struct {
 	Standby func(active string) string
 	// Probe looks at clusters, for [Controller.Run]. Default none: Run only takes up what other controllers have left.
 	Probe probe.Probe
-	// Interval is the time from one look at the register, and one probe, to the next. Default 1 s.
+	// Health says when a cluster is down, and when it is back. Default: the zero [probe.Rule]'s.
+	Health probe.Rule
+	// Interval is the time from one look at the register, and one decision, to the next. Default 1 s.
 	Interval time.Duration
 	// Manual controllers never switch by themselves: Run follows, probes and reports.
 	Manual bool
@@ -109,6 +111,9 @@ func (c ControllerConfig) complete() (ControllerConfig, error) {
 			fault("%s is negative", f.name)
 		}
 		*f.value = cmp.Or(*f.value, f.def)
+	}
+	if err := c.Health.Validate(); err != nil {
+		fault("Health: %w", err)
 	}
 	sw, more := c.Switch.complete()
 	c.Switch = sw

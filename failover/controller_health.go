@@ -6,100 +6,71 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/probe"
-	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Health is what a controller's probes say of a cluster.
-type Health string
-
-// Healths.
-const (
-	// HealthUnknown: it wasn't looked at yet.
-	HealthUnknown Health = "unknown"
-	HealthUp      Health = "up"
-	// HealthSuspect: a probe has failed, or a cluster that was down has begun to answer; the rule doesn't say yet.
-	HealthSuspect Health = "suspect"
-	HealthDown    Health = "down"
-)
-
-// ClusterHealth is how a cluster is.
-type ClusterHealth struct {
-	Name   string `json:"name"`
-	Health Health `json:"health"`
-	// Since is when that began: where it is down or suspect, the first failure.
-	Since time.Time `json:"since,omitzero"`
-	// At is when the last probe ended.
-	At time.Time `json:"at,omitzero"`
-	// Error is the last failure, where it isn't up.
-	Error string `json:"error,omitempty"`
-}
-
-// watch probes one cluster.
+// watch is a monitor of one cluster.
 type watch struct {
-	target probe.Target
-	probe  probe.Probe
-	every  time.Duration
+	monitor *probe.Monitor
 
-	mu            sync.Mutex
-	now           ClusterHealth
-	fails, passes int
+	mu sync.Mutex
+	// failed is when the failures began that haven't ended, last when the last look did, stale how old that may be.
+	failed, last time.Time
+	stale        time.Duration
 }
 
-// failures and successes in a row are what it takes to be down, and to be up again.
-const (
-	failures  = 3
-	successes = 3
-	// patienceOfProbe is a probe's timeout, in intervals.
-	patienceOfProbe = 5
-)
+func newWatch(cfg *ControllerConfig, c Cluster) (*watch, error) {
+	w := &watch{stale: 2 * cfg.Health.Detection()}
+	var err error
+	w.monitor, err = probe.NewMonitor(anyPath(cfg.Probe, c), probe.Target{Name: c.Name, Opts: c.Opts}, cfg.Health, probe.Hooks{OnResult: w.take})
+	return w, err
+}
 
-// run probes until the context ends.
-func (w *watch) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		start := time.Now()
-		err := boundedErr(ctx, w.every*patienceOfProbe, func(ctx context.Context) error { return w.probe(ctx, w.target) })
-		if ctx.Err() != nil {
-			return
+// anyPath is a probe for which one of a cluster's paths is enough. It returns with its context, whatever the probe does.
+func anyPath(p probe.Probe, c Cluster) probe.Probe {
+	on := func(t probe.Target) probe.Probe {
+		return func(ctx context.Context, _ probe.Target) error {
+			return boundedErr(ctx, time.Hour, func(ctx context.Context) error { return p(ctx, t) }) // the rule's timeout is in the context
 		}
-		w.take(start, err)
-		_ = rawkafka.Sleep(ctx, w.every-time.Since(start))
 	}
+	var all []probe.Probe
+	if len(c.Opts) > 0 {
+		all = append(all, on(probe.Target{Name: c.Name, Opts: c.Opts}))
+	}
+	for _, opts := range c.Paths {
+		all = append(all, on(probe.Target{Name: c.Name, Opts: opts}))
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return probe.AnyOf(all...)
 }
 
-// take counts a probe.
-func (w *watch) take(start time.Time, err error) {
+func (w *watch) take(r probe.Result) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	was := w.now.Health
-	w.now.At = time.Now()
-	if err != nil {
-		w.passes = 0
-		if w.fails++; w.fails == 1 {
-			w.now.Since = start
-		}
-		w.now.Error = err.Error()
-		if was != HealthDown {
-			w.now.Health = HealthSuspect
-		}
-		if w.fails >= failures {
-			w.now.Health = HealthDown
-		}
-		return
+	w.last = time.Now()
+	switch {
+	case r.OK:
+		w.failed = time.Time{}
+	case r.Failed && w.failed.IsZero():
+		w.failed = r.At
 	}
-	w.fails = 0
-	if w.passes++; was == HealthUp || was == HealthDown && w.passes < successes {
-		return
-	}
-	w.now = ClusterHealth{Name: w.now.Name, Health: HealthUp, Since: start, At: w.now.At}
 }
 
 // state is what holds now. A verdict that is old, because the machine was suspended, is none.
-func (w *watch) state() ClusterHealth {
+func (w *watch) state() probe.Status {
+	s := w.monitor.Status()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.now
-	if !now.At.IsZero() && elapsed(now.At) > 2*w.every*patienceOfProbe {
-		now.Health = HealthSuspect
+	if s.State == probe.Down && elapsed(w.last) > w.stale {
+		s.State = probe.Suspect
 	}
-	return now
+	return s
+}
+
+// since is when the failures began.
+func (w *watch) since() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }

@@ -29,7 +29,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer wg.Wait()
 	defer cancel()
 	for _, w := range c.watches {
-		wg.Go(func() { w.run(ctx) })
+		wg.Go(func() { _ = w.monitor.Run(ctx) })
 	}
 	wg.Go(func() { c.rehearse(ctx) })
 	l := &loop{c: c}
@@ -47,14 +47,17 @@ func (c *Controller) start() error {
 	if c.running {
 		return errRunsAlready
 	}
-	c.running, c.watches = true, map[string]*watch{}
+	c.watches = map[string]*watch{}
+	c.running = true
 	if c.cfg.Probe == nil {
 		return nil
 	}
 	for _, cl := range c.cfg.Clusters {
-		c.watches[cl.Name] = &watch{
-			target: probe.Target{Name: cl.Name, Opts: cl.Opts}, probe: c.cfg.Probe, every: c.cfg.Interval, now: ClusterHealth{Name: cl.Name, Health: HealthUnknown},
+		w, err := newWatch(&c.cfg, cl)
+		if err != nil {
+			return err
 		}
+		c.watches[cl.Name] = w
 	}
 	return nil
 }
@@ -66,11 +69,21 @@ func (c *Controller) stop() {
 }
 
 // health is what the probes say; without any, nothing is known.
-func (c *Controller) health(name string) ClusterHealth {
+func (c *Controller) health(name string) probe.Status {
 	if w := c.watches[name]; w != nil {
 		return w.state()
 	}
-	return ClusterHealth{Name: name, Health: HealthUnknown}
+	return probe.Status{Cluster: name, State: probe.Unknown}
+}
+
+func (c *Controller) is(name string, state probe.State) bool { return c.health(name).State == state }
+
+// downSince is when the failures of a cluster began that is down, else zero.
+func (c *Controller) downSince(name string) time.Time {
+	if w := c.watches[name]; w != nil && c.is(name, probe.Down) {
+		return w.since()
+	}
+	return time.Time{}
 }
 
 // rehearse makes the plan that nobody needs yet, so that what would be in its way is known long before.
@@ -80,7 +93,7 @@ func (c *Controller) rehearse(ctx context.Context) {
 		last := c.seen
 		c.mu.Unlock()
 		wait := c.cfg.Interval
-		if h := c.health(last.Active).Health; last.Active != "" && h != HealthDown && h != HealthSuspect {
+		if last.Active != "" && !c.is(last.Active, probe.Down) && !c.is(last.Active, probe.Suspect) {
 			if p, err := c.Plan(ctx, "", Forced); err == nil {
 				c.mu.Lock()
 				c.status.Rehearsal = p
@@ -160,21 +173,21 @@ func (l *loop) open(ctx context.Context, last register.Epoch, readErr error) {
 	h := c.health(last.Active)
 	standby := c.cfg.Standby(last.Active)
 	switch {
-	case h.Health == HealthSuspect:
+	case h.State == probe.Suspect:
 		c.enter(StateSuspect, time.Time{}, h.Error)
-	case h.Health != HealthDown:
+	case h.State != probe.Down:
 		l.tries, l.notBefore = 0, time.Time{}
 		c.enter(StateFollowing, time.Time{}, "")
 	case c.cfg.Manual:
 		c.enter(StateDown, time.Time{}, "the controller is manual: "+h.Error)
 	case readErr != nil:
 		c.enter(StateDown, time.Time{}, "register: "+readErr.Error())
-	case c.health(standby).Health != HealthUp:
-		c.enter(StateDown, time.Time{}, fmt.Sprintf("%s isn't up either: %s", standby, c.health(standby).Error))
+	case !c.is(standby, probe.Healthy):
+		c.enter(StateDown, time.Time{}, fmt.Sprintf("%s is %s: %s", standby, c.health(standby).State, c.health(standby).Error))
 	case time.Now().Before(l.notBefore):
 		c.enter(StateVetoed, l.notBefore, "")
 	default:
-		l.change(ctx, standby, Forced, h.Since, cmp.Or(c.cfg.Reason, fmt.Sprintf("%s is down: %s", last.Active, brief(h.Error))))
+		l.change(ctx, last, standby, Forced, c.downSince(last.Active), cmp.Or(c.cfg.Reason, fmt.Sprintf("%s is down: %s", last.Active, brief(h.Error))))
 	}
 }
 
@@ -197,27 +210,28 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 		c.enter(StateSwitching, time.Time{}, "on command, to "+last.Target)
 	case c.cfg.Manual || readErr != nil || time.Now().Before(next):
 		c.enter(StateClosed, next, fmt.Sprintf("%s switches from %s to %s", last.By, last.From, last.Target))
-	case c.health(last.Target).Health == HealthDown && c.health(last.From).Health == HealthUp:
-		l.change(ctx, last.From, Forced, time.Time{}, fmt.Sprintf("%s is down: %s", last.Target, brief(c.health(last.Target).Error)))
+	case c.is(last.Target, probe.Down) && c.is(last.From, probe.Healthy):
+		l.change(ctx, last, last.From, Forced, time.Time{}, fmt.Sprintf("%s is down: %s", last.Target, brief(c.health(last.Target).Error)))
 	default:
-		how, down := Forced, time.Time{}
-		if last.Planned && c.health(last.From).Health == HealthUp {
+		how := Forced
+		if last.Planned && c.is(last.From, probe.Healthy) {
 			how = Planned
 		}
-		if h := c.health(last.From); h.Health == HealthDown {
-			down = h.Since
-		}
-		if !l.change(ctx, last.Target, how, down, last.Reason) && c.health(last.From).Health == HealthUp {
-			l.change(ctx, last.From, Forced, time.Time{}, "the switch can't be finished")
+		if !l.change(ctx, last, last.Target, how, c.downSince(last.From), last.Reason) && c.is(last.From, probe.Healthy) {
+			l.change(ctx, last, last.From, Forced, time.Time{}, "the switch can't be finished")
 		}
 	}
 }
 
-// change plans and switches, and says whether that is settled. After a failure it isn't tried for a while, twice as long each time.
-func (l *loop) change(ctx context.Context, to string, how How, down time.Time, reason string) bool {
+// change plans and switches, and says whether that is settled. What was decided at one epoch isn't done at another: the same words would mean another switch there. After a failure it isn't
+// tried for a while, twice as long each time.
+func (l *loop) change(ctx context.Context, last register.Epoch, to string, how How, down time.Time, reason string) bool {
 	c := l.c
 	c.enter(StateSwitching, time.Time{}, "to "+to)
 	p, err := c.plan(ctx, to, how, down)
+	if err == nil && p.Epoch != last.Number {
+		return true
+	}
 	if err == nil {
 		p.Reason = reason
 		var report *Report

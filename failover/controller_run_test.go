@@ -77,7 +77,7 @@ func TestControllerSwitches(t *testing.T) {
 		if diff := cmp.Diff([]string{"1 a"}, w.history()); diff != "" {
 			t.Fatal(diff)
 		}
-		if s := c.Status(); s.State != StateFollowing || s.Standby != "b" || s.Rehearsal == nil || len(s.Rehearsal.Conflicts) > 0 || s.Clusters[0].Health != HealthUp {
+		if s := c.Status(); s.State != StateFollowing || s.Standby != "b" || s.Rehearsal == nil || len(s.Rehearsal.Conflicts) > 0 || s.Clusters[0].State != probe.Healthy {
 			t.Errorf("%+v", s)
 		}
 		// Two failures, and then it is well again: not a disaster.

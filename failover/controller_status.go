@@ -1,9 +1,9 @@
 package failover
 
 import (
-	"slices"
 	"time"
 
+	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -43,8 +43,9 @@ type ControllerStatus struct {
 	Read          time.Time      `json:"read,omitzero"`
 	RegisterError string         `json:"register_error,omitempty"`
 	// Standby is the cluster that would be gone to.
-	Standby  string          `json:"standby,omitempty"`
-	Clusters []ClusterHealth `json:"clusters"`
+	Standby string `json:"standby,omitempty"`
+	// Clusters are what the probes say, in the configuration's order.
+	Clusters []probe.Status `json:"clusters"`
 	// Rehearsal is the last plan that was made for no other end than to see that it could be.
 	Rehearsal *Plan `json:"rehearsal,omitempty"`
 	// Report is the last switch's.
@@ -63,27 +64,14 @@ func (c *Controller) Status() ControllerStatus {
 
 func (c *Controller) statusLocked() ControllerStatus {
 	s := c.status
-	s.Scope, s.Name, s.Epoch, s.Clusters = c.cfg.Scope, c.cfg.Name, c.seen, []ClusterHealth{}
+	s.Scope, s.Name, s.Epoch, s.Clusters = c.cfg.Scope, c.cfg.Name, c.seen, []probe.Status{}
 	if active := c.seen.Active; active != "" {
 		s.Standby = c.cfg.Standby(active)
 	}
-	for _, name := range c.names() {
-		h := ClusterHealth{Name: name, Health: HealthUnknown}
-		if w := c.watches[name]; w != nil {
-			h = w.state()
-		}
-		s.Clusters = append(s.Clusters, h)
+	for _, cl := range c.cfg.Clusters {
+		s.Clusters = append(s.Clusters, c.health(cl.Name))
 	}
 	return s
-}
-
-// names are the clusters', in the configuration's order.
-func (c *Controller) names() []string {
-	names := make([]string, 0, len(c.cfg.Clusters))
-	for _, cl := range c.cfg.Clusters {
-		names = append(names, cl.Name)
-	}
-	return slices.Clip(names)
 }
 
 // enter notes a state, and tells where it is another one.
