@@ -24,7 +24,7 @@ func gauntlet(t *testing.T, prefix string, faults []fault) {
 				t.Logf("round %d: %s: %s", round, s.name, f.name)
 				f.do(p, s, l.topics)
 				m.running()
-				l.same(p.standby, "", 2*time.Minute)
+				l.same(p.standby, "", catchUp())
 			}
 		}
 	}
@@ -59,10 +59,10 @@ func TestFaultKilled(t *testing.T) {
 		}
 		m.start()
 		if i%10 == 9 {
-			l.same(p.standby, "", 2*time.Minute)
+			l.same(p.standby, "", catchUp())
 		}
 	}
-	l.settled(p.standby, "", 2*time.Minute)
+	l.settled(p.standby, "", catchUp())
 	l.groupInStep(p.standby)
 	m.terminate()
 	m.unstopped()
@@ -97,9 +97,9 @@ func TestFaultLeaderStopped(t *testing.T) {
 		p.standby.Resume(t, leader)
 		p.standby.Resume(t, other)
 		t.Logf("round %d: broker %d stood still for %v after the kill", i, leader, time.Since(began).Round(time.Millisecond))
-		l.same(p.standby, "", 2*time.Minute)
+		l.same(p.standby, "", catchUp())
 	}
-	l.settled(p.standby, "", 2*time.Minute)
+	l.settled(p.standby, "", catchUp())
 	m.terminate()
 	m.unstopped()
 }

@@ -80,6 +80,14 @@ func (p *faultPair) pass(low, high time.Duration) {
 // broker is one of the side's, by chance.
 func (p *faultPair) broker(s side) int32 { return s.Brokers()[p.random.IntN(len(s.Brokers()))] }
 
+// catchUp bounds how long a standby may take to be equal again: after faults of 40 s, and with real timeouts, holes alone wait for half a minute each.
+func catchUp() time.Duration {
+	if long() {
+		return 10 * time.Minute
+	}
+	return 2 * time.Minute
+}
+
 // longest bounds how long a fault lasts.
 func longest() time.Duration {
 	if long() {

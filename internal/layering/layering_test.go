@@ -43,6 +43,7 @@ var fromBelow = map[string][]string{
 	"internal/exactcopy": {"storage/segment"}, // batches are encoded and decoded in one place
 	"internal/rawkafka":  {"storage/segment"},
 	"offsets":            {"storage/segment"}, // through rawkafka
+	"failover":           {"storage/segment"}, // through rawkafka and offsets
 }
 
 func TestArrows(t *testing.T) {
