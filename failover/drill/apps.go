@@ -36,10 +36,10 @@ func newApps(l Load) *apps {
 }
 
 // open makes the clients. What was opened before a fault is closed.
-func (a *apps) open(client func(name string, opts ...kgo.Opt) (Client, error)) error {
+func (a *apps) open(ctx context.Context, client func(ctx context.Context, name string, opts ...kgo.Opt) (Client, error)) error {
 	add := func(to *[]Client, n int, kind string, opts ...kgo.Opt) error {
 		for i := range n {
-			c, err := client(fmt.Sprintf("%s-%d", kind, i), opts...)
+			c, err := client(ctx, fmt.Sprintf("%s-%d", kind, i), opts...)
 			if err != nil {
 				a.close()
 				return fmt.Errorf("%s %d: %w", kind, i, err)

@@ -22,7 +22,9 @@ func startApps(t *testing.T, cl testkafka.Cluster, l Load) (*apps, func()) {
 	if _, err := kadm.NewClient(testkafka.Client(t, cl)).CreateTopics(t.Context(), a.load.Partitions, -1, nil, a.load.Topics...); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.open(func(_ string, opts ...kgo.Opt) (Client, error) { return kgo.NewClient(append(cl.Opts(), opts...)...) }); err != nil {
+	if err := a.open(t.Context(), func(_ context.Context, _ string, opts ...kgo.Opt) (Client, error) {
+		return kgo.NewClient(append(cl.Opts(), opts...)...)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(a.close)

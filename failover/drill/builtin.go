@@ -55,10 +55,10 @@ func Scenarios() []Scenario {
 		},
 		{
 			Name: "both_down", Expect: Stay,
-			About: "Both clusters are gone. There is nowhere to go: everybody waits, and goes on where they were.",
+			About: "Both clusters are gone. There is nowhere to go: everybody waits. The primary is back first, and all go on where they were.",
 			Faults: []Fault{
-				{Kind: Kill, On: Standby, After: s(time.Second), For: s(3 * time.Second)},
-				{Kind: Kill, On: Primary, After: s(1100 * time.Millisecond), For: s(2900 * time.Millisecond)},
+				{Kind: Kill, On: Standby, After: s(500 * time.Millisecond), For: s(4 * time.Second)},
+				{Kind: Kill, On: Primary, After: s(time.Second), For: s(2 * time.Second)},
 			},
 		},
 		{

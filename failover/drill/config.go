@@ -2,6 +2,7 @@ package drill
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -37,10 +38,11 @@ type Config struct {
 	Lease time.Duration
 	// Controllers is how many there are. Default 2.
 	Controllers int
-	// Controller changes the configuration of each controller before it is made.
+	// Client and Controller change the configuration of each client and controller before it is made. By default clients replay, and resend what is in doubt.
+	Client     func(*failover.Config)
 	Controller func(*failover.ControllerConfig)
-	// Open makes the clients, from the options that a consumer or producer needs.
-	Open func(name string, opts ...kgo.Opt) (Client, error)
+	// Open makes the clients, from the options that a consumer or producer needs, to drill others than failover's. Client isn't called then.
+	Open func(ctx context.Context, name string, opts ...kgo.Opt) (Client, error)
 	// Logger is the clients' and the controllers'. Default: nothing is logged.
 	Logger *slog.Logger
 }

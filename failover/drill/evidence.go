@@ -47,8 +47,9 @@ type Evidence struct {
 	Counts
 	// Errors are those that applications got, by text, and how often: of promises, polls and commits.
 	Errors map[string]int64 `json:"errors,omitempty"`
-	// Switches are the controllers' reports.
+	// Switches are the controllers' reports, Clients the clients'.
 	Switches []*failover.Report `json:"switches,omitempty"`
+	Clients  []ClientReport     `json:"clients,omitempty"`
 	// Epochs were written during the drill.
 	Epochs []register.Epoch `json:"epochs,omitempty"`
 	// Timeline is what happened.
@@ -60,6 +61,12 @@ type PartitionRPO struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Records   int64  `json:"records"`
+}
+
+// ClientReport is what a client reports of a switch.
+type ClientReport struct {
+	Client string `json:"client"`
+	failover.ClientReport
 }
 
 // Entry is something that happened.
@@ -109,6 +116,9 @@ func (e *Evidence) String() string {
 	}
 	for _, r := range e.Switches {
 		b.WriteString(indented(r.String()))
+	}
+	for _, r := range e.Clients {
+		fmt.Fprintf(&b, "  %s: %s\n", r.Client, r.ClientReport)
 	}
 	b.WriteString("  timeline:\n")
 	for _, t := range e.Timeline {

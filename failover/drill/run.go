@@ -50,8 +50,19 @@ func (c *crew) hire() error {
 	return nil
 }
 
-func (c *crew) client(name string, opts ...kgo.Opt) (Client, error) {
-	return c.cfg.Open(name, opts...)
+func (c *crew) client(ctx context.Context, name string, opts ...kgo.Opt) (Client, error) {
+	if c.cfg.Open != nil {
+		return c.cfg.Open(ctx, name, opts...)
+	}
+	cfg := failover.Config{
+		Clusters: c.cfg.Clusters, Opts: append(opts, kgo.ClientID(name)), Scope: c.cfg.Scope, Register: c.stage.spy, Lease: c.cfg.Lease,
+		Replay: &failover.Replay{}, Logger: c.cfg.Logger.With("client", name),
+		Hooks: failover.Hooks{OnSwitch: func(r failover.ClientReport) { c.stage.clientReport(name, r) }},
+	}
+	if c.cfg.Client != nil {
+		c.cfg.Client(&cfg)
+	}
+	return failover.NewClient(ctx, cfg)
 }
 
 func (c *crew) controller(name string) (*failover.Controller, error) {

@@ -24,7 +24,7 @@ type stage struct {
 	chaos            *chaos
 
 	// client makes an application's client, control runs the controllers until the context ends, command has one of them switch over, ready says what isn't mirrored yet.
-	client  func(name string, opts ...kgo.Opt) (Client, error)
+	client  func(ctx context.Context, name string, opts ...kgo.Opt) (Client, error)
 	control func(ctx context.Context) error
 	command func(ctx context.Context) error
 	ready   func(ctx context.Context) error
@@ -34,6 +34,7 @@ type stage struct {
 	entries []Entry
 	failed  []string
 	reports []*failover.Report
+	clients []ClientReport
 }
 
 // newStage is a stage without those who act on it.
@@ -101,7 +102,16 @@ func (s *stage) report(r *failover.Report) {
 	}
 }
 
-// maxReports bounds the reports.
+// clientReport keeps what a client says of a switch.
+func (s *stage) clientReport(client string, r failover.ClientReport) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.clients) < maxReports {
+		s.clients = append(s.clients, ClientReport{client, r})
+	}
+}
+
+// maxReports bounds the reports of either kind.
 const maxReports = 1000
 
 // maxEntries bounds the timeline.
@@ -136,7 +146,7 @@ func (s *stage) play(ctx context.Context) error {
 			s.fail("controllers", err)
 		}
 	}()
-	if err := s.apps.open(s.client); err != nil {
+	if err := s.apps.open(ctx, s.client); err != nil {
 		return err
 	}
 	var consumers sync.WaitGroup

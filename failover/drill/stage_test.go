@@ -70,7 +70,7 @@ func newToy(t *testing.T, s Scenario) *toy {
 	st := newStage(Config{Scenario: s, Register: register.NewMemory(), Scope: "drill", Clusters: []failover.Cluster{
 		{Name: "a", Opts: toy.clusters[0].Opts()}, {Name: "b", Opts: toy.clusters[1].Opts()},
 	}})
-	st.client = func(_ string, opts ...kgo.Opt) (Client, error) {
+	st.client = func(_ context.Context, _ string, opts ...kgo.Opt) (Client, error) {
 		m := &mover{open: func(cluster []kgo.Opt) *kgo.Client {
 			cl, err := kgo.NewClient(append(cluster, opts...)...)
 			if err != nil {

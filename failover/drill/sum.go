@@ -36,7 +36,7 @@ func (s *stage) finish(e *Evidence) {
 	e.DurationMillis = time.Since(s.started).Milliseconds()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e.Timeline, e.Switches = s.entries, s.reports
+	e.Timeline, e.Switches, e.Clients = s.entries, s.reports, s.clients
 	e.Failures = append(slices.Clone(s.failed), s.scenario.judge(e, s.primary.Name, s.standby.Name)...)
 	e.Passed = len(e.Failures) == 0
 }

@@ -24,7 +24,8 @@ type TB interface {
 type Options struct {
 	// Lease is the clients' and the controllers'. Default 500 ms.
 	Lease time.Duration
-	// Controller changes the configuration of each controller before it is made.
+	// Client and Controller change the configuration of each client and controller before it is made.
+	Client     func(*failover.Config)
 	Controller func(*failover.ControllerConfig)
 	// Config changes the whole drill's.
 	Config func(*drill.Config)
@@ -63,7 +64,7 @@ func Drill(ctx context.Context, s drill.Scenario, o Options) (*drill.Evidence, e
 		return nil, err
 	}
 	defer m.Close()
-	cfg := drill.Config{Scenario: s, Clusters: p.Clusters(), Injector: p, Replication: m, Lease: o.Lease, Controller: o.Controller, Logger: o.Logger}
+	cfg := drill.Config{Scenario: s, Clusters: p.Clusters(), Injector: p, Replication: m, Lease: o.Lease, Client: o.Client, Controller: o.Controller, Logger: o.Logger}
 	if cfg.Lease == 0 {
 		cfg.Lease = 500 * time.Millisecond
 	}

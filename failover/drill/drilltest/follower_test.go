@@ -121,7 +121,9 @@ func followers(t *testing.T) Options {
 	return Options{Config: func(c *drill.Config) {
 		c.Register, c.Scope = register.NewMemory(), "drill"
 		cfg := *c
-		c.Open = func(_ string, opts ...kgo.Opt) (drill.Client, error) { return follow(t, cfg, opts...) }
+		c.Open = func(_ context.Context, _ string, opts ...kgo.Opt) (drill.Client, error) {
+			return follow(t, cfg, opts...)
+		}
 	}}
 }
 
