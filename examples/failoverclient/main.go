@@ -17,8 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/failover/drill/drilltest"
@@ -54,7 +52,8 @@ func run(ctx context.Context, out io.Writer) error {
 	reg := register.NewMemory() // for more than one process: register.OpenBucket
 	controller, err := failover.NewController(failover.ControllerConfig{
 		Clusters: pair.Clusters(), Register: reg, Lease: lease,
-		Probe: answers, Interval: 100 * time.Millisecond, // three failures in a row are a disaster
+		Probe:  probe.Metadata(probe.MetadataConfig{}),
+		Health: probe.Rule{Interval: 100 * time.Millisecond, Timeout: lease}, // 3 failures of 5 are a disaster
 		Switch: failover.SwitchConfig{Topics: []string{"orders"}, Replication: mirror},
 		Hooks:  failover.ControllerHooks{OnReport: func(r *failover.Report) { fmt.Fprintln(out, r) }},
 	})
@@ -67,16 +66,6 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	defer app.kafka.Close()
 	return story(ctx, out, pair, controller, app)
-}
-
-// answers is a probe: does any broker answer a new client.
-func answers(ctx context.Context, t probe.Target) error {
-	cl, err := kgo.NewClient(t.Opts...)
-	if err != nil {
-		return err
-	}
-	defer cl.Close()
-	return cl.Ping(ctx)
 }
 
 // story runs the application, and kills the primary under it.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/probe"
 )
 
 // Run makes the scenario happen and measures it. It returns when the load has ended and the log of whoever is active was read; clusters are healed then, and stay
@@ -68,7 +69,7 @@ func (c *crew) client(ctx context.Context, name string, opts ...kgo.Opt) (Client
 func (c *crew) controller(name string) (*failover.Controller, error) {
 	cfg := failover.ControllerConfig{
 		Clusters: c.cfg.Clusters, Register: c.stage.spy, Scope: c.cfg.Scope, Lease: c.cfg.Lease, Name: name, Logger: c.cfg.Logger.With("controller", name),
-		Probe: look, Interval: c.cfg.Lease / 5, Retry: c.cfg.Lease,
+		Probe: probe.Metadata(probe.MetadataConfig{}), Health: rule(c.cfg.Lease), Interval: c.cfg.Lease / 5, Retry: c.cfg.Lease,
 		Switch: failover.SwitchConfig{Topics: c.cfg.Scenario.Load.patterns(), Replication: c.cfg.Replication, Deadlines: deadlines()},
 		Hooks:  failover.ControllerHooks{OnReport: c.stage.report},
 	}
@@ -79,6 +80,11 @@ func (c *crew) controller(name string) (*failover.Controller, error) {
 		c.cfg.Controller(&cfg)
 	}
 	return failover.NewController(cfg)
+}
+
+// rule finds a dead cluster in a lease's time where it refuses connections. One that answers now and then isn't dead.
+func rule(lease time.Duration) probe.Rule {
+	return probe.Rule{Failures: 5, Of: 5, Interval: lease / 5, Timeout: lease / 2, Backoff: lease, MaxBackoff: 10 * lease}
 }
 
 // deadlines are those of a drill, where a cluster that doesn't answer in a second won't.
