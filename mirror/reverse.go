@@ -22,7 +22,7 @@ func Reverse(ctx context.Context, cfg Config) (topics []string, err error) {
 		return nil, err
 	}
 	if cfg.Prefix != "" {
-		return nil, &ConfigError{Errs: []error{errors.New("Prefix is set: copies under other names can't be turned around")}}
+		return nil, &ConfigError{Errs: []error{errors.New("there is a Prefix: copies under other names can't be turned around")}}
 	}
 	e, err := connect(ctx, cfg)
 	if err != nil {
