@@ -16,6 +16,9 @@ type Controller struct {
 	cfg ControllerConfig
 	sel *selection
 
+	// busy is held while a switch runs: this controller does one at a time.
+	busy chan struct{}
+
 	mu sync.Mutex
 	// topics are the partitions of the scope's topics on each cluster, as they were last seen; ids the cluster IDs.
 	topics map[string]map[string]int
@@ -23,6 +26,10 @@ type Controller struct {
 	// seen is the last epoch, and when it was first seen to be there.
 	seen   register.Epoch
 	seenAt time.Time
+	// status is what Run knows; watches are set where it starts.
+	status  ControllerStatus
+	running bool
+	watches map[string]*watch
 }
 
 // NewController validates the configuration; it does no I/O. Errors are a *[ConfigError].
@@ -35,7 +42,7 @@ func NewController(cfg ControllerConfig) (*Controller, error) {
 	if len(errs) > 0 {
 		return nil, &ConfigError{Faults: errs}
 	}
-	return &Controller{cfg: cfg, sel: sel, topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
+	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
 }
 
 // cluster is one of the configuration, by name.

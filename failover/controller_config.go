@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -33,6 +34,19 @@ type ControllerConfig struct {
 	Lease time.Duration
 	// Standby names the cluster to go to from the active one. Default: the next of Clusters, from the last to the first.
 	Standby func(active string) string
+	// Probe looks at clusters, for [Controller.Run]. Default none: Run only takes up what other controllers have left.
+	Probe probe.Probe
+	// Interval is the time from one look at the register, and one probe, to the next. Default 1 s.
+	Interval time.Duration
+	// Manual controllers never switch by themselves: Run follows, probes and reports.
+	Manual bool
+	// Patience is how long another controller's switch is left to it, before it is taken to have died. Default: a little more than the longest that a switch may take by its deadlines; less isn't
+	// allowed, and to it comes up to a half by chance.
+	Patience time.Duration
+	// Retry is the time to the next try after a veto; each is twice the last, up to 5 min. Default 5 s.
+	Retry time.Duration
+	// Rehearse is the time from one plan that is made for the sake of its conflicts to the next. Default 1 min.
+	Rehearse time.Duration
 	// Switch is what a switch does.
 	Switch SwitchConfig
 	// Reason is why, for the register and reports of switches on command; it must hold no secret. Default: what the controller knows.
@@ -53,6 +67,12 @@ type ControllerHooks struct {
 	OnReport func(*Report)
 	// OnRetry is called before something is tried again.
 	OnRetry func(op string, err error)
+	// OnState is called where a running controller's state has changed.
+	OnState func(ControllerStatus)
+	// OnVeto is called where a running controller wanted to switch, and couldn't: with a *[RefusedError], *[VetoError] or *[ClosedError], or the register's error.
+	OnVeto func(error)
+	// OnRehearsal is called with the plan of each rehearsal: its conflicts would be in the way of a switch.
+	OnRehearsal func(*Plan)
 }
 
 // controllerTuning is for tests.
@@ -80,12 +100,22 @@ func (c ControllerConfig) complete() (ControllerConfig, error) {
 	if err := register.CheckScope(c.Scope); err != nil {
 		fault("Scope: %w", err)
 	}
-	if c.Lease < 0 {
-		fault("Lease is negative")
+	for _, f := range []struct {
+		name  string
+		value *time.Duration
+		def   time.Duration
+	}{{"Lease", &c.Lease, defaultLease}, {"Interval", &c.Interval, time.Second}, {"Retry", &c.Retry, 5 * time.Second}, {"Rehearse", &c.Rehearse, time.Minute}} {
+		if *f.value < 0 {
+			fault("%s is negative", f.name)
+		}
+		*f.value = cmp.Or(*f.value, f.def)
 	}
-	c.Lease = cmp.Or(c.Lease, defaultLease)
 	sw, more := c.Switch.complete()
 	c.Switch = sw
+	longest := sw.longest(c.Lease)
+	if c.Patience = cmp.Or(c.Patience, longest+longest/10); c.Patience < longest && len(more) == 0 {
+		fault("Patience is less than a switch may take by its deadlines, %v", longest)
+	}
 	if errs = append(errs, more...); len(errs) > 0 {
 		return c, &ConfigError{Faults: errs}
 	}

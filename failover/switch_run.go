@@ -16,9 +16,18 @@ import (
 //   - a *[VetoError] where a step stopped the switch: before the closing epoch nothing was changed, after it the switch was given up, and From is active again;
 //   - a *[ClosedError] where it couldn't be given up either, or the context has ended: the scope stays closed;
 //   - an *[OvertakenError] where another controller was first.
+//
+// A controller runs one plan at a time; others wait.
 func (p *Plan) Run(ctx context.Context) (*Report, error) {
 	r := &run{p: p, c: p.c, sw: &p.c.cfg.Switch, report: newReport(p), last: p.last, closedAt: p.seen, looked: p.seen}
-	err := r.run(ctx)
+	var err error
+	select {
+	case p.c.busy <- struct{}{}:
+		err = r.run(ctx)
+		<-p.c.busy
+	case <-ctx.Done():
+		err = &VetoError{StepCheck, context.Cause(ctx)}
+	}
 	r.report.finish(err)
 	if h := p.c.cfg.Hooks.OnReport; h != nil && !r.crashed {
 		h(r.report)
