@@ -91,5 +91,11 @@ func (s *switching) config() failover.ControllerConfig {
 	if b := f.Budget; b != nil {
 		cfg.Switch.Budget = &failover.Budget{Records: b.Records, Age: time.Duration(b.Age), AllowUnknown: b.AllowUnknown}
 	}
+	if !f.Flow.SkipGroups {
+		cfg.Switch.Offsets = failover.ExactOffsets{}
+	}
+	if f.Fence != nil && f.Fence.DenyWrites {
+		cfg.Switch.Fence = failover.DenyWrites{Except: f.Fence.Except}
+	}
 	return cfg
 }
