@@ -62,7 +62,7 @@ func (w *watch) run(ctx context.Context) {
 			return
 		}
 		w.take(start, err)
-		_ = rawkafka.Sleep(ctx, w.every-time.Since(start))
+		_ = rawkafka.Sleep(ctx, w.every) // from its end: what failed slowly isn't counted again at once
 	}
 }
 

@@ -174,7 +174,7 @@ func (l *loop) open(ctx context.Context, last register.Epoch, readErr error) {
 	case time.Now().Before(l.notBefore):
 		c.enter(StateVetoed, l.notBefore, "")
 	default:
-		l.change(ctx, standby, Forced, h.Since, cmp.Or(c.cfg.Reason, fmt.Sprintf("%s is down: %s", last.Active, brief(h.Error))))
+		l.change(ctx, last, standby, Forced, h.Since, cmp.Or(c.cfg.Reason, fmt.Sprintf("%s is down: %s", last.Active, brief(h.Error))))
 	}
 }
 
@@ -198,7 +198,7 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 	case c.cfg.Manual || readErr != nil || time.Now().Before(next):
 		c.enter(StateClosed, next, fmt.Sprintf("%s switches from %s to %s", last.By, last.From, last.Target))
 	case c.health(last.Target).Health == HealthDown && c.health(last.From).Health == HealthUp:
-		l.change(ctx, last.From, Forced, time.Time{}, fmt.Sprintf("%s is down: %s", last.Target, brief(c.health(last.Target).Error)))
+		l.change(ctx, last, last.From, Forced, time.Time{}, fmt.Sprintf("%s is down: %s", last.Target, brief(c.health(last.Target).Error)))
 	default:
 		how, down := Forced, time.Time{}
 		if last.Planned && c.health(last.From).Health == HealthUp {
@@ -207,17 +207,21 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 		if h := c.health(last.From); h.Health == HealthDown {
 			down = h.Since
 		}
-		if !l.change(ctx, last.Target, how, down, last.Reason) && c.health(last.From).Health == HealthUp {
-			l.change(ctx, last.From, Forced, time.Time{}, "the switch can't be finished")
+		if !l.change(ctx, last, last.Target, how, down, last.Reason) && c.health(last.From).Health == HealthUp {
+			l.change(ctx, last, last.From, Forced, time.Time{}, "the switch can't be finished")
 		}
 	}
 }
 
-// change plans and switches, and says whether that is settled. After a failure it isn't tried for a while, twice as long each time.
-func (l *loop) change(ctx context.Context, to string, how How, down time.Time, reason string) bool {
+// change plans and switches, and says whether that is settled. What was decided at one epoch isn't done at another: the same words would mean another switch there. After a failure it isn't
+// tried for a while, twice as long each time.
+func (l *loop) change(ctx context.Context, last register.Epoch, to string, how How, down time.Time, reason string) bool {
 	c := l.c
 	c.enter(StateSwitching, time.Time{}, "to "+to)
 	p, err := c.plan(ctx, to, how, down)
+	if err == nil && p.Epoch != last.Number {
+		return true
+	}
 	if err == nil {
 		p.Reason = reason
 		var report *Report

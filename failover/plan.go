@@ -103,6 +103,8 @@ const (
 	ConflictReplication ConflictKind = "replication"
 	// ConflictTail: the target was left by a forced switch. What it has beyond that fork is to be kept, or to be let go, by [SwitchConfig].
 	ConflictTail ConflictKind = "tail"
+	// ConflictRecovered: a controller took From to be down, and it isn't any more.
+	ConflictRecovered ConflictKind = "recovered"
 	// ConflictMoved: the register has gone on since the plan was made.
 	ConflictMoved ConflictKind = "moved"
 )

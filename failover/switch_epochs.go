@@ -28,7 +28,7 @@ func (r *run) close(ctx context.Context) error {
 			return result{}, err
 		}
 		r.closedAt = r.c.follow(written, time.Now())
-		r.last, r.looked, r.report.Closed = written, r.closedAt, written.Number
+		r.last, r.looked, r.began, r.report.Closed = written, r.closedAt, r.closedAt, written.Number
 		return result{OutcomeDone, fmt.Sprintf("epoch %d", written.Number)}, nil
 	})
 }

@@ -19,7 +19,7 @@ import (
 //
 // A controller runs one plan at a time; others wait.
 func (p *Plan) Run(ctx context.Context) (*Report, error) {
-	r := &run{p: p, c: p.c, sw: &p.c.cfg.Switch, report: newReport(p), last: p.last, closedAt: p.seen, looked: p.seen}
+	r := &run{p: p, c: p.c, sw: &p.c.cfg.Switch, report: newReport(p), last: p.last, closedAt: p.seen, looked: p.At, planned: p.At, began: time.Now()}
 	var err error
 	select {
 	case p.c.busy <- struct{}{}:
@@ -45,11 +45,15 @@ type run struct {
 	// last is the newest epoch that is known; looked is when it was last found to be that.
 	last   register.Epoch
 	looked time.Time
+	// planned is when the clusters were last looked at.
+	planned time.Time
 	// closedAt is when the closing epoch was there for certain.
 	closedAt time.Time
-	fenced   bool
-	stopped  bool
-	crashed  bool
+	// began is since when the switch is this controller's.
+	began   time.Time
+	fenced  bool
+	stopped bool
+	crashed bool
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -63,6 +67,9 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	if r.p.Resumes == nil {
+		if err := r.again(ctx); err != nil {
+			return err
+		}
 		if err := r.close(ctx); err != nil {
 			return err
 		}
@@ -76,13 +83,21 @@ func (r *run) run(ctx context.Context) error {
 // fresh is how long a plan is believed.
 const fresh = 5 * time.Second
 
-// admit refuses plans with conflicts, and looks again where the plan is older than a moment.
+// admit refuses plans with conflicts.
 func (r *run) admit(ctx context.Context) error {
 	if len(r.p.Conflicts) > 0 {
 		return &RefusedError{Conflicts: r.p.Conflicts}
 	}
-	if elapsed(r.p.At) < fresh {
+	return r.again(ctx)
+}
+
+// again looks once more where the plan is older than a moment: because its owner thought about it, the tail took its time, or the machine was suspended.
+func (r *run) again(ctx context.Context) error {
+	if elapsed(r.planned) < fresh {
 		return nil
+	}
+	if h := r.c.health(r.p.From); r.p.hasty && h.Health != HealthDown {
+		return &RefusedError{Conflicts: []Conflict{{ConflictRecovered, "", r.p.From + " is " + string(h.Health)}}}
 	}
 	again, err := r.c.plan(ctx, r.p.To, r.p.How, r.p.down)
 	switch {
@@ -95,7 +110,7 @@ func (r *run) admit(ctx context.Context) error {
 		return &RefusedError{Conflicts: again.Conflicts}
 	}
 	r.p.Topics, r.p.source, r.p.Lag = again.Topics, again.source, again.Lag
-	r.report.RPO, r.looked = again.Lag, again.seen
+	r.report.RPO, r.looked, r.planned = again.Lag, again.At, again.At
 	return nil
 }
 
@@ -160,8 +175,12 @@ func (r *run) step(ctx context.Context, step Step, do func(context.Context) (res
 // recheck is how long the register isn't asked again whether the switch is still this controller's: others wait much longer before they take it up.
 const recheck = time.Second
 
-// still finds out whether another controller has finished the switch or given it up meanwhile. A register that doesn't answer decides nothing: the next epoch's creation does.
+// still finds out whether another controller has finished the switch or given it up meanwhile. Whoever closed goes on where the register doesn't answer: others leave the switch to it
+// for longer than it may take, and the next epoch's creation decides. Whoever took it up may not be the only one.
 func (r *run) still(ctx context.Context) error {
+	if elapsed(r.began) > r.sw.longest(r.c.cfg.Lease) {
+		return errTooLong
+	}
 	if elapsed(r.looked) < recheck {
 		return nil
 	}
@@ -172,9 +191,13 @@ func (r *run) still(ctx context.Context) error {
 		return &OvertakenError{Epoch: next}
 	case errors.Is(err, register.ErrNoEpoch):
 		r.looked = at
+	case r.p.Resumes != nil:
+		return fmt.Errorf("is the switch still under way: register: %w", err)
 	}
 	return nil
 }
+
+var errTooLong = errors.New("it has taken longer than others wait for it, as where the machine was suspended")
 
 // names are the target's topics.
 func (r *run) names() []string { return slices.Sorted(maps.Keys(r.p.Topics)) }

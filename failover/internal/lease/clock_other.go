@@ -1,0 +1,8 @@
+//go:build !linux
+
+package lease
+
+import "time"
+
+// sinceBoot: there is no clock for it here; the wall clock sees a suspended machine.
+func sinceBoot() time.Duration { return 0 }
