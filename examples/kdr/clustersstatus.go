@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,6 +158,11 @@ func (s *switching) observe(ctx context.Context, st *scopeStatus, from string) {
 			continue
 		}
 		m := mirrorStatus{From: from, To: c.Name}
+		if away := st.away(from, c.Name); away != "" {
+			m.Error = away + " isn't reachable"
+			st.Mirrors = append(st.Mirrors, m)
+			continue
+		}
 		within, cancel := context.WithTimeout(ctx, observeFor)
 		at := time.Now()
 		now, err := mirror.Observe(within, s.mirror.between(from, c.Name))
@@ -168,6 +174,16 @@ func (s *switching) observe(ctx context.Context, st *scopeStatus, from string) {
 		}
 		st.Mirrors = append(st.Mirrors, m)
 	}
+}
+
+// away is the first of some clusters that can't be reached.
+func (st *scopeStatus) away(names ...string) string {
+	for _, c := range st.Clusters {
+		if !c.Reachable && slices.Contains(names, c.Name) {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 func (a *app) printScope(st *scopeStatus) error {

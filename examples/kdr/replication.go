@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
@@ -68,6 +69,14 @@ func (r *replication) Lag(ctx context.Context, from, to string) (failover.Lag, e
 	lag := lagOf(s, at)
 	r.last[[2]string{from, to}], r.ids[from], r.ids[to] = lag, s.SourceCluster, s.TargetCluster
 	return lag, nil
+}
+
+// known is the last lag that was measured.
+func (r *replication) known(from, to string) (failover.Lag, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lag, ok := r.last[[2]string{from, to}]
+	return lag, ok
 }
 
 // lagOf is a mirror's status as a lag. A topic that is left out isn't copied at all: of it nothing is known.
@@ -197,8 +206,8 @@ func (r *replication) Stop(ctx context.Context, from, to string) error {
 	var ends map[string]int64
 	for {
 		flows, err := r.flows(ctx, from, to)
-		if err == nil && len(flows) == 0 {
-			return nil
+		if err == nil && len(flows) == 0 || errors.Is(err, kerr.TopicAuthorizationFailed) {
+			return err
 		}
 		if now, err := r.ends(ctx, to); err == nil && !equalEnds(ends, now) {
 			ends, still = now, time.Now()
