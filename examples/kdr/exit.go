@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/mirror"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/restore"
@@ -19,7 +20,7 @@ const (
 	exitFailed      = 1   // or done but incomplete
 	exitUsage       = 2   // wrong usage or configuration, found before any I/O
 	exitDamage      = 3   // verification found damage
-	exitRefused     = 4   // by a plan or a check: a conflict, a fence
+	exitRefused     = 4   // by a plan or a check: a conflict, a budget, a fence
 	exitInterrupted = 130 // by SIGINT or SIGTERM
 )
 
@@ -43,10 +44,11 @@ func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
 	var config *backup.ConfigError
 	var mirrorConfig *mirror.ConfigError
+	var failoverConfig *failover.ConfigError
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mirrorConfig):
+	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mirrorConfig), errors.As(err, &failoverConfig):
 		return exitUsage
 	case isDamage(err):
 		return exitDamage
@@ -71,8 +73,9 @@ func isRefused(err error) bool {
 	var plan *restore.RefusedError
 	var flow *mirror.RefusedError
 	var groups *offsets.RefusedError
+	var switched *failover.RefusedError
 	var cluster *offsets.ClusterError
-	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &flow) || errors.As(err, &groups) || errors.As(err, &cluster) ||
+	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &flow) || errors.As(err, &switched) || errors.As(err, &groups) || errors.As(err, &cluster) ||
 		errors.Is(err, storage.ErrFenced) || errors.Is(err, storage.ErrNotCreateOnly)
 }
 

@@ -27,7 +27,11 @@ type mirrorFlags struct {
 	metrics string
 	dryRun  bool
 	retire  bool
-	cfg     mirror.Config // what flags write directly
+
+	clusters         clustersFlag
+	fromName, toName string
+
+	cfg mirror.Config // what flags write directly
 }
 
 func newMirror(a *app) *cobra.Command {
@@ -42,13 +46,25 @@ again. With --once it ends at the end offsets of its start.
 
 What can't be done exactly isn't done: a partition whose topic was re-created,
 truncated or written to by somebody else stops, and is named; the others go on.
-A plan with conflicts is refused before the first effect (exit code 4).`,
+A plan with conflicts is refused before the first effect (exit code 4).
+
+With --clusters it mirrors the scope of a clusters file from one cluster to another,
+and follows the scope's register: it copies only while the source is active and that
+can be confirmed within the lease. When a switch leaves the source it stops, after all
+of it is on the standby where the switch is planned, takes its flow back so that others
+know, and ends; where the switch is given up it goes on. What the source has from the
+time when it was the standby becomes its own first.
+` + clustersHelp,
 		Example: `  kdr mirror --from a:9092 --to b:9092 --dry-run
   kdr mirror --from a:9092 --to b:9092 --prefix A.
-  kdr mirror --from a:9092 --to b:9092 --once --json`,
+  kdr mirror --from a:9092 --to b:9092 --once --json
+  kdr mirror --clusters clusters.json --from-name ams --to-name fra`,
 	}
 	f.register(a, cmd)
-	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error {
+	cmd.RunE = a.run(0, func([]string) { f.check(a, cmd) }, func(ctx context.Context) error {
+		if f.clusters.path != "" {
+			return a.followMirror(ctx, &f)
+		}
 		if f.retire {
 			return a.retireMirror(ctx, f.config(a))
 		}
@@ -61,6 +77,9 @@ func (f *mirrorFlags) register(a *app, cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.pair.register(fs)
 	f.topics.register(fs)
+	f.clusters.register(fs)
+	fs.StringVar(&f.fromName, "from-name", "", "with --clusters: the source, by its name in the file")
+	fs.StringVar(&f.toName, "to-name", "", "with --clusters: the standby")
 	fs.StringVar(&f.cfg.Prefix, "prefix", "", "put this before the names of copies, such as A. for A.orders (default same names)")
 	fs.StringVar(&f.cfg.Name, "name", "mirror", "the flow's name: mirrors of the same clusters that run side by side need different ones")
 	fs.BoolVar(&f.cfg.Once, "once", false, "end at the end offsets of the start")
@@ -82,8 +101,15 @@ func (f *mirrorFlags) register(a *app, cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("retire", "once")
 }
 
-func (f *mirrorFlags) check(a *app) {
-	f.pair.check(a)
+func (f *mirrorFlags) check(a *app, cmd *cobra.Command) {
+	if f.clusters.path != "" {
+		f.checkClusters(a, cmd)
+	} else {
+		if f.fromName != "" || f.toName != "" {
+			a.fault("--from-name and --to-name need --clusters")
+		}
+		f.pair.check(a)
+	}
 	f.topics.check(a)
 	checkAddress(a, "--metrics", f.metrics)
 	f.cfg.Policies = make(mirror.Policies)
@@ -165,6 +191,67 @@ func mirrorDoneOf(s mirror.Status) *mirrorDone {
 	return d
 }
 
+// checkClusters checks what --clusters needs, and that nothing else says it otherwise.
+func (f *mirrorFlags) checkClusters(a *app, cmd *cobra.Command) {
+	f.clusters.check(a)
+	for _, name := range []string{"from", "to", "kafka-config", "from-kafka-config", "to-kafka-config", "topics", "exclude", "prefix", "name", "skip-groups", "once", "retire"} {
+		if cmd.Flags().Changed(name) {
+			a.fault("--%s: --clusters says that", name)
+		}
+	}
+	f.clusters.file.checkCluster(a, "--from-name", f.fromName)
+	f.clusters.file.checkCluster(a, "--to-name", f.toName)
+	switch {
+	case f.fromName == "" || f.toName == "":
+		a.fault("--clusters needs --from-name and --to-name")
+	case f.fromName == f.toName:
+		a.fault("--from-name and --to-name are the same")
+	}
+	if !cmd.Flags().Changed("group-interval") {
+		f.cfg.GroupInterval = time.Second // a planned switch waits for it
+	}
+}
+
+// followMirror mirrors between clusters of a file for as long as the register says so.
+func (a *app) followMirror(ctx context.Context, f *mirrorFlags) error {
+	file := &f.clusters.file
+	s, done, err := file.open(ctx, a, true)
+	if err != nil {
+		return err
+	}
+	defer done()
+	cfg := f.cfg
+	cfg.Name, cfg.SkipGroups, cfg.Topics, cfg.Exclude = file.Flow.Name, file.Flow.SkipGroups, file.Topics, file.Exclude
+	cfg.Source, cfg.Target = s.mirror.opts(f.fromName), s.mirror.opts(f.toName)
+	cfg.ReplicationFactor, cfg.Writes = int16(f.factor), mirror.Writes(f.writes) //nolint:gosec // the flag's bounds
+	from := file.find(f.fromName).flags.config
+	cfg.ClientID, cfg.Rack, cfg.Logger = from.ClientID, from.Rack, a.log
+	if f.dryRun {
+		return a.planMirror(ctx, cfg)
+	}
+	p := a.startProgress("mirror")
+	defer p.end()
+	cfg.Hooks = a.mirrorHooks(p)
+	m := &mirrorFollower{s: s, from: f.fromName, to: f.toName, config: cfg}
+	err = a.serveMetrics(ctx, f.metrics, mirrorHandler(m), func() error { return m.follow(ctx) })
+	p.end()
+	if st := m.Status(); st.SourceCluster != "" {
+		err = errors.Join(err, a.printMirrored(cfg, st))
+	}
+	if err == nil && !a.json {
+		err = a.printf("%s is active since epoch %d: the mirror from %s has ended\n", m.last.Active, m.last.Number, f.fromName)
+	}
+	return err
+}
+
+func (a *app) mirrorHooks(p *progress) mirror.Hooks {
+	return mirror.Hooks{
+		OnRetry:    func(op string, err error) { a.log.Debug("trying again", "op", op, "err", err) },
+		OnTopic:    func(source, target string) { a.log.Info("mirroring", "topic", source, "copy", target) },
+		OnProgress: func(s mirror.Status) { p.set(mirrorAmounts(s)) },
+	}
+}
+
 // mirror plans and mirrors. metrics is where to serve them, if anywhere.
 func (a *app) mirror(ctx context.Context, cfg mirror.Config, metrics string, dryRun bool) error {
 	if dryRun {
@@ -172,16 +259,12 @@ func (a *app) mirror(ctx context.Context, cfg mirror.Config, metrics string, dry
 	}
 	p := a.startProgress("mirror")
 	defer p.end()
-	cfg.Hooks = mirror.Hooks{
-		OnRetry:    func(op string, err error) { a.log.Debug("trying again", "op", op, "err", err) },
-		OnTopic:    func(source, target string) { a.log.Info("mirroring", "topic", source, "copy", target) },
-		OnProgress: func(s mirror.Status) { p.set(mirrorAmounts(s)) },
-	}
+	cfg.Hooks = a.mirrorHooks(p)
 	m, err := mirror.New(cfg)
 	if err != nil {
 		return err
 	}
-	err = a.serveMetrics(ctx, metrics, mirrorHandler(m), func() error { return a.runMirror(ctx, m) })
+	err = a.serveMetrics(ctx, metrics, mirrorHandler(m), func() error { return a.runMirror(ctx, m, commitWithin) })
 	p.end()
 	var refused *mirror.RefusedError
 	s := m.Status()
@@ -192,8 +275,8 @@ func (a *app) mirror(ctx context.Context, cfg mirror.Config, metrics string, dry
 	return errors.Join(err, a.printMirrored(cfg, s))
 }
 
-// runMirror runs a mirror; when ctx ends it is stopped in the clean way.
-func (a *app) runMirror(ctx context.Context, m *mirror.Mirror) error {
+// runMirror runs a mirror; when ctx ends it is stopped in the clean way, or hard where that takes too long.
+func (a *app) runMirror(ctx context.Context, m *mirror.Mirror, within time.Duration) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	ended := make(chan error, 1)
@@ -203,7 +286,7 @@ func (a *app) runMirror(ctx context.Context, m *mirror.Mirror) error {
 		return err
 	case <-ctx.Done():
 	}
-	stopping, done := context.WithTimeout(running, commitWithin)
+	stopping, done := context.WithTimeout(running, within)
 	defer done()
 	err := m.Stop(stopping)
 	cancel()

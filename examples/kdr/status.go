@@ -16,17 +16,39 @@ import (
 func newStatus(a *app) *cobra.Command {
 	var pair pairFlags
 	var flow string
+	var clusters clustersFlag
 	cmd := &cobra.Command{
 		Use:   "status --from HOST:PORT,… --to HOST:PORT,…",
 		Short: "Say where a mirror stands, and what would be lost if the source were lost now",
 		Long: `Look at both clusters and say, per topic, how far the standby has got, how far it
-is behind, and what has stopped. The mirror needn't run.`,
+is behind, and what has stopped. The mirror needn't run.
+
+With --clusters, say of the scope of a clusters file who is active since which epoch
+and why, which clusters answer, and the same of the mirror from the active cluster to
+each of the others. Exit code 1 where the register or the mirrors can't be asked.
+` + clustersHelp,
 		Example: `  kdr status --from a:9092 --to b:9092
-  kdr status --from a:9092 --to b:9092 --name mirror --json`,
+  kdr status --from a:9092 --to b:9092 --name mirror --json
+  kdr status --clusters clusters.json`,
 	}
+	clusters.register(cmd.Flags())
 	pair.register(cmd.Flags())
 	cmd.Flags().StringVar(&flow, "name", "mirror", "the flow's name")
-	cmd.RunE = a.run(0, func([]string) { pair.check(a) }, func(ctx context.Context) error {
+	cmd.RunE = a.run(0, func([]string) {
+		if clusters.path == "" {
+			pair.check(a)
+			return
+		}
+		clusters.check(a)
+		for _, name := range []string{"from", "to", "kafka-config", "from-kafka-config", "to-kafka-config", "name"} {
+			if cmd.Flags().Changed(name) {
+				a.fault("--%s: --clusters says that", name)
+			}
+		}
+	}, func(ctx context.Context) error {
+		if clusters.path != "" {
+			return a.clustersStatus(ctx, &clusters.file)
+		}
 		cfg := mirror.Config{Name: flow, ClientID: pair.from.config.ClientID, Logger: a.log}
 		cfg.Source, cfg.Target = pair.opts(a)
 		s, err := mirror.Observe(ctx, cfg)

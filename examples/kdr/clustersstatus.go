@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/mirror"
+)
+
+// scopeStatus is where a scope stands.
+type scopeStatus struct {
+	Scope string `json:"scope"`
+	// Epoch is the newest one's number, 0 where nothing was ever switched. Active is empty while a switch is under way, from From to Target.
+	Epoch  int64     `json:"epoch"`
+	Active string    `json:"active"`
+	From   string    `json:"from,omitempty"`
+	Target string    `json:"target,omitempty"`
+	Since  time.Time `json:"since,omitzero"`
+
+	Clusters []clusterStatus `json:"clusters"`
+	Mirrors  []mirrorStatus  `json:"mirrors"`
+	History  []epochStatus   `json:"history"`
+}
+
+type clusterStatus struct {
+	Name      string `json:"name"`
+	Active    bool   `json:"active"`
+	Reachable bool   `json:"reachable"`
+	ClusterID string `json:"cluster_id,omitempty"`
+	Brokers   int    `json:"brokers"`
+	Error     string `json:"error,omitempty"`
+}
+
+type mirrorStatus struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// LagRecords and RPO are what To lacks now. They mean nothing where there is an Error.
+	LagRecords int64         `json:"lag_records"`
+	RPO        failover.Lag  `json:"rpo"`
+	Stopped    int           `json:"stopped"`
+	LeftOut    int           `json:"left_out"`
+	Status     mirror.Status `json:"-"`
+	Error      string        `json:"error,omitempty"`
+}
+
+// epochStatus is an epoch without its forks.
+type epochStatus struct {
+	Number  int64     `json:"number"`
+	Active  string    `json:"active,omitempty"`
+	From    string    `json:"from,omitempty"`
+	Target  string    `json:"target,omitempty"`
+	Switch  string    `json:"switch,omitempty"`
+	Planned bool      `json:"planned,omitempty"`
+	By      string    `json:"by,omitempty"`
+	Reason  string    `json:"reason,omitempty"`
+	At      time.Time `json:"at"`
+	Forks   int       `json:"forks,omitempty"`
+}
+
+const (
+	lookFor    = 5 * time.Second
+	observeFor = 30 * time.Second
+)
+
+// clustersStatus asks the register, the clusters and the mirrors.
+func (a *app) clustersStatus(ctx context.Context, f *clustersFile) error {
+	s, done, err := f.open(ctx, a, true)
+	if err != nil {
+		return err
+	}
+	defer done()
+	st := scopeStatus{Scope: f.Scope, Clusters: []clusterStatus{}, Mirrors: []mirrorStatus{}, History: []epochStatus{}}
+	if err := s.history(ctx, &st); err != nil {
+		return err
+	}
+	source := s.look(ctx, &st)
+	if st.Active == "" {
+		source = st.From
+	}
+	s.observe(ctx, &st, source)
+	if a.json {
+		err = a.document(st)
+	} else {
+		err = a.printScope(&st)
+	}
+	for _, m := range st.Mirrors {
+		if m.Error != "" {
+			err = errors.Join(err, fmt.Errorf("mirror from %s to %s: %s", m.From, m.To, m.Error))
+		}
+	}
+	return err
+}
+
+func (s *switching) history(ctx context.Context, st *scopeStatus) error {
+	for e, err := range register.History(ctx, s.register, s.file.Scope) {
+		if err != nil {
+			return err
+		}
+		st.Epoch, st.Active, st.From, st.Target, st.Since = e.Number, e.Active, e.From, e.Target, e.At
+		st.History = append(st.History, epochStatus{e.Number, e.Active, e.From, e.Target, e.Switch, e.Planned, e.By, e.Reason, e.At, len(e.Forks)})
+	}
+	if st.Epoch == 0 {
+		st.Active = s.file.Clusters[0].Name
+	}
+	return nil
+}
+
+// look asks all clusters at once who they are. It returns the active one.
+func (s *switching) look(ctx context.Context, st *scopeStatus) string {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	st.Clusters = make([]clusterStatus, len(s.clusters))
+	var wg sync.WaitGroup
+	for i, c := range s.clusters {
+		wg.Go(func() { st.Clusters[i] = lookAt(ctx, c, st.Active) })
+	}
+	wg.Wait()
+	return st.Active
+}
+
+func lookAt(ctx context.Context, c failover.Cluster, active string) clusterStatus {
+	out := clusterStatus{Name: c.Name, Active: c.Name == active}
+	for _, opts := range append([][]kgo.Opt{c.Opts}, c.Paths...) {
+		cl, err := kgo.NewClient(opts...)
+		if err != nil {
+			out.Error = oneLine(err.Error())
+			continue
+		}
+		m, err := kadm.NewClient(cl).BrokerMetadata(ctx)
+		cl.Close()
+		switch {
+		case err != nil:
+			out.Error = oneLine(err.Error())
+			continue
+		case c.ID != "" && m.Cluster != c.ID:
+			out.Error = fmt.Sprintf("another cluster answers: its ID is %s, not %s", m.Cluster, c.ID)
+			continue
+		}
+		out.Reachable, out.ClusterID, out.Brokers, out.Error = true, m.Cluster, len(m.Brokers), ""
+		break
+	}
+	return out
+}
+
+// observe asks for the mirrors from the active cluster to the others.
+func (s *switching) observe(ctx context.Context, st *scopeStatus, from string) {
+	for _, c := range st.Clusters {
+		if c.Name == from {
+			continue
+		}
+		m := mirrorStatus{From: from, To: c.Name}
+		if away := st.away(from, c.Name); away != "" {
+			m.Error = away + " isn't reachable"
+			st.Mirrors = append(st.Mirrors, m)
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, observeFor)
+		at := time.Now()
+		now, err := mirror.Observe(within, s.mirror.between(from, c.Name))
+		cancel()
+		if err != nil {
+			m.Error = oneLine(err.Error())
+		} else {
+			m.Status, m.LagRecords, m.RPO, m.Stopped, m.LeftOut = *now, now.LagRecords, lagOf(now, at), now.Stopped, len(now.LeftOut)
+		}
+		st.Mirrors = append(st.Mirrors, m)
+	}
+}
+
+// away is the first of some clusters that can't be reached.
+func (st *scopeStatus) away(names ...string) string {
+	for _, c := range st.Clusters {
+		if !c.Reachable && slices.Contains(names, c.Name) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+func (a *app) printScope(st *scopeStatus) error {
+	var err error
+	switch {
+	case st.Epoch == 0:
+		err = a.printf("scope %s: %s is active; nothing was ever switched\n", st.Scope, st.Active)
+	case st.Active == "":
+		err = a.printf("scope %s: a switch from %s to %s is under way since epoch %d, %s: no client writes\n", st.Scope, st.From, st.Target, st.Epoch, st.Since.Format(time.RFC3339))
+	default:
+		err = a.printf("scope %s: %s is active since epoch %d, %s\n", st.Scope, st.Active, st.Epoch, st.Since.Format(time.RFC3339))
+	}
+	for _, c := range st.Clusters {
+		what := fmt.Sprintf("reachable, %d brokers, ID %s", c.Brokers, c.ClusterID)
+		if !c.Reachable {
+			what = "not reachable: " + c.Error
+		}
+		err = errors.Join(err, a.printf("cluster %s: %s\n", c.Name, what))
+	}
+	for _, m := range st.Mirrors {
+		if m.Error != "" {
+			continue // the last line says it
+		}
+		err = errors.Join(err, a.printf("\n"), a.printStatus(&m.Status))
+		for _, topic := range sortedKeys(m.Status.LeftOut) {
+			err = errors.Join(err, a.printf("left out: %s: %s\n", topic, m.Status.LeftOut[topic]))
+		}
+	}
+	if len(st.History) == 0 {
+		return err
+	}
+	rows := [][]string{{"EPOCH", "AT", "ACTIVE", "SWITCH", "BY", "REASON"}}
+	for _, e := range st.History {
+		rows = append(rows, e.row())
+	}
+	return errors.Join(err, a.printf("\n"), a.table(rows))
+}
+
+func (e *epochStatus) row() []string {
+	active, how := e.Active, ""
+	if active == "" {
+		active = "(closed)"
+	}
+	if e.From != "" {
+		how = fmt.Sprintf("%s to %s", e.From, e.Target)
+		switch {
+		case e.Active == e.From:
+			how += ", given up"
+		case e.Planned:
+			how += ", planned"
+		default:
+			how += ", forced"
+		}
+	}
+	return []string{fmt.Sprint(e.Number), e.At.UTC().Format(time.RFC3339), active, how, e.By, oneLine(e.Reason)}
+}

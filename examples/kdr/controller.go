@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/probe"
+)
+
+// controllerFlags are the controller command's.
+type controllerFlags struct {
+	clusters clustersFlag
+	manual   bool
+	interval time.Duration
+	metrics  string
+}
+
+func newController(a *app) *cobra.Command {
+	f := controllerFlags{interval: time.Second}
+	cmd := &cobra.Command{
+		Use:   "controller --clusters FILE",
+		Short: "Probe the clusters, and switch by itself when the active one is down",
+		Long: `Probe the clusters of a file until interrupted. When the active one is down, the next
+one is up, and the budget allows it, switch by force; with --manual only watch. What
+another controller has begun and left is finished, or given up. Any number of
+controllers may run: the register decides between them.
+
+Down is a cluster of which no broker answers, three times in a row. Credentials that are
+refused, a broker, a topic or slowness are no disaster. What the standby lacks is measured
+every 5s, so that it is known when the active cluster is gone. Without a budget in the
+file, a switch goes on whatever is lost.
+
+Each state, each switch's report and each refusal is printed: text, or with --json a
+document a line with one of state, report and refused.
+` + clustersHelp,
+		Example: `  kdr controller --clusters clusters.json --metrics :9400
+  kdr controller --clusters clusters.json --manual --json`,
+	}
+	fs := cmd.Flags()
+	f.clusters.register(fs)
+	fs.BoolVar(&f.manual, "manual", false, "never switch: watch, and say what would be in the way")
+	addFlag(a, fs, &f.interval, "interval", "duration", "1s", "from one probe of a cluster, and one look at the register, to the next", units.ParseDuration)
+	fs.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics and /healthz, 503 unless the active cluster is up and the register answers, on HOST:PORT")
+	cmd.RunE = a.run(0, func([]string) {
+		f.clusters.check(a)
+		checkAddress(a, "--metrics", f.metrics)
+		if f.interval <= 0 {
+			a.fault("--interval: want more than 0")
+		}
+	}, func(ctx context.Context) error { return a.control(ctx, &f) })
+	return cmd
+}
+
+// control runs a controller.
+func (a *app) control(ctx context.Context, f *controllerFlags) error {
+	s, done, err := f.clusters.file.open(ctx, a, false)
+	if err != nil {
+		return err
+	}
+	defer done()
+	out := &controlPrinter{a: a}
+	cfg := s.config()
+	cfg.Manual, cfg.Interval, cfg.Probe = f.manual, f.interval, answers
+	cfg.Hooks.OnState, cfg.Hooks.OnReport, cfg.Hooks.OnVeto = out.state, out.report, out.veto
+	c, err := failover.NewController(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out.stop = cancel
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watchLag(ctx, c) })
+	defer watching.Wait()
+	defer cancel(nil)
+	return a.serveMetrics(ctx, f.metrics, controlHandler(c, s.mirror), func() error {
+		err := c.Run(ctx)
+		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+			return cause
+		}
+		return err
+	})
+}
+
+const lagEvery = 5 * time.Second
+
+// watchLag measures what the standby lacks while the active cluster answers: when it is gone, that is what is known.
+func (s *switching) watchLag(ctx context.Context, c *failover.Controller) {
+	for {
+		st := c.Status()
+		if from, to := s.file.active(st.Epoch), st.Standby; from != "" && to != "" {
+			within, cancel := context.WithTimeout(ctx, observeFor)
+			if _, err := s.mirror.Lag(within, from, to); err != nil {
+				s.a.log.Debug("what the standby lacks can't be measured", "from", from, "to", to, "err", err)
+			}
+			cancel()
+		}
+		if err := sleep(ctx, lagEvery); err != nil {
+			return
+		}
+	}
+}
+
+// answers is a probe: a cluster is down where no broker of it answers. One that refuses the client is there.
+func answers(ctx context.Context, t probe.Target) error {
+	if err := probe.Metadata(probe.MetadataConfig{})(ctx, t); probe.SaysDown(err) {
+		return err
+	}
+	return nil
+}
+
+// controlPrinter prints what a controller does.
+type controlPrinter struct {
+	a    *app
+	stop context.CancelCauseFunc
+	mu   sync.Mutex
+}
+
+func (p *controlPrinter) print(text string, doc map[string]any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var err error
+	if p.a.json {
+		err = p.a.jsonLine(doc)
+	} else {
+		err = p.a.printf("%s", text)
+	}
+	if err != nil {
+		p.stop(err)
+	}
+}
+
+func (p *controlPrinter) state(s failover.ControllerStatus) {
+	text := fmt.Sprintf("scope %s: %s", s.Scope, s.State)
+	if s.Epoch.Number > 0 {
+		text += fmt.Sprintf(" at epoch %d, %s active", s.Epoch.Number, orNone(s.Epoch.Active))
+	}
+	if s.Detail != "" {
+		text += ": " + oneLine(s.Detail)
+	}
+	s.Epoch.Forks, s.Rehearsal, s.Report = nil, nil, nil // they are long, and printed where they are news
+	p.print(text+"\n", map[string]any{"state": s})
+}
+
+func orNone(name string) string {
+	if name == "" {
+		return "none"
+	}
+	return name
+}
+
+func (p *controlPrinter) report(r *failover.Report) { p.print(r.String(), map[string]any{"report": r}) }
+
+func (p *controlPrinter) veto(err error) {
+	text := oneLine(err.Error())
+	p.print("refused: "+text+"\n", map[string]any{"refused": text})
+}
+
+// controlHandler serves a controller's metrics; its health is that it follows an active cluster that is up.
+func controlHandler(c *failover.Controller, r *replication) http.Handler {
+	return metricsHandler(&controlMetrics{c: c, r: r}, func() error {
+		s := c.Status()
+		switch {
+		case s.RegisterError != "":
+			return fmt.Errorf("the register doesn't answer: %s", s.RegisterError)
+		case s.State != failover.StateFollowing:
+			return fmt.Errorf("%s: %s", s.State, s.Detail)
+		}
+		return nil
+	})
+}
+
+// controlMetrics are a controller's, read from its status when somebody asks.
+type controlMetrics struct {
+	c *failover.Controller
+	r *replication
+}
+
+// Describe and Collect make it a prometheus.Collector.
+func (m *controlMetrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+// Collect reads the status once.
+func (m *controlMetrics) Collect(ch chan<- prometheus.Metric) {
+	s := m.c.Status()
+	send := func(name, help string, kind prometheus.ValueType, v float64, labels ...string) {
+		var names []string
+		if len(labels) > 0 {
+			names = []string{"cluster"}
+		}
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("kafkadr_failover_"+name, help, names, nil), kind, v, labels...)
+	}
+	one := func(is bool) float64 {
+		if is {
+			return 1
+		}
+		return 0
+	}
+	send("epoch", "Number of the newest epoch that was seen.", prometheus.GaugeValue, float64(s.Epoch.Number))
+	send("closed", "1 while a switch is under way.", prometheus.GaugeValue, one(s.Epoch.Closing()))
+	send("switches_total", "Switches that this controller has carried out.", prometheus.CounterValue, float64(s.Switches))
+	send("vetoes_total", "Switches that were refused or given up.", prometheus.CounterValue, float64(s.Vetoes))
+	for _, cl := range s.Clusters {
+		send("active", "1 for the active cluster.", prometheus.GaugeValue, one(cl.Name == s.Epoch.Active), cl.Name)
+		send("up", "1 for clusters that are up.", prometheus.GaugeValue, one(cl.Health == failover.HealthUp), cl.Name)
+	}
+	lag, ok := m.r.known(s.Epoch.Active, s.Standby)
+	if ok {
+		send("rpo_records", "Records that the standby lacked when that was last measured.", prometheus.GaugeValue, float64(lag.Records))
+		send("rpo_unknown_partitions", "Partitions of which it isn't known.", prometheus.GaugeValue, float64(lag.Unknown))
+		send("rpo_timestamp_seconds", "When that was measured, as Unix time.", prometheus.GaugeValue, unixSeconds(lag.At))
+	}
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// clustersOf writes a clusters file of two clusters, a and b, with a short lease and a register in a directory.
+func clustersOf(t testing.TB, a, b testkafka.Cluster, more map[string]any) string {
+	t.Helper()
+	doc := map[string]any{
+		"scope":    "shop",
+		"register": map[string]any{"stores": []string{"file://" + filepath.Join(t.TempDir(), "register")}},
+		"clusters": []any{map[string]any{"name": "a", "brokers": a.Addrs()}, map[string]any{"name": "b", "brokers": b.Addrs()}},
+		"lease":    "2s",
+	}
+	for k, v := range more {
+		doc[k] = v
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "clusters.json")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// at reads a field of a document by its path.
+func at(t testing.TB, doc any, path ...string) any {
+	t.Helper()
+	for _, name := range path {
+		m, ok := doc.(map[string]any)
+		if !ok {
+			t.Fatalf("no %s in %v", strings.Join(path, "."), doc)
+		}
+		doc = m[name]
+	}
+	return doc
+}
+
+func wantAt(t testing.TB, doc any, want any, path ...string) {
+	t.Helper()
+	if got := at(t, doc, path...); got != want {
+		t.Errorf("%s is %v, want %v", strings.Join(path, "."), got, want)
+	}
+}
+
+// mirrorBetween starts a mirror that follows the register.
+func mirrorBetween(t testing.TB, clusters, from, to string) *following {
+	t.Helper()
+	return start(t, "mirror", "--clusters", clusters, "--from-name", from, "--to-name", to, "--discover", "200ms")
+}
+
+// TestFailoverThereAndBack: a planned switch drains the mirror, which ends by itself; so does the way back; nothing is lost.
+func TestFailoverThereAndBack(t *testing.T) {
+	from, to, _ := twoFakes(t, 100)
+	thereAndBack(t, from, newSource(t, to, ""))
+}
+
+func thereAndBack(t *testing.T, from, to *source) {
+	file := clustersOf(t, from, to, nil)
+	flags := []string{"--clusters", file, "--json"}
+	doc := kdr(t, append(flags, "failover", "--planned", "--to", "b")...).want(t, 4).json(t)
+	wantAt(t, at(t, doc, "plan", "conflicts").([]any)[0], "topic", "kind")
+	m := mirrorBetween(t, file, "a", "b")
+	awaitCopied(t, from, to, "orders", 3)
+	kdr(t, append(flags, "failover", "--planned", "--to", "b", "--dry-run")...).want(t, 0)
+	from.send("orders", 3, 50)
+	doc = kdr(t, append(flags, "failover", "--planned", "--to", "b", "--reason", "a drill")...).want(t, 0).json(t)
+	logPhases(t, doc)
+	wantAt(t, doc, "switched", "report", "end")
+	wantAt(t, doc, 0.0, "report", "rpo", "records")
+	if o := m.wait(t).want(t, 0); !strings.Contains(o.stdout, "b is active since epoch 3") {
+		t.Error(o.stdout)
+	}
+	wantSame(t, from, to, "orders", "payments", "empty")
+	wantOffset(t, to, "billing", "orders", 50)
+
+	kdr(t, append(flags, "failover", "--to", "b")...).want(t, 4)
+	kdr(t, "mirror", "--clusters", file, "--from-name", "a", "--to-name", "b").want(t, 4).wantOneLine(t, "b is active")
+	to.send("orders", 3, 50)
+	m = mirrorBetween(t, file, "b", "a")
+	awaitCopied(t, to, from, "orders", 3)
+	status := kdr(t, append(flags, "status")...).want(t, 0).json(t)
+	wantAt(t, status, "b", "active")
+	wantAt(t, status, 3.0, "epoch")
+	wantAt(t, at(t, status, "history").([]any)[1], "a drill", "reason")
+	wantAt(t, at(t, status, "mirrors").([]any)[0], 0.0, "rpo", "records")
+	if o := kdr(t, "status", "--clusters", file).want(t, 0); !strings.Contains(o.stdout, "a to b, planned") || !strings.Contains(o.stdout, "lost if the source were lost now: 0 records") {
+		t.Error(o.stdout)
+	}
+	doc = kdr(t, append(flags, "failback")...).want(t, 0).json(t)
+	wantAt(t, doc, "a", "report", "to")
+	wantAt(t, doc, "switched", "report", "end")
+	m.wait(t).want(t, 0)
+	wantSameCommitted(t, to, from, "orders", "payments", "empty")
+}
+
+// TestFailoverForced: with the mirror dead, a forced switch says what is lost, and is held to the budget; the way back saves the tail first.
+func TestFailoverForced(t *testing.T) {
+	from, to, _ := twoFakes(t, 100)
+	forcedAndBack(t, from, newSource(t, to, ""))
+}
+
+func forcedAndBack(t *testing.T, from, to *source) {
+	file := clustersOf(t, from, to, map[string]any{"budget": map[string]any{"records": 1}})
+	flags := []string{"--clusters", file, "--json"}
+	m := mirrorBetween(t, file, "a", "b")
+	awaitCopied(t, from, to, "orders", 3)
+	awaitCopied(t, from, to, "payments", 1)
+	if err := m.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(t)
+	from.send("orders", 2, 3) // 3 of partitions 0 and 1 each: the tail
+	doc := kdr(t, append(flags, "failover", "--to", "b")...).want(t, 4).json(t)
+	wantAt(t, at(t, doc, "plan", "conflicts").([]any)[0], "budget", "kind")
+	doc = kdr(t, append(flags, "failover", "--to", "b", "--max-rpo", "10", "--reason", "a is lost")...).want(t, 0).json(t)
+	logPhases(t, doc)
+	wantAt(t, doc, "switched", "report", "end")
+	wantAt(t, doc, 6.0, "report", "rpo", "records")
+
+	to.send("orders", 3, 10)
+	doc = kdr(t, append(flags, "failback")...).want(t, 4).json(t)
+	wantAt(t, at(t, doc, "plan", "conflicts").([]any)[0], "tail", "kind")
+	tail := filepath.Join(t.TempDir(), "tail")
+	prepare := append(flags, "failback", "--save-tail", tail, "--prepare")
+	if doc := kdr(t, append(prepare, "--dry-run")...).want(t, 0).json(t); len(at(t, doc, "forked").([]any)) != 1 {
+		t.Error(doc)
+	}
+	doc = kdr(t, prepare...).want(t, 0).json(t)
+	wantAt(t, doc, 6.0, "tail", "records")
+	doc = kdr(t, append(prepare, "--delete-forked")...).want(t, 0).json(t)
+	wantAt(t, doc, 6.0, "tail", "records")
+	if deleted := at(t, doc, "deleted").([]any); len(deleted) != 1 || deleted[0] != "orders" {
+		t.Error(deleted)
+	}
+	lines, err := os.ReadFile(filepath.Join(tail, "tail", "shop", "3", "orders", "0.ndjson"))
+	if n := strings.Count(string(lines), `"topic":"orders"`); err != nil || n != 3 {
+		t.Error(n, err, string(lines))
+	}
+	m = mirrorBetween(t, file, "b", "a")
+	awaitCopied(t, to, from, "orders", 3)
+	doc = kdr(t, append(flags, "failback", "--save-tail", tail)...).want(t, 0).json(t)
+	wantAt(t, doc, "switched", "report", "end")
+	wantAt(t, doc, 6.0, "report", "tail", "records")
+	m.wait(t).want(t, 0)
+	wantSameCommitted(t, to, from, "orders", "payments", "empty")
+}
+
+// wantSameCommitted is wantSame for a target that has had records of its own: those of aborted transactions aren't looked at.
+func wantSameCommitted(t testing.TB, from, to testkafka.Cluster, topics ...string) {
+	t.Helper()
+	if d := firstDifference(read(t, from, kgo.ReadCommitted(), topics...), read(t, to, kgo.ReadCommitted(), topics...)); d != "" {
+		t.Error(d)
+	}
+}
+
+func logPhases(t testing.TB, doc map[string]any) {
+	t.Helper()
+	t.Logf("rto_ms %v", at(t, doc, "report", "rto_ms"))
+	for _, p := range at(t, doc, "report", "phases").([]any) {
+		t.Logf("%v: %v ms, %v", at(t, p, "step"), at(t, p, "ms"), at(t, p, "outcome"))
+	}
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gocloud.dev/blob"
+
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// open opens the register: one bucket, or a quorum of several, any minority of which may be away. Call the returned func when done.
+func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (register.Register, func(), error) {
+	var buckets []*blob.Bucket
+	done := func() {
+		for _, b := range buckets {
+			_ = b.Close()
+		}
+	}
+	var stores []register.Store
+	for _, s := range r.stores {
+		b, err := s.bucket(ctx, writing) // a directory may be made: nobody may have switched yet
+		if err != nil {
+			done()
+			return nil, nil, fmt.Errorf("register: %s: %w", s.name(), err)
+		}
+		buckets = append(buckets, b)
+		one, err := register.OpenBucket(ctx, b, r.config(a, s, readOnly))
+		if err != nil {
+			done()
+			return nil, nil, fmt.Errorf("%s: %w", s.name(), err)
+		}
+		if len(r.stores) == 1 {
+			return one, done, nil
+		}
+		stores = append(stores, one)
+	}
+	q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Hooks: register.QuorumHooks{
+		OnStoreError: func(store int, _ string, err error) {
+			a.log.Warn("a store of the register fails", "store", r.stores[store].name(), "err", err)
+		},
+	}})
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return q, done, nil
+}
+
+func (r *registerSpec) config(a *app, s *storeFlags, readOnly bool) register.BucketConfig {
+	return register.BucketConfig{
+		Prefix: r.Prefix, ReadOnly: readOnly && len(r.stores) == 1, Later: len(r.stores) > 1,
+		Hooks: register.BucketHooks{OnRetry: func(op, key string, err error) {
+			a.log.Debug("trying again", "store", s.name(), "op", op, "key", key, "err", err)
+		}},
+	}
+}
+
+// latest is the newest epoch, or none.
+func latest(ctx context.Context, r register.Register, scope string) (register.Epoch, error) {
+	e, err := register.Latest(ctx, r, scope)
+	if errors.Is(err, register.ErrNoEpoch) {
+		return register.Epoch{}, nil
+	}
+	return e, err
+}

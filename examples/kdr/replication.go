@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/mirror"
+)
+
+// replication is the mirror between clusters, which runs in a process of its own: kdr mirror --clusters. It is asked by looking at the clusters, and told by the register: at a closing
+// epoch that leaves its source it stops, and takes its flow's announcement back, which is how others know that it appends no more.
+type replication struct {
+	flow     flowSpec
+	lease    time.Duration
+	clusters []failover.Cluster
+	config   mirror.Config // what all observations have
+	takes    func(topic string) bool
+
+	mu   sync.Mutex
+	last map[[2]string]failover.Lag
+	ids  map[string]string // cluster IDs, as they were seen
+}
+
+// poll is the time from one look to the next.
+const poll = 250 * time.Millisecond
+
+// quiet is how long a mirror's process that lives may need to see the closing epoch and to stop: when its flow stands so long with nothing appended, it is taken to be dead.
+func quiet(lease time.Duration) time.Duration { return lease/5 + stopFor(lease) + time.Second }
+
+// stopFor is how long a mirror that follows the register may take to stop.
+func stopFor(lease time.Duration) time.Duration { return min(lease, commitWithin) }
+
+func (r *replication) opts(name string) []kgo.Opt {
+	i := slices.IndexFunc(r.clusters, func(c failover.Cluster) bool { return c.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return r.clusters[i].Opts
+}
+
+// between is the configuration of the flow from one cluster to another.
+func (r *replication) between(from, to string) mirror.Config {
+	cfg := r.config
+	cfg.Name, cfg.Source, cfg.Target = r.flow.Name, r.opts(from), r.opts(to)
+	return cfg
+}
+
+// Lag is what the standby lacks now, or, where the source is away, what it lacked when it was last looked at.
+func (r *replication) Lag(ctx context.Context, from, to string) (failover.Lag, error) {
+	at := time.Now()
+	s, err := mirror.Observe(ctx, r.between(from, to))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		if last, ok := r.last[[2]string{from, to}]; ok && !errors.Is(err, mirror.ErrNoFlow) {
+			return last, nil
+		}
+		return failover.Lag{}, err
+	}
+	lag := lagOf(s, at)
+	r.last[[2]string{from, to}], r.ids[from], r.ids[to] = lag, s.SourceCluster, s.TargetCluster
+	return lag, nil
+}
+
+// known is the last lag that was measured.
+func (r *replication) known(from, to string) (failover.Lag, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lag, ok := r.last[[2]string{from, to}]
+	return lag, ok
+}
+
+// lagOf is a mirror's status as a lag. A topic that is left out isn't copied at all: of it nothing is known.
+func lagOf(s *mirror.Status, at time.Time) failover.Lag {
+	lag := failover.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: at}
+	for _, t := range s.Topics {
+		for _, p := range t.Detail {
+			n := p.SourceHighWatermark - max(p.Durable, 0)
+			if n <= 0 {
+				continue
+			}
+			pl := failover.PartitionLag{Topic: t.Source, Partition: p.Partition, Records: n}
+			if p.LagMillis > 0 {
+				pl.Oldest = at.Add(-time.Duration(p.LagMillis) * time.Millisecond)
+			}
+			lag.Partitions = append(lag.Partitions, pl)
+		}
+	}
+	return lag
+}
+
+// Drain waits until the standby has every record, and every committed offset where they are mirrored.
+func (r *replication) Drain(ctx context.Context, from, to string) error {
+	for {
+		why, err := r.missing(ctx, from, to)
+		if err == nil && why == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if err == nil {
+				err = errors.New(why)
+			}
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(poll):
+		}
+	}
+}
+
+// missing says what the standby lacks, or nothing.
+func (r *replication) missing(ctx context.Context, from, to string) (string, error) {
+	s, err := mirror.Observe(ctx, r.between(from, to))
+	if errors.Is(err, mirror.ErrNoFlow) { // the mirror has drained the source, and stopped
+		return r.endsBehind(ctx, from, to)
+	}
+	if err != nil {
+		return "", err
+	}
+	switch lag := lagOf(s, time.Now()); {
+	case lag.Unknown > 0:
+		return fmt.Sprintf("%d partitions or topics aren't mirrored: kdr status --clusters names them", lag.Unknown), nil
+	case lag.Records > 0:
+		return fmt.Sprintf("%d records aren't on %s yet", lag.Records, to), nil
+	case r.flow.SkipGroups:
+		return "", nil
+	}
+	return groupsBehind(ctx, r.opts(from), r.opts(to), r.takes)
+}
+
+// endsBehind says which partition ends earlier on the standby, where no flow is announced.
+func (r *replication) endsBehind(ctx context.Context, from, to string) (string, error) {
+	want, err := r.ends(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	got, err := r.ends(ctx, to)
+	if err != nil {
+		return "", err
+	}
+	for p, end := range want {
+		if got[p] < end {
+			return fmt.Sprintf("no mirror from %s to %s is announced, and %s ends at %d, not %d", from, to, p, got[p], end), nil
+		}
+	}
+	if r.flow.SkipGroups {
+		return "", nil
+	}
+	return groupsBehind(ctx, r.opts(from), r.opts(to), r.takes)
+}
+
+// groupsBehind says which group's committed offset is lower on the standby than at the source. Groups with members on the standby are theirs.
+func groupsBehind(ctx context.Context, from, to []kgo.Opt, takes func(string) bool) (string, error) {
+	source, err := kgo.NewClient(from...)
+	if err != nil {
+		return "", err
+	}
+	defer source.Close()
+	standby, err := kgo.NewClient(to...)
+	if err != nil {
+		return "", err
+	}
+	defer standby.Close()
+	groups, err := kadm.NewClient(source).DescribeGroups(ctx)
+	if err != nil || len(groups) == 0 {
+		return "", err
+	}
+	there, err := kadm.NewClient(standby).DescribeGroups(ctx, groups.Names()...)
+	if err != nil {
+		return "", err
+	}
+	want := kadm.NewClient(source).FetchManyOffsets(ctx, groups.Names()...)
+	got := kadm.NewClient(standby).FetchManyOffsets(ctx, groups.Names()...)
+	if err := errors.Join(want.Error(), got.Error()); err != nil {
+		return "", err
+	}
+	for _, group := range groups.Names() {
+		if len(there[group].Members) > 0 {
+			continue
+		}
+		for topic, ps := range want[group].Fetched {
+			for p, o := range ps {
+				if o.At < 0 || !takes(topic) {
+					continue
+				}
+				if g, ok := got[group].Fetched.Lookup(topic, p); !ok || g.At < o.At {
+					return fmt.Sprintf("group %s has committed %d of %s/%d, which isn't on the standby yet", group, o.At, topic, p), nil
+				}
+			}
+		}
+	}
+	return "", nil
+}
+
+// Stop waits until the mirror's process has taken its flow back. One that is dead can't: when nothing has been appended for as long as a living one may need, the flow is retired here.
+func (r *replication) Stop(ctx context.Context, from, to string) error {
+	still := time.Now()
+	var ends map[string]int64
+	for {
+		flows, err := r.flows(ctx, from, to)
+		if err == nil && len(flows) == 0 || errors.Is(err, kerr.TopicAuthorizationFailed) {
+			return err
+		}
+		if now, err := r.ends(ctx, to); err == nil && !equalEnds(ends, now) {
+			ends, still = now, time.Now()
+		}
+		if err == nil && time.Since(still) > quiet(r.lease) {
+			return r.retire(ctx, to, flows)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the mirror has not stopped: %w", errors.Join(context.Cause(ctx), err))
+		case <-time.After(poll):
+		}
+	}
+}
+
+func (r *replication) retire(ctx context.Context, to string, flows []mirror.Flow) error {
+	for _, f := range flows {
+		if err := mirror.RetireFrom(ctx, r.between(to, to), f.Source); err != nil && !errors.Is(err, mirror.ErrNoFlow) {
+			return err
+		}
+	}
+	select { // one that lives all the same sees that and stops at once
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(time.Second):
+		return nil
+	}
+}
+
+// flows are the scope's on the standby: those of its name, from its source where that one's ID is known.
+func (r *replication) flows(ctx context.Context, from, to string) ([]mirror.Flow, error) {
+	flows, err := mirror.Announced(ctx, r.between(from, to))
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	id := r.ids[from]
+	r.mu.Unlock()
+	return slices.DeleteFunc(flows, func(f mirror.Flow) bool { return f.Name != r.flow.Name || id != "" && f.Source != id }), nil
+}
+
+// ends are the log ends of the scope's topics on the standby.
+func (r *replication) ends(ctx context.Context, to string) (map[string]int64, error) {
+	cl, err := kgo.NewClient(r.opts(to)...)
+	if err != nil {
+		return nil, err
+	}
+	defer cl.Close()
+	listed, err := kadm.NewClient(cl).ListEndOffsets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ends := make(map[string]int64)
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil && r.takes(o.Topic) {
+			ends[fmt.Sprintf("%s/%d", o.Topic, o.Partition)] = o.Offset
+		}
+	})
+	return ends, nil
+}
+
+func equalEnds(a, b map[string]int64) bool {
+	for p, end := range b {
+		if was, ok := a[p]; !ok || was != end {
+			return false
+		}
+	}
+	return true
+}
+
+// Resume waits until the mirror has announced its flow again: its process goes on by itself when the register is back at its source.
+func (r *replication) Resume(ctx context.Context, from, to string) error {
+	for {
+		flows, err := r.flows(ctx, from, to)
+		if err == nil && len(flows) > 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("kdr mirror --clusters isn't running, or hasn't gone on yet: %w", errors.Join(context.Cause(ctx), err))
+		case <-time.After(poll):
+		}
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/mirror"
+)
+
+// switching is what commands that work on a clusters file share: the clusters, the register, and the mirror between them.
+type switching struct {
+	a    *app
+	file *clustersFile
+
+	clusters []failover.Cluster
+	register register.Register
+	mirror   *replication
+}
+
+// open opens the register. Call the returned func when done.
+func (f *clustersFile) open(ctx context.Context, a *app, readOnly bool) (*switching, func(), error) {
+	reg, done, err := f.Register.open(ctx, a, readOnly)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &switching{a: a, file: f, register: reg}
+	for _, c := range f.Clusters {
+		s.clusters = append(s.clusters, c.cluster(a))
+	}
+	s.mirror = &replication{
+		flow: f.Flow, lease: time.Duration(f.Lease), clusters: s.clusters, config: mirror.Config{Logger: a.log, ClientID: f.clientID()},
+		takes: f.takes(), last: map[[2]string]failover.Lag{}, ids: map[string]string{},
+	}
+	for _, c := range f.Clusters {
+		s.mirror.ids[c.Name] = c.ID
+	}
+	return s, done, nil
+}
+
+func (f *clustersFile) clientID() string {
+	for _, c := range f.Clusters {
+		if id := c.flags.config.ClientID; id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// takes says whether a topic is the scope's. Internal ones never are.
+func (f *clustersFile) takes() func(string) bool {
+	compile := func(texts []string) (out []*regexp.Regexp) {
+		for _, t := range texts {
+			out = append(out, regexp.MustCompile("^(?:"+t+")$"))
+		}
+		return out
+	}
+	topics, exclude := compile(f.Topics), compile(f.Exclude)
+	return func(topic string) bool {
+		matches := func(re *regexp.Regexp) bool { return re.MatchString(topic) }
+		return !strings.HasPrefix(topic, "__") && (len(topics) == 0 || slices.ContainsFunc(topics, matches)) && !slices.ContainsFunc(exclude, matches)
+	}
+}
+
+// active is who is active by an epoch, or was before the switch that is under way; the first cluster where there is no epoch yet.
+func (f *clustersFile) active(e register.Epoch) string {
+	return cmp.Or(e.Active, e.From, f.Clusters[0].Name)
+}
+
+// config is a controller's.
+func (s *switching) config() failover.ControllerConfig {
+	f := s.file
+	cfg := failover.ControllerConfig{
+		Clusters: s.clusters, Register: s.register, Scope: f.Scope, Lease: time.Duration(f.Lease), Logger: s.a.log,
+		Switch: failover.SwitchConfig{
+			Topics: f.Topics, Exclude: f.Exclude, Replication: s.mirror,
+			Deadlines: failover.Deadlines{Stop: 2*quiet(time.Duration(f.Lease)) + time.Duration(f.Lease)},
+		},
+		Hooks: failover.ControllerHooks{
+			OnPhase: func(p failover.Phase) {
+				s.a.log.Info("step", "step", string(p.Step), "outcome", string(p.Outcome), "took", time.Duration(p.Millis*float64(time.Millisecond)), "detail", p.Detail)
+			},
+			OnRetry: func(op string, err error) { s.a.log.Debug("trying again", "op", op, "err", err) },
+		},
+	}
+	if b := f.Budget; b != nil {
+		cfg.Switch.Budget = &failover.Budget{Records: b.Records, Age: time.Duration(b.Age), AllowUnknown: b.AllowUnknown}
+	}
+	if !f.Flow.SkipGroups {
+		cfg.Switch.Offsets = failover.ExactOffsets{}
+	}
+	if f.Fence != nil && f.Fence.DenyWrites {
+		cfg.Switch.Fence = failover.DenyWrites{Except: f.Fence.Except}
+	}
+	return cfg
+}

@@ -1,0 +1,86 @@
+package mirror
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// After a failover the copies are the standby's own: they are written to, and mirrored back onto what they came from, and once more the other way.
+func TestReverse(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 2, nil, "orders")
+	produce(t, a, "orders", 2, 3)
+	there, back := quickConfig(a, b), quickConfig(b, a)
+	there.Name, back.Name = "mirror", "mirror"
+	once(t, there)
+	for _, turn := range []struct {
+		cfg, reverse Config
+		from, to     testkafka.Cluster
+	}{{there, back, a, b}, {back, there, b, a}} {
+		flows, err := Announced(t.Context(), turn.cfg)
+		if err != nil || len(flows) != 1 || flows[0].Name != "mirror" || flows[0].At.IsZero() {
+			t.Fatal(flows, err)
+		}
+		if _, err := Reverse(t.Context(), turn.cfg); err == nil {
+			t.Error("turned around under a flow that may run")
+		}
+		if err := RetireFrom(t.Context(), turn.cfg, flows[0].Source); err != nil {
+			t.Fatal(err)
+		}
+		if err := RetireFrom(t.Context(), turn.cfg, flows[0].Source); !errors.Is(err, ErrNoFlow) {
+			t.Error(err)
+		}
+		for _, want := range [][]string{{"orders"}, nil} {
+			if topics, err := Reverse(t.Context(), turn.cfg); err != nil || !slices.Equal(topics, want) {
+				t.Error(topics, err)
+			}
+		}
+		produce(t, turn.to, "orders", 2, 4)
+		if s := once(t, turn.reverse).Status(); len(s.Topics) != 1 || len(s.LeftOut) != 0 || s.Records != 8 {
+			t.Errorf("%+v", s)
+		}
+		same(t, turn.to, turn.from, []string{"orders"})
+	}
+}
+
+// A source that has records which the standby never got is turned around all the same; its partition stops then, and says why.
+func TestReverseForked(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "same", "ahead", "other")
+	for _, topic := range []string{"same", "ahead", "other"} {
+		produce(t, a, topic, 1, 3)
+	}
+	there, back := quickConfig(a, b), quickConfig(b, a)
+	once(t, there)
+	produce(t, a, "ahead", 1, 2)
+	produce(t, a, "other", 1, 2)
+	produce(t, b, "same", 1, 2)
+	produce(t, b, "other", 1, 4)
+	if err := Retire(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	if topics, err := Reverse(t.Context(), there); err != nil || len(topics) != 3 {
+		t.Fatal(topics, err)
+	}
+	var stopped *StoppedError
+	if err := runOnce(t.Context(), back); !errors.As(err, &stopped) {
+		t.Fatal(err)
+	}
+	kinds := map[string]EventKind{}
+	for _, err := range stopped.Errs {
+		var ev *EventError
+		if errors.As(err, &ev) {
+			kinds[ev.Event.Topic] = ev.Event.Kind
+		}
+	}
+	if want := map[string]EventKind{"ahead": ForeignWriter, "other": ForeignWriter}; !maps.Equal(kinds, want) {
+		t.Error(stopped)
+	}
+	back.Topics = []string{"same"}
+	once(t, back)
+	same(t, b, a, []string{"same"})
+}
