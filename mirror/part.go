@@ -58,7 +58,7 @@ type part struct {
 	hw, lso, logStart int64
 	standbyStart      int64
 	stuck             time.Time // since when the last stable offset stands still below the high watermark
-	stuckAt           int64     // the last stable offset that was said to be stuck
+	stuckAt           int64     // the last stable offset that was said to be stuck; -1: none
 	behind            time.Time // since when something isn't appended; zero: nothing
 
 	chunks  []*chunk

@@ -99,3 +99,51 @@ func TestGroupInterval(t *testing.T) {
 		r.stop()
 	})
 }
+
+// A transaction that stays open holds the last stable offset back: that is said after a minute, once, at the log's very beginning too; nothing behind it is mirrored
+// before it ends.
+func TestLSOStuck(t *testing.T) {
+	for _, before := range []int{0, 7} {
+		simulated(t, 1, func(t *testing.T, src, dst testkafka.Cluster) {
+			create(t, src, 1, nil, "bad", "good")
+			if before > 0 {
+				produce(t, src, "bad", 1, before)
+			}
+			r := start(t, Config{Source: src.Opts(), Target: dst.Opts()})
+			r.caughtUp(src, "bad", "good")
+			c := testkafka.Client(t, src, kgo.TransactionalID("open"), kgo.TransactionTimeout(10*time.Minute), kgo.DefaultProduceTopic("bad"))
+			for round := range int64(2) {
+				if err := c.BeginTransaction(); err != nil {
+					t.Fatal(err)
+				}
+				lso := int64(before) + round*4
+				for range 3 {
+					if err := c.ProduceSync(t.Context(), &kgo.Record{Value: []byte("v")}).FirstErr(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				pass(t, 55*time.Second)
+				if n := r.Status().Events[LSOStuck]; n != round {
+					t.Errorf("%d events before the minute is over, want %d", n, round)
+				}
+				pass(t, 3*time.Minute)
+				produce(t, src, "good", 1, 5)
+				r.caughtUp(src, "good")
+				s := r.Status()
+				p, _ := find(s, "bad", 0)
+				if s.Events[LSOStuck] != round+1 || p.Event == nil || p.Event.Kind != LSOStuck || p.Event.Offset != lso || p.Event.Other != lso+3 || p.Event.Policy != "" {
+					t.Errorf("after %d records: %d events, the last %+v, want one at %d of %d", before, s.Events[LSOStuck], p.Event, lso, lso+3)
+				}
+				if p.Durable != lso || p.State != Copying {
+					t.Errorf("%+v", p)
+				}
+				if err := c.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+					t.Fatal(err)
+				}
+				r.caughtUp(src, "bad")
+			}
+			same(t, src, dst, []string{"bad", "good"})
+			r.stop()
+		})
+	}
+}
