@@ -39,7 +39,7 @@ func TestMaxBytesPerSecond(t *testing.T) {
 		const mib, perSecond = 1 << 20, 1 << 18
 		create(t, src, 6, nil, "t")
 		for p := range 6 {
-			testkafka.Kfake(src).MoveTopicPartition("t", int32(p), int32(p%3)) //nolint:errcheck // there are three brokers
+			src.MoveLeader(t, "t", int32(p), int32(p%3))
 		}
 		c := testkafka.Client(t, src, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))
 		for i := range 6 * 8 {
