@@ -100,7 +100,7 @@ func (e *engine) fail(ctx context.Context, p *part, err error) {
 	defer e.mu.Unlock()
 	p.working = false
 	if err != nil && ctx.Err() == nil {
-		p.failed = err
+		p.failed, p.doubt = err, appending
 		e.lookAt(p, 0)
 	}
 	e.poke()

@@ -41,6 +41,12 @@ func (l *faultLoad) compare(standby testkafka.Cluster, prefix string, within tim
 	cuts := want.Cuts()
 	testkafka.Eventually(l, within, func(ctx context.Context) error { return reached(ctx, adm, prefix, cuts, still) })
 	there := time.Now()
+	if l.ahead != nil {
+		testkafka.Eventually(l, time.Minute, func(ctx context.Context) error {
+			_, err := l.ahead.look(ctx)
+			return err
+		})
+	}
 	if still {
 		testkafka.Eventually(l, within, func(ctx context.Context) error { return sameStarts(ctx, l.adm, adm, prefix, l.names()) })
 		want = l.capture() // the log start may have moved

@@ -28,7 +28,10 @@ type faultLoad struct {
 	topics []loadTopic
 	stop   func() // ends it and waits
 
+	ahead *groupWatch // of the standby; nil: no group commits
+
 	writes, errs atomic.Int64
+	watched      atomic.Int64 // committed offsets that were compared while the load went on
 	last         atomic.Pointer[error]
 }
 
@@ -57,7 +60,7 @@ func startLoad(t testing.TB, kafka, standby testkafka.Cluster, prefix string, se
 		l.transacting(tx, 2), l.transacting(tx, 2),
 		l.trimming(trimmed, freshAdmin(t, standby)),
 		l.producing(compacted, 1),
-		l.committing(idem, 3),
+		l.committing(idem, 3), l.watching(standby),
 	} {
 		running.Go(func() { work(ctx, rand.New(rand.NewPCG(seed, uint64(i)))) })
 	}
@@ -261,8 +264,11 @@ func (l *faultLoad) finish() {
 	if e := l.last.Load(); e != nil {
 		last = *e
 	}
-	l.Logf("the load: %d writes, %d errors, the last: %v", l.writes.Load(), l.errs.Load(), last)
+	l.Logf("the load: %d writes, %d errors, the last: %v; %d committed offsets of the standby compared meanwhile", l.writes.Load(), l.errs.Load(), last, l.watched.Load())
 	if l.writes.Load() == 0 {
 		l.Fatal("the load wrote nothing")
+	}
+	if l.ahead != nil && l.watched.Load() == 0 {
+		l.Fatal("no committed offset of the standby was compared while the load went on")
 	}
 }

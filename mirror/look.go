@@ -392,10 +392,11 @@ func causeOf(ev Event) error {
 // resume reads a partition on.
 func (e *engine) resume(p *part, f *facts, v verdict) {
 	e.mu.Lock()
-	was := p.why
+	if p.why != nil {
+		p.was = p.why
+	}
 	p.state, p.why, p.broken, p.paused = Copying, nil, false, false
-	p.tries, p.failing = 0, time.Time{}
-	delete(p.said, Failed)
+	grown := f.standbyEnd > p.position
 	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
 	p.position, p.durable = f.standbyEnd, f.certain(v)
 	p.tracker, p.tail = segment.AbortTracker{}, tail{}
@@ -411,6 +412,13 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 		e.push(p, &chunk{base: p.next, end: v.hole, stable: v.hole})
 	}
 	p.caughtUp(time.Now())
+	if p.doubt == noDoubt || p.doubt == appending && (grown || p.lag() == 0) {
+		p.well()
+	}
+	var was *EventError
+	if p.doubt == noDoubt {
+		was, p.was = p.was, nil
+	}
 	p.following = p.end < 0 || p.next < p.end
 	e.finish(p)
 	e.tell()

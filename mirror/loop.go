@@ -63,6 +63,7 @@ func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 		}
 		if stuck.due(time.Second) {
 			e.lookForStuck(time.Now())
+			e.lookForWell()
 		}
 		if e.cfg.Once && e.onceDone() {
 			return e.endOnce(ctx)
@@ -229,6 +230,34 @@ func (e *engine) lookForStuck(now time.Time) {
 	e.mu.Unlock()
 	for i, p := range stuck {
 		e.raise(p, Event{Kind: LSOStuck, Offset: p.stuckAt, Other: high[i], Detail: fmt.Sprintf("an open transaction has held the last stable offset for %s", stuckFor)}, nil)
+	}
+}
+
+// lookForWell says so where a topic had failed, and none of its partitions does any more, and where a partition had stopped for what is over.
+func (e *engine) lookForWell() {
+	var well []*topic
+	stopped := make(map[*part]*EventError)
+	e.mu.Lock()
+	for _, p := range e.parts {
+		if p.was != nil && p.doubt == noDoubt && p.state != Stopped {
+			stopped[p], p.was = p.was, nil
+		}
+	}
+	for _, t := range e.topics {
+		if _, said := t.said[Failed]; said && !slices.ContainsFunc(t.parts, func(p *part) bool { return !p.failing.IsZero() }) {
+			delete(t.said, Failed)
+			well = append(well, t)
+		}
+	}
+	e.mu.Unlock()
+	for p, was := range stopped {
+		e.recovered(p, was)
+	}
+	for _, t := range well {
+		e.hooks.event(Event{
+			Time: time.Now(), Kind: Recovered, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1,
+			Detail: fmt.Sprintf("mirrored again after %s", Failed),
+		})
 	}
 }
 

@@ -36,6 +36,7 @@ type part struct {
 
 	state     State
 	why       *EventError // why it has stopped
+	was       *EventError // why it had stopped, while it isn't known that this is over
 	last      *Event
 	following bool   // the fetcher reads it
 	paused    bool   // it isn't read, since too much is queued
@@ -57,7 +58,7 @@ type part struct {
 	hw, lso, logStart int64
 	standbyStart      int64
 	stuck             time.Time // since when the last stable offset stands still below the high watermark
-	stuckAt           int64     // the last stable offset that was said to be stuck
+	stuckAt           int64     // the last stable offset that was said to be stuck; -1: none
 	behind            time.Time // since when something isn't appended; zero: nothing
 
 	chunks  []*chunk
@@ -81,11 +82,24 @@ type part struct {
 	retried bool      // it has stopped, and Retry was asked for
 	tries   int
 	moves   int       // how often somebody else had written, since something was appended
-	failing time.Time // since when it can't be looked at
+	failing time.Time // since when it can't be looked at, or what looking doesn't prove cured fails again and again
+	doubt   doubt
 
 	records, bytes         int64
 	rateRecords, rateBytes rate
 }
+
+// doubt is what has failed and isn't known to work again, though the partition could be looked at.
+type doubt int8
+
+const (
+	noDoubt   doubt = iota
+	reading         // until something is fetched
+	appending       // until the standby's log has grown
+)
+
+// well forgets that the partition failed; the engine's lock is held.
+func (p *part) well() { p.tries, p.failing, p.doubt = 0, time.Time{}, noDoubt }
 
 // tail is the last batch of a log.
 type tail struct {
@@ -140,6 +154,9 @@ func (p *part) reached() {
 		return
 	}
 	end, durable := p.to.Reached()
+	if p.doubt == appending && end > p.position {
+		p.well()
+	}
 	p.position, p.durable = max(p.position, end), max(p.durable, durable)
 }
 

@@ -79,6 +79,9 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 
 // told takes in what a response says of the log.
 func (p *part) told(f rawkafka.Fetched, now time.Time) {
+	if p.doubt == reading {
+		p.well()
+	}
 	if f.HighWatermark >= 0 {
 		p.hw = f.HighWatermark
 	}
@@ -216,7 +219,7 @@ func (e *engine) Failed(src rawkafka.Partition, err error) {
 	p.broken = true
 	p.life++
 	if !suspicious(err) {
-		p.failed = err
+		p.failed, p.doubt = err, reading
 	}
 	e.lookAt(p, 0)
 }

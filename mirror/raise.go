@@ -16,10 +16,10 @@ func (e *engine) raise(p *part, ev Event, cause error) Policy {
 	ev.Time, ev.Topic, ev.Target, ev.Partition = time.Now(), p.source, p.target, p.src.Partition
 	ev.Policy = e.cfg.Policies.of(ev.Kind)
 	e.mu.Lock()
-	again := p.why != nil && p.why.Event.Kind == ev.Kind && p.why.Event.Offset == ev.Offset && p.why.Event.Other == ev.Other
+	again := ev.same(p.why) || ev.same(p.was)
 	p.last = &ev
 	if ev.Policy == Stop || ev.Policy == Retry {
-		p.state, p.why = Stopped, &EventError{Event: ev, Err: cause}
+		p.state, p.why, p.was = Stopped, &EventError{Event: ev, Err: cause}, nil
 		e.breakLocked(p)
 		p.look = time.Time{}
 		if ev.Policy == Retry {
@@ -33,6 +33,11 @@ func (e *engine) raise(p *part, ev Event, cause error) Policy {
 		e.hooks.event(ev)
 	}
 	return ev.Policy
+}
+
+// same says that a partition has, or had, stopped for this already.
+func (e Event) same(why *EventError) bool {
+	return why != nil && why.Event.Kind == e.Kind && why.Event.Offset == e.Offset && why.Event.Other == e.Other
 }
 
 // say notes an event of a whole topic, or of none (t is nil), once per detail.
