@@ -154,18 +154,26 @@ func compress(raw []byte, codec kgo.CompressionCodec) ([]byte, uint16, error) {
 
 // ForProduce appends to dst a copy of the batch as a producer sends it: base
 // offset 0, leader epoch -1, the given producer id, epoch and base sequence,
-// no attribute but the codec, CRC computed anew. A batch with holes inside or
-// with LogAppendTime can't be sent so; that is the caller's to see to.
+// no attribute but the codec. Its CRC follows from the batch's own: a wrong
+// one stays wrong, for the broker to refuse. A batch with holes inside or with
+// LogAppendTime can't be sent so; that is the caller's to see to.
 func (b Batch) ForProduce(dst []byte, producerID int64, epoch int16, sequence int32) []byte {
 	start := len(dst)
 	dst = append(dst, b.raw...)
-	out := dst[start:]
+	Batch{dst[start:]}.Readdress(producerID, epoch, sequence)
+	return dst
+}
+
+// Readdress does what [Batch.ForProduce] does to the bytes that the batch
+// aliases, and returns them. They must be the caller's alone.
+func (b Batch) Readdress(producerID int64, epoch int16, sequence int32) []byte {
+	out, was := b.raw, headerSum(b.raw)
 	binary.BigEndian.PutUint64(out, 0)
 	binary.BigEndian.PutUint32(out[12:], math.MaxUint32)
 	binary.BigEndian.PutUint16(out[21:], b.attributes()&attrCodecMask)
 	binary.BigEndian.PutUint64(out[43:], uint64(producerID))
 	binary.BigEndian.PutUint16(out[51:], uint16(epoch))
 	binary.BigEndian.PutUint32(out[53:], uint32(sequence))
-	sign(out)
-	return dst
+	resum(out, was)
+	return out
 }
