@@ -59,6 +59,18 @@ func (m *Mirror) now() *life {
 	return m.life
 }
 
+// failure is why it has ended by itself, nil where it runs or was stopped.
+func (l *life) failure() error {
+	select {
+	case <-l.ended:
+		if l.err != nil && !errors.Is(l.err, context.Canceled) {
+			return fmt.Errorf("drilltest: the mirror has ended: %w", l.err)
+		}
+	default:
+	}
+	return nil
+}
+
 // Close ends it at once.
 func (m *Mirror) Close() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -69,9 +81,12 @@ func (m *Mirror) Close() {
 // Status is the mirror's, the last one where it has stopped.
 func (m *Mirror) Status() mirror.Status { return m.now().run.Status() }
 
-// Lag is what the mirror knows to be missing. It is the last that was known where the source is away.
+// Lag is what the mirror knows to be missing; where the source is away, the last that was known. A mirror that has ended by itself is an error.
 func (m *Mirror) Lag(_ context.Context, from, to string) (failover.Lag, error) {
 	if err := m.is(from, to); err != nil {
+		return failover.Lag{}, err
+	}
+	if err := m.now().failure(); err != nil {
 		return failover.Lag{}, err
 	}
 	s := m.Status()
