@@ -82,7 +82,7 @@ func (a *app) control(ctx context.Context, f *controllerFlags) error {
 	watching.Go(func() { s.watchLag(ctx, c) })
 	defer watching.Wait()
 	defer cancel(nil)
-	return a.serveMetrics(ctx, f.metrics, controlHandler(c, s.mirror), func() error {
+	return a.serveMetrics(ctx, f.metrics, controlHandler(c, s), func() error {
 		err := c.Run(ctx)
 		if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
 			return cause
@@ -97,14 +97,19 @@ const lagEvery = 5 * time.Second
 func (s *switching) watchLag(ctx context.Context, c *failover.Controller) {
 	for {
 		st := c.Status()
-		if from, to := s.file.active(st.Epoch), st.Standby; from != "" && to != "" {
+		from, to := s.file.pair(st)
+		if !st.Epoch.Closing() {
 			within, cancel := context.WithTimeout(ctx, observeFor)
 			if _, err := s.mirror.Lag(within, from, to); err != nil {
 				s.a.log.Debug("what the standby lacks can't be measured", "from", from, "to", to, "err", err)
 			}
 			cancel()
 		}
-		if err := sleep(ctx, lagEvery); err != nil {
+		wait := lagEvery
+		if _, ok := s.mirror.known(from, to); !ok {
+			wait = min(wait, time.Second)
+		}
+		if err := sleep(ctx, wait); err != nil {
 			return
 		}
 	}
@@ -166,8 +171,8 @@ func (p *controlPrinter) veto(err error) {
 }
 
 // controlHandler serves a controller's metrics; its health is that it follows an active cluster that is up.
-func controlHandler(c *failover.Controller, r *replication) http.Handler {
-	return metricsHandler(&controlMetrics{c: c, r: r}, func() error {
+func controlHandler(c *failover.Controller, sw *switching) http.Handler {
+	return metricsHandler(&controlMetrics{c: c, s: sw}, func() error {
 		s := c.Status()
 		switch {
 		case s.RegisterError != "":
@@ -182,7 +187,7 @@ func controlHandler(c *failover.Controller, r *replication) http.Handler {
 // controlMetrics are a controller's, read from its status when somebody asks.
 type controlMetrics struct {
 	c *failover.Controller
-	r *replication
+	s *switching
 }
 
 // Describe and Collect make it a prometheus.Collector.
@@ -191,6 +196,7 @@ func (m *controlMetrics) Describe(ch chan<- *prometheus.Desc) { prometheus.Descr
 // Collect reads the status once.
 func (m *controlMetrics) Collect(ch chan<- prometheus.Metric) {
 	s := m.c.Status()
+	from, to := m.s.file.pair(s)
 	send := func(name, help string, kind prometheus.ValueType, v float64, labels ...string) {
 		var names []string
 		if len(labels) > 0 {
@@ -209,10 +215,10 @@ func (m *controlMetrics) Collect(ch chan<- prometheus.Metric) {
 	send("switches_total", "Switches that this controller has carried out.", prometheus.CounterValue, float64(s.Switches))
 	send("vetoes_total", "Switches that were refused or given up.", prometheus.CounterValue, float64(s.Vetoes))
 	for _, cl := range s.Clusters {
-		send("active", "1 for the active cluster.", prometheus.GaugeValue, one(cl.Name == s.Epoch.Active), cl.Name)
+		send("active", "1 for the active cluster.", prometheus.GaugeValue, one(cl.Name == from && !s.Epoch.Closing()), cl.Name)
 		send("up", "1 for clusters that are up.", prometheus.GaugeValue, one(cl.Health == failover.HealthUp), cl.Name)
 	}
-	lag, ok := m.r.known(s.Epoch.Active, s.Standby)
+	lag, ok := m.s.mirror.known(from, to)
 	if ok {
 		send("rpo_records", "Records that the standby lacked when that was last measured.", prometheus.GaugeValue, float64(lag.Records))
 		send("rpo_unknown_partitions", "Partitions of which it isn't known.", prometheus.GaugeValue, float64(lag.Unknown))

@@ -55,6 +55,10 @@ it until the lease is over, even where a fence is confirmed.
 What the standby lacks is measured by looking at both clusters. Where the active one
 is away that isn't known, unless a controller (of the same process) has looked before:
 with a budget such a switch is refused, unless --allow-unknown-rpo says otherwise.
+
+Rights to write that a mirror withheld aren't given by a switch: with an authorizer run
+it with --writes carried. A fence's "except" has to name the mirror's principal, which
+copies to the fenced cluster on the way back.
 ` + clustersHelp,
 		Example: `  kdr failover --clusters clusters.json --to fra --dry-run
   kdr failover --clusters clusters.json --to fra --max-rpo 1000 --reason "ams is on fire"

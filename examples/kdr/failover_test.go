@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestFailoverThereAndBack(t *testing.T) {
 
 func thereAndBack(t *testing.T, from, to *source) {
 	file := clustersOf(t, from, to, nil)
-	flags := []string{"--clusters", file, "--json"}
+	flags := slices.Clip([]string{"--clusters", file, "--json"})
 	doc := kdr(t, append(flags, "failover", "--planned", "--to", "b")...).want(t, 4).json(t)
 	wantAt(t, at(t, doc, "plan", "conflicts").([]any)[0], "topic", "kind")
 	m := mirrorBetween(t, file, "a", "b")
@@ -114,7 +115,7 @@ func TestFailoverForced(t *testing.T) {
 
 func forcedAndBack(t *testing.T, from, to *source) {
 	file := clustersOf(t, from, to, map[string]any{"budget": map[string]any{"records": 1}})
-	flags := []string{"--clusters", file, "--json"}
+	flags := slices.Clip([]string{"--clusters", file, "--json"})
 	m := mirrorBetween(t, file, "a", "b")
 	awaitCopied(t, from, to, "orders", 3)
 	awaitCopied(t, from, to, "payments", 1)

@@ -37,7 +37,7 @@ type mirrorFlags struct {
 func newMirror(a *app) *cobra.Command {
 	f := mirrorFlags{writes: string(mirror.WritesWithheld)}
 	cmd := &cobra.Command{
-		Use:   "mirror --from HOST:PORT,… --to HOST:PORT,…",
+		Use:   "mirror {--from HOST:PORT,… --to HOST:PORT,… | --clusters FILE --from-name NAME --to-name NAME}",
 		Short: "Mirror a live cluster to a standby, offset for offset",
 		Long: `Copy a live cluster's records to a standby at the same offsets, under the same
 names or behind --prefix, and keep topic configs, ACLs, quotas and the committed

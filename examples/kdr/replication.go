@@ -246,6 +246,9 @@ func (r *replication) flows(ctx context.Context, from, to string) ([]mirror.Flow
 	r.mu.Lock()
 	id := r.ids[from]
 	r.mu.Unlock()
+	if id == "" && len(r.clusters) > 2 && len(flows) > 0 {
+		return nil, fmt.Errorf("which flow to %s is %s's can't be told while that is away: give its id in the clusters file", to, from)
+	}
 	return slices.DeleteFunc(flows, func(f mirror.Flow) bool { return f.Name != r.flow.Name || id != "" && f.Source != id }), nil
 }
 

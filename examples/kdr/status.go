@@ -18,8 +18,8 @@ func newStatus(a *app) *cobra.Command {
 	var flow string
 	var clusters clustersFlag
 	cmd := &cobra.Command{
-		Use:   "status --from HOST:PORT,… --to HOST:PORT,…",
-		Short: "Say where a mirror stands, and what would be lost if the source were lost now",
+		Use:   "status {--from HOST:PORT,… --to HOST:PORT,… | --clusters FILE}",
+		Short: "Say who is active, where a mirror stands, and what would be lost if the source were lost now",
 		Long: `Look at both clusters and say, per topic, how far the standby has got, how far it
 is behind, and what has stopped. The mirror needn't run.
 

@@ -72,6 +72,13 @@ func (f *clustersFile) active(e register.Epoch) string {
 	return cmp.Or(e.Active, e.From, f.Clusters[0].Name)
 }
 
+// pair are the active cluster and the one that a controller would go to.
+func (f *clustersFile) pair(st failover.ControllerStatus) (from, to string) {
+	from = f.active(st.Epoch)
+	i := slices.IndexFunc(f.Clusters, func(c *clusterSpec) bool { return c.Name == from })
+	return from, cmp.Or(st.Standby, f.Clusters[(i+1)%len(f.Clusters)].Name)
+}
+
 // config is a controller's.
 func (s *switching) config() failover.ControllerConfig {
 	f := s.file
