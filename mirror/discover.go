@@ -213,8 +213,10 @@ func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (w
 			e.again()
 		}
 	case have > n:
-		e.say(t, Event{Kind: PartitionsAhead, Detail: fmt.Sprintf("the copy has %d partitions, the source's topic %d", have, n)})
+		ev := Event{Kind: PartitionsAhead, Offset: -1, Other: -1, Detail: fmt.Sprintf("the copy has %d partitions, the source's topic %d", have, n)}
+		e.say(t, ev)
 		if e.cfg.Policies.of(PartitionsAhead) == Stop {
+			e.stopAhead(t, ev)
 			return true
 		}
 		fallthrough
@@ -224,6 +226,20 @@ func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (w
 	}
 	e.adopt(t, to, min(n, have))
 	return whole
+}
+
+// stopAhead stops a topic whose copy has more partitions: those that were taken in, or all of it.
+func (e *engine) stopAhead(t *topic, ev Event) {
+	if t.parts == nil {
+		ev.Topic, ev.Target, ev.Partition, ev.Policy = t.source, t.target, -1, Stop
+		e.mu.Lock()
+		e.refused[t.source] = &EventError{Event: ev}
+		e.mu.Unlock()
+		return
+	}
+	if !e.stoppedAll(t) {
+		e.stopTopic(t, ev, Stop)
+	}
 }
 
 // taken forgets that the target refused the topic.

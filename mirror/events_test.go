@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -257,6 +260,88 @@ func TestPolicies(t *testing.T) {
 		})
 		r.stop()
 	})
+}
+
+// A copy that somebody gives more partitions than the source's topic has goes on as it is, or stops, as the policy says; once the source has as many, it goes on anyhow.
+func TestPartitionsAhead(t *testing.T) {
+	for _, policy := range []Policy{GoOn, Stop} {
+		t.Run(string(policy), func(t *testing.T) {
+			src, dst := pairOf(t, "bad", "good")
+			cfg := quickConfig(src, dst)
+			cfg.Policies = Policies{PartitionsAhead: policy}
+			r := start(t, cfg)
+			r.caughtUp(src, "bad", "good")
+			if _, err := kadm.NewClient(testkafka.Client(t, dst)).UpdatePartitions(t.Context(), 3, "bad"); err != nil {
+				t.Fatal(err)
+			}
+			s := r.until("the event", func(s Status) bool { return s.Events[PartitionsAhead] == 1 })
+			if ev := s.Recent[len(s.Recent)-1]; ev.Kind != PartitionsAhead || ev.Policy != policy || ev.Topic != "bad" || ev.Partition != -1 || ev.Detail == "" {
+				t.Errorf("%+v", ev)
+			}
+			produce(t, src, "good", 1, 10)
+			if policy == GoOn {
+				produce(t, src, "bad", 1, 10)
+				r.caughtUp(src, "bad")
+			} else {
+				r.stopsWith(PartitionsAhead, "bad")
+				produce(t, src, "bad", 1, 10)
+			}
+			r.caughtUp(src, "good")
+			if _, err := kadm.NewClient(testkafka.Client(t, src)).UpdatePartitions(t.Context(), 3, "bad"); err != nil {
+				t.Fatal(err)
+			}
+			produceTo(t, src, "bad", 2, 5)
+			if policy == Stop {
+				if end := contentOf(t, dst, "bad").Topics["bad"][0].End; end != 20 {
+					t.Errorf("what has stopped has grown to %d", end)
+				}
+				r.Retry("bad")
+			}
+			r.caughtUp(src, "bad", "good")
+			if s := r.Status(); s.Events[PartitionsAhead] != 1 || s.Stopped > 0 {
+				t.Error(s.Recent)
+			}
+			same(t, src, dst, []string{"bad", "good"})
+			r.stop()
+		})
+	}
+}
+
+// A topic that the target doesn't take is said once, the others are mirrored, and it is when the target takes it.
+func TestTopicRefused(t *testing.T) {
+	src, dst := pairOf(t, "good")
+	k := testkafka.Kfake(dst)
+	var heal atomic.Bool
+	var refused atomic.Int64
+	k.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if heal.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, rt := range req.(*kmsg.CreateTopicsRequest).Topics {
+			a := kmsg.NewCreateTopicsResponseTopic()
+			a.Topic, a.ErrorCode, a.ErrorMessage = rt.Topic, kerr.PolicyViolation.Code, kmsg.StringPtr("not here")
+			resp.Topics = append(resp.Topics, a)
+		}
+		refused.Add(1)
+		return resp, nil, true
+	})
+	r := start(t, quickConfig(src, dst))
+	create(t, src, 1, nil, "bad")
+	produce(t, src, "bad", 1, 10)
+	r.until("two refusals", func(s Status) bool { return refused.Load() > 1 && s.Events[TopicRefused] > 0 })
+	produce(t, src, "good", 1, 10)
+	r.caughtUp(src, "good")
+	s := r.Status()
+	if ev := s.Recent[len(s.Recent)-1]; s.Events[TopicRefused] != 1 || ev.Kind != TopicRefused || ev.Policy != Retry || ev.Topic != "bad" || !strings.Contains(ev.Detail, "not here") {
+		t.Error(s.Recent)
+	}
+	heal.Store(true)
+	r.until("the topic", func(s Status) bool { _, ok := find(s, "bad", 0); return ok })
+	r.caughtUp(src, "bad")
+	same(t, src, dst, []string{"bad", "good"})
+	r.stop()
 }
 
 // Restored, or copied by somebody else at the same offsets: adopted where it is the same, refused where it isn't.

@@ -30,26 +30,38 @@ func (e *engine) heartbeats(ctx context.Context) error {
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
-	for {
-		if err := e.makeHeartbeats(ctx); err != nil {
-			return err
+	for there, said := false, false; ; {
+		var err error
+		if !there {
+			err = e.makeHeartbeats(ctx)
+			there = err == nil
 		}
-		e.setBeating(true)
-		for {
-			err := e.beatOnce(ctx)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+		if there {
+			err = e.beatOnce(ctx)
+		}
+		pause := e.cfg.Heartbeat
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err == nil:
+			said = false
+			e.setBeating(true)
+		case rawkafka.Denies(err):
+			there, pause = false, e.cfg.tuning.pause
+			e.setBeating(false)
+			if !said {
+				e.say(nil, Event{Kind: HeartbeatDenied, Detail: err.Error()})
+				said = true
 			}
-			if err != nil {
-				e.hooks.retry("heartbeat", err)
-			}
-			if rawkafka.Denies(err) || rawkafka.Unknown(err) {
-				e.setBeating(false)
-				break
-			}
-			if err := rawkafka.Sleep(ctx, e.cfg.Heartbeat); err != nil {
-				return err
-			}
+		case !there || rawkafka.Unknown(err):
+			there, pause = false, min(pause, time.Second)
+			e.setBeating(false)
+			e.hooks.retry("heartbeats", err)
+		default:
+			e.hooks.retry("heartbeat", err)
+		}
+		if err := rawkafka.Sleep(ctx, pause); err != nil {
+			return err
 		}
 	}
 }
@@ -60,29 +72,17 @@ func (e *engine) setBeating(on bool) {
 	e.beat.Enabled = on
 }
 
-// makeHeartbeats creates the topic, and tries again for as long as the right is missing. The error is the context's.
+// makeHeartbeats creates the topic, unless it is there.
 func (e *engine) makeHeartbeats(ctx context.Context) error {
 	hour := heartbeatHour
-	for said := false; ; {
-		resp, err := e.source.Admin().CreateTopic(ctx, 1, -1, map[string]*string{"retention.ms": &hour}, e.heartbeatTopic())
-		if err == nil {
-			err = resp.Err
-		}
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case err == nil || errors.Is(err, kerr.TopicAlreadyExists):
-			return nil
-		case rawkafka.Denies(err) && !said:
-			e.say(nil, Event{Kind: HeartbeatDenied, Detail: err.Error()})
-			said = true
-		default:
-			e.hooks.retry("heartbeats", err)
-		}
-		if err := rawkafka.Sleep(ctx, e.cfg.tuning.pause); err != nil {
-			return err
-		}
+	resp, err := e.source.Admin().CreateTopic(ctx, 1, -1, map[string]*string{"retention.ms": &hour}, e.heartbeatTopic())
+	if err == nil {
+		err = resp.Err
 	}
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
 }
 
 // beatOnce writes one heartbeat. One that comes late, or twice, does no harm.

@@ -106,13 +106,8 @@ func (l *Ledger) fetch(ctx context.Context, end int64) error {
 		return err
 	}
 	at := l.next
-	for b, err := range segment.Batches(got.RecordBatches) {
-		if err != nil {
-			return &TopicError{Reason: err.Error()}
-		}
-		if err := l.batch(b); err != nil {
-			return err
-		}
+	if err := l.batches(got.RecordBatches); err != nil {
+		return err
 	}
 	switch {
 	case l.next > at:
@@ -154,6 +149,19 @@ func (l *Ledger) ask(ctx context.Context) (*kmsg.FetchResponseTopicPartition, er
 
 // errThrottled: a broker leaves the partitions out where a quota is exceeded. It passes.
 var errThrottled = fmt.Errorf("the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
+
+// batches takes what a response has in.
+func (l *Ledger) batches(raw []byte) error {
+	for b, err := range segment.Batches(raw) {
+		if err != nil {
+			return &TopicError{Reason: err.Error()}
+		}
+		if err := l.batch(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // batch takes a batch in. Transactional ones aren't ours.
 func (l *Ledger) batch(b segment.Batch) error {
