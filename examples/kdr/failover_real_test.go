@@ -128,7 +128,7 @@ func TestRealFailover(t *testing.T) {
 	producer.check(from)
 }
 
-// TestRealController: when the active cluster is killed, a controller switches by itself, within the budget; its mirror ends, and the way back is clean.
+// TestRealController: when the active cluster is killed, a controller switches by itself, within the budget, and its mirror ends.
 func TestRealController(t *testing.T) {
 	from := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
 	to := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
@@ -154,17 +154,6 @@ func TestRealController(t *testing.T) {
 		}
 	}
 	c.stop(t, syscall.SIGTERM).want(t, 130)
-	for _, broker := range from.Brokers() {
-		from.Start(t, broker)
-	}
-	to.send("orders", 3, 10)
-	m = mirrorBetween(t, file, "b", "a")
-	awaitPlan(t, m, append(flags, "failback", "--dry-run", "--ignore-tail")...)
-	doc := kdr(t, append(flags, "failback", "--save-tail", t.TempDir())...).want(t, 0).json(t)
-	wantAt(t, doc, "switched", "report", "end")
-	wantAt(t, doc, 0.0, "report", "tail", "records")
-	m.wait(t).want(t, 0)
-	wantSameCommitted(t, to, from, "orders", "payments", "empty")
 }
 
 // awaitPrinted waits for a text on standard output.
