@@ -290,6 +290,42 @@ func TestPlanRefuses(t *testing.T) {
 	to.want("vanished", "t", "0:7/-1")
 }
 
+// TestGroupsDead: a group that a coordinator calls dead has no members: its offsets are captured, and it is in nobody's way on the target.
+func TestGroupsDead(t *testing.T) {
+	from, to := newFake(t), newFake(t)
+	for _, s := range []*side{from, to} {
+		s.topic("t", 1, 10)
+		k := testkafka.Kfake(s.c)
+		k.ControlKey(int16(kmsg.ListGroups), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			k.KeepControl()
+			resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
+			g := kmsg.NewListGroupsResponseGroup()
+			g.Group, g.ProtocolType, g.GroupState, g.GroupType = "dead", "consumer", "Dead", "classic"
+			resp.Groups = append(resp.Groups, g)
+			return resp, nil, true
+		})
+	}
+	if g := from.capture(offsets.CaptureConfig{}).Lookup("dead"); g != nil && (g.Active() || len(g.Offsets) > 0) {
+		t.Errorf("without offsets: %+v", g)
+	}
+	from.commit("dead", "t", "kept", -1, 5)
+	got := from.capture(offsets.CaptureConfig{})
+	g := got.Lookup("dead")
+	if g == nil || g.State != "Dead" || g.Active() || len(g.Offsets) != 1 || g.Offsets[0].Offset != 5 || g.Offsets[0].Metadata == nil || *g.Offsets[0].Metadata != "kept" {
+		t.Fatalf("%+v", g)
+	}
+	p := to.plan(offsets.PlanConfig{Groups: got})
+	if p.Groups[0].State != "Dead" || len(p.Refused()) > 0 {
+		t.Errorf("%+v", p.Groups[0])
+	}
+	_, before := to.apply(p)
+	to.want("dead", "t", "0:5/-1kept")
+	if _, err := offsets.Rollback(t.Context(), to.cl, before, offsets.RollbackConfig{}); err != nil {
+		t.Error(err)
+	}
+	to.want("dead", "t", "")
+}
+
 // TestPlanBounds: beyond the end and below the start become these, unless told to.
 func TestPlanBounds(t *testing.T) {
 	to := newFake(t)
