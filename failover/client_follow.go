@@ -185,6 +185,10 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	for s.sent > 0 && !c.closed { // kgo has ended, and calls every promise
 		c.changed.Wait()
 	}
+	if c.closed {
+		c.mu.Unlock()
+		return false
+	}
 	answers := append(c.abortTransaction(), c.expired()...)
 	if closing {
 		c.acted(t.epoch.Number)

@@ -271,11 +271,14 @@ func (c *Client) call(e *entry, first bool, err error) {
 	}
 }
 
-// failAll answers all that is left.
+// failAll answers all that is left, but what kgo has: it does that, soon.
 func (c *Client) failAll(err error) {
 	c.mu.Lock()
 	var left []*entry
 	for _, e := range c.box.all() {
+		if e.pending {
+			continue
+		}
 		c.box.remove(e)
 		if e.answer() {
 			left = append(left, e)

@@ -30,6 +30,7 @@ type session struct {
 	limits  limits
 	flush   bool // something was produced
 
+	conns conns
 	sent  int                      // records that it was given and hasn't answered; the client's lock guards it
 	acked map[topicPartition]int64 // the last acked offset by partition; that lock too
 }
@@ -147,7 +148,7 @@ func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
 	manual, _ := probe.OptValue(kgo.ManualFlushing).(bool)
 	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64), timeout, manual}
 	return []kgo.Opt{
-		kgo.WithContext(s.ctx), kgo.Dialer(dial), kgo.DialTLSConfig(nil),
+		kgo.WithContext(s.ctx), kgo.Dialer(s.conns.dialer(dial)), kgo.DialTLSConfig(nil),
 		kgo.MaxBufferedRecords(math.MaxInt32), kgo.MaxBufferedBytes(0), kgo.RecordPartitioner(pinning{partitioner}),
 		kgo.RecordDeliveryTimeout(0), // it counts from the record's timestamp, which a replayed record keeps
 	}, nil
@@ -186,9 +187,10 @@ func (c *Client) identify(ctx context.Context, s *session) error {
 	return nil
 }
 
-// close ends the kgo client at once: what isn't answered gets an error.
+// close ends the kgo client at once: what isn't answered gets an error. Its connections are cut first: kgo waits for what some of them read, which of a cluster that is away takes until its timeout.
 func (s *session) close(cause error) {
 	s.end(cause)
+	s.conns.cut()
 	s.cl.CloseAllowingRebalance()
 }
 
