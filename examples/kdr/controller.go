@@ -215,8 +215,8 @@ func (m *controlMetrics) Collect(ch chan<- prometheus.Metric) {
 	send("switches_total", "Switches that this controller has carried out.", prometheus.CounterValue, float64(s.Switches))
 	send("vetoes_total", "Switches that were refused or given up.", prometheus.CounterValue, float64(s.Vetoes))
 	for _, cl := range s.Clusters {
-		send("active", "1 for the active cluster.", prometheus.GaugeValue, one(cl.Name == from && !s.Epoch.Closing()), cl.Name)
-		send("up", "1 for clusters that are up.", prometheus.GaugeValue, one(cl.Health == failover.HealthUp), cl.Name)
+		send("active", "1 for the active cluster.", prometheus.GaugeValue, one(cl.Cluster == from && !s.Epoch.Closing()), cl.Cluster)
+		send("up", "1 for clusters that are up.", prometheus.GaugeValue, one(cl.State == probe.Healthy), cl.Cluster)
 	}
 	lag, ok := m.s.mirror.known(from, to)
 	if ok {
