@@ -32,9 +32,6 @@ func (p pinning) ForTopic(topic string) kgo.TopicPartitioner {
 	return pinned
 }
 
-// pin is where a record's context has the record's entry.
-type pin struct{}
-
 // entryOf is the client's own of a record.
 func entryOf(r *kgo.Record) *entry {
 	e, _ := r.Context.(*entryContext)

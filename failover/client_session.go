@@ -222,7 +222,7 @@ func (c *Client) leaveGroup(s *session) {
 
 // leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself then.
 func (c *Client) leaveGroupWithin(ctx context.Context, s *session) {
-	if group, _ := s.cl.GroupMetadata(); group == "" {
+	if member, _ := s.cl.GroupMetadata(); member == "" {
 		return
 	}
 	s.cl.AllowRebalance()

@@ -343,3 +343,48 @@ func TestClientPlannedTransaction(t *testing.T) {
 		}
 	})
 }
+
+// TestClientConfirmsByContent has the standby, which was active before, hold records of its own at the offsets of the client's: those don't count as its copy.
+func TestClientConfirmsByContent(t *testing.T) {
+	bubble(t, func(s *sim) {
+		t := s.T
+		p := testkafka.Client(t, s.b, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		for range 3 {
+			if err := p.ProduceSync(t.Context(), one("tail")).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{} }, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		s.closes("a", "b", false) // and given up: what was there before isn't known any more
+		s.opens("a", "a", "b", false)
+		s.arrives(c, "a", 3)
+		for n := range 2 {
+			if err := c.ProduceSync(t.Context(), one(fmt.Sprint(n))).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause(t.Context(), 10*time.Second)
+		if st := c.Status(); st.Unconfirmed != 2 {
+			t.Error(st)
+		}
+		if err := kadmDelete(t, s.b); err != nil {
+			t.Fatal(err)
+		}
+		cp := startCopy(t, s.a, s.b, 2, s.pace())
+		defer cp.end()
+		pause(t.Context(), 10*time.Second)
+		if st := c.Status(); st.Unconfirmed != 0 {
+			t.Error(st)
+		}
+	})
+}
+
+// kadmDelete makes the topic anew.
+func kadmDelete(t *testing.T, cl testkafka.Cluster) error {
+	adm := kadm.NewClient(testkafka.Client(t, cl))
+	if _, err := adm.DeleteTopics(t.Context(), simTopic); err != nil {
+		return err
+	}
+	_, err := adm.CreateTopic(t.Context(), simPartitions, 1, nil, simTopic)
+	return err
+}
