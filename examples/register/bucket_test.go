@@ -1,0 +1,45 @@
+package register_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"gocloud.dev/blob"
+	_ "gocloud.dev/blob/s3blob"
+
+	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/registertest"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+func open(t testing.TB, s3 *testkafka.S3, store string) *register.Bucket {
+	b, err := blob.OpenBucket(t.Context(), s3.URL+"&prefix="+url.QueryEscape(strings.ToLower(t.Name())+"/"+store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close() })
+	r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestS3 runs on a real S3 server.
+func TestS3(t *testing.T) {
+	s3 := testkafka.MinIO(t)
+	registertest.Run(t, func(t testing.TB) register.Register { return open(t, s3, "") })
+}
+
+// TestQuorumOnS3 has three stores, of a real S3 server.
+func TestQuorumOnS3(t *testing.T) {
+	s3 := testkafka.MinIO(t)
+	registertest.Run(t, func(t testing.TB) register.Register {
+		q, err := register.NewQuorum(register.QuorumConfig{Stores: []register.Store{open(t, s3, "a/"), open(t, s3, "b/"), open(t, s3, "c/")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	})
+}
