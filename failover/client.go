@@ -30,6 +30,8 @@ type Client struct {
 	last    *session         // the one before, where cur is nil
 	renew   bool             // cur is to be made anew in the same epoch
 	fenced  bool
+	quiet   bool   // kgo has answered nothing for a while, and has records
+	answers uint64 // of kgo's
 	closed  bool
 	ids     map[string]string
 	txn     *session // of the transaction that is under way
@@ -63,6 +65,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	c.wg.Go(func() { c.poll(c.ctx) })
 	c.wg.Go(func() { c.move(c.ctx) })
 	c.wg.Go(func() { c.watch(c.ctx) })
+	c.wg.Go(func() { c.listen(c.ctx) })
 	c.wg.Go(func() { c.expire(c.ctx) })
 	if cfg.Replay != nil {
 		c.wg.Go(func() { c.confirm(c.ctx) })

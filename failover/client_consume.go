@@ -3,7 +3,11 @@ package failover
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -78,15 +82,19 @@ func (c *Client) AllowRebalance() {
 	}
 }
 
-// CommitRecords is kgo's. Offsets of records that were polled before a switch are carried over: as they are below the fork of an exact copy, else by [Config.Translate]. For
+// CommitRecords is kgo's. Offsets of records that were polled before a switch are carried over: as they are below the fork of an exact copy, else by [Config.Translate], and never back. For
 // those that have no meaning on the active cluster nothing is committed, and the error is an *[OldEpochError] with them; the others are committed.
 func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 	s, err := c.session(ctx)
 	if err != nil {
 		return err
 	}
-	now, old := c.carried(ctx, s, rs)
-	if len(now) > 0 {
+	now, moved, old := c.carried(ctx, s, rs)
+	moved, err = c.ahead(ctx, s, moved)
+	if err != nil {
+		return err
+	}
+	if now = append(now, moved...); len(now) > 0 {
 		cctx, cancel := s.during(ctx)
 		err = s.cl.CommitRecords(cctx, now...)
 		ended := s.ctx.Err() != nil
@@ -101,8 +109,8 @@ func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 	return err
 }
 
-// carried are records whose offsets mean on s what they meant where they were polled; old are those that mean nothing there.
-func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, old []*kgo.Record) {
+// carried sorts records: those of the session, those of older ones whose offsets are carried over to it, and those that mean nothing there.
+func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, moved, old []*kgo.Record) {
 	for _, r := range rs {
 		from := polledIn(r)
 		if from == s || from == nil && !c.switched() {
@@ -114,9 +122,38 @@ func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now
 			old = append(old, r)
 			continue
 		}
-		now = append(now, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Offset: at - 1, LeaderEpoch: -1})
+		moved = append(moved, &kgo.Record{Topic: r.Topic, Partition: r.Partition, Offset: at - 1, LeaderEpoch: -1})
 	}
-	return now, old
+	return now, moved, old
+}
+
+// ahead are the records that the group isn't past on the active cluster: a commit from before the switch mustn't take back what another member, or the copy, has committed since.
+func (c *Client) ahead(ctx context.Context, s *session, moved []*kgo.Record) ([]*kgo.Record, error) {
+	group, _ := s.cl.OptValue(kgo.ConsumerGroup).(string)
+	if len(moved) == 0 || group == "" {
+		return nil, nil
+	}
+	var topics []string
+	for _, r := range moved {
+		topics = append(topics, r.Topic)
+	}
+	slices.Sort(topics)
+	ctx, cancel := s.during(ctx)
+	defer cancel()
+	there, err := kadm.NewClient(s.cl).FetchOffsetsForTopics(ctx, group, slices.Compact(topics)...)
+	if err == nil {
+		err = there.Error()
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return moved, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("failover: %s's committed offsets on %s: %w", group, s.cluster.Name, err)
+	}
+	return slices.DeleteFunc(moved, func(r *kgo.Record) bool {
+		o, ok := there.Lookup(r.Topic, r.Partition)
+		return ok && o.At > r.Offset
+	}), nil
 }
 
 func (c *Client) switched() bool {
@@ -156,8 +193,8 @@ func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
 			return
 		}
 	}
-	now, old := c.carried(c.ctx, s, rs)
-	s.cl.MarkCommitRecords(now...)
+	now, moved, old := c.carried(c.ctx, s, rs)
+	s.cl.MarkCommitRecords(append(now, moved...)...)
 	if h := c.cfg.Hooks.OnOldRecords; h != nil && len(old) > 0 {
 		h(old)
 	}

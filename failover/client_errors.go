@@ -11,7 +11,7 @@ import (
 var (
 	// ErrFenced: the client couldn't confirm within its lease that its cluster is still the active one, and sends nothing more until it can.
 	ErrFenced = errors.New("failover: fenced: the lease is over")
-	// ErrSwitching: a switch is under way, and no cluster is active.
+	// ErrSwitching: a switch is under way, and no cluster is active; or one is, and can't be used yet.
 	ErrSwitching = errors.New("failover: a switch is under way")
 	// ErrEpochEnded: what was begun on one cluster can't be ended on another: a transaction, a call of [Client.Do].
 	ErrEpochEnded = errors.New("failover: the epoch has ended")

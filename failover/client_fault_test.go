@@ -29,7 +29,7 @@ func TestClientSchedules(t *testing.T) {
 			s.ends(c, l, "b")
 		})
 	}
-	if r := sum.sum; r.Found == 0 || r.Resent == 0 || r.Replayed == 0 || r.Covered == 0 {
+	if r := sum.sum; !testing.Short() && (r.Found == 0 || r.Resent == 0 || r.Replayed == 0 || r.Covered == 0) {
 		t.Errorf("these schedules have missed something: %s", r)
 	}
 }

@@ -159,8 +159,9 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	c.mu.Lock()
 	s, cause := c.cur, ErrEpochEnded
 	closing := t.epoch.Closing()
-	again = c.renew && c.fenced && s != nil && s.epoch.Number == t.epoch.Number
+	again = c.renew && (c.fenced || c.quiet) && s != nil && s.epoch.Number == t.epoch.Number
 	c.renew = false
+	c.begins(t.epoch)
 	if s == nil || s.epoch.Number >= t.epoch.Number && !again {
 		if closing {
 			c.acted(t.epoch.Number)
@@ -171,14 +172,15 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	c.cur = nil
 	if again {
 		cause = ErrFenced
-	} else {
-		c.report = &ClientReport{Scope: c.cfg.Scope, Switch: t.epoch.Switch, From: s.cluster.Name, Closed: time.Now(), FirstAckMillis: -1}
 	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
 	c.cfg.Logger.Info("failover: leaving", "cluster", s.cluster.Name, "epoch", t.epoch.Number, "reason", t.epoch.Reason, "cause", cause)
-	if closing {
+	switch {
+	case closing:
 		c.drain(ctx, s, t)
+	case again:
+		c.leaveGroup(s)
 	}
 	s.close(cause)
 	c.mu.Lock()
@@ -198,6 +200,14 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 		answer()
 	}
 	return again
+}
+
+// begins starts the report of a switch; c.mu is held.
+func (c *Client) begins(e register.Epoch) {
+	if c.last == nil || c.last.epoch.Number >= e.Number || c.report != nil && c.report.Switch == e.Switch {
+		return
+	}
+	c.report = &ClientReport{Scope: c.cfg.Scope, Switch: e.Switch, From: c.last.cluster.Name, Closed: time.Now(), FirstAckMillis: -1}
 }
 
 // drain waits for acks of what was sent, and leaves the group, while the lease lasts and no later epoch is there.

@@ -8,18 +8,21 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// outbox holds records that have no final answer yet, and those that may have to be replayed, in the order in which they were given to kgo: that is their order in their
-// partitions. The client's lock guards it.
+// outbox holds records that have no final answer yet, in the order in which they were given to kgo, and those that may have to be replayed, in the order of their acks. Within a partition the latter
+// come first, and both are in the partition's order. The client's lock guards it.
 type outbox struct {
-	head, tail *entry
+	sent, kept entries
 	// unacked have no answer, acked aren't confirmed by the copy.
 	unacked, acked           int
 	unackedBytes, ackedBytes int64
 	letGo, waited            int64
-	// acked entries by partition, in offset order.
+	// kept entries by partition.
 	confirmable map[topicPartition][]*entry
 	promises    sync.WaitGroup // that are called outside of kgo
 }
+
+// entries is a list.
+type entries struct{ head, tail *entry }
 
 type topicPartition struct {
 	topic     string
@@ -37,7 +40,7 @@ type entry struct {
 	size    int64
 
 	prev, next *entry
-	in         bool     // the list
+	in         *entries // nil: none
 	session    *session // that has it, or had it last
 	moved      bool     // it was given to more than one cluster
 	pending    bool     // kgo hasn't answered
@@ -89,17 +92,9 @@ func (b *outbox) again(e *entry) *entry {
 	}
 	n.context.entry = n
 	n.rec.Context = &n.context
-	if n.prev != nil {
-		n.prev.next = n
-	} else {
-		b.head = n
-	}
-	if n.next != nil {
-		n.next.prev = n
-	} else {
-		b.tail = n
-	}
-	e.in, e.prev, e.next = false, nil, nil
+	in, prev := e.in, e.prev
+	e.unlink()
+	in.insert(n, prev)
 	return n
 }
 
@@ -111,46 +106,63 @@ func (e *entry) err() error {
 	return e.context.Err()
 }
 
-func (b *outbox) push(e *entry) {
-	e.in, e.prev, e.next = true, b.tail, nil
-	if b.tail != nil {
-		b.tail.next = e
-	} else {
-		b.head = e
+// insert puts an entry behind another, or first.
+func (l *entries) insert(e, prev *entry) {
+	next := l.head
+	if prev != nil {
+		next = prev.next
 	}
-	b.tail = e
+	e.in, e.prev, e.next = l, prev, next
+	if prev != nil {
+		prev.next = e
+	} else {
+		l.head = e
+	}
+	if next != nil {
+		next.prev = e
+	} else {
+		l.tail = e
+	}
+}
+
+func (e *entry) unlink() {
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		e.in.head = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		e.in.tail = e.prev
+	}
+	e.in, e.prev, e.next = nil, nil, nil
+}
+
+func (b *outbox) push(e *entry) {
+	b.sent.insert(e, b.sent.tail)
 	b.unacked++
 	b.unackedBytes += e.size
 }
 
 func (b *outbox) remove(e *entry) {
-	if !e.in {
+	switch e.in {
+	case nil:
 		return
-	}
-	if e.prev != nil {
-		e.prev.next = e.next
-	} else {
-		b.head = e.next
-	}
-	if e.next != nil {
-		e.next.prev = e.prev
-	} else {
-		b.tail = e.prev
-	}
-	e.in, e.prev, e.next = false, nil, nil
-	if e.acked {
+	case &b.kept:
 		b.acked--
 		b.ackedBytes -= e.size
-		return
+	default:
+		b.unacked--
+		b.unackedBytes -= e.size
 	}
-	b.unacked--
-	b.unackedBytes -= e.size
+	e.unlink()
 }
 
 // keep keeps an acked entry for a replay.
 func (b *outbox) keep(e *entry) {
-	b.unacked--
-	b.unackedBytes -= e.size
+	b.remove(e)
+	b.kept.insert(e, b.kept.tail)
 	b.acked++
 	b.ackedBytes += e.size
 	e.acked = true
@@ -158,23 +170,32 @@ func (b *outbox) keep(e *entry) {
 	b.confirmable[at] = append(b.confirmable[at], e)
 }
 
-// unkeep makes an acked entry one that has no ack.
-func (b *outbox) unkeep(e *entry) {
-	b.acked--
-	b.ackedBytes -= e.size
-	b.unacked++
-	b.unackedBytes += e.size
-	e.acked = false
+// unkeep makes acked entries among es ones that have no ack, before all those that never had one.
+func (b *outbox) unkeep(es []*entry) {
+	var last *entry
+	for _, e := range es {
+		if !e.acked {
+			continue
+		}
+		b.remove(e)
+		b.sent.insert(e, last)
+		b.unacked++
+		b.unackedBytes += e.size
+		e.acked, last = false, e
+	}
+	clear(b.confirmable)
+	for e := b.kept.head; e != nil; e = e.next {
+		at := topicPartition{e.rec.Topic, e.rec.Partition}
+		b.confirmable[at] = append(b.confirmable[at], e)
+	}
 }
 
 // confirmed forgets acked entries of a partition below an offset.
 func (b *outbox) confirmed(at topicPartition, end int64) {
 	es := b.confirmable[at]
 	n := 0
-	for n < len(es) && (!es[n].in || !es[n].acked || es[n].rec.Offset < end) {
-		if es[n].acked {
-			b.remove(es[n])
-		}
+	for n < len(es) && es[n].rec.Offset < end {
+		b.remove(es[n])
 		es[n] = nil
 		n++
 	}
@@ -187,22 +208,21 @@ func (b *outbox) confirmed(at topicPartition, end int64) {
 
 // letOldestGo forgets the oldest acked entry.
 func (b *outbox) letOldestGo() {
-	for e := b.head; e != nil; e = e.next {
-		if e.acked {
-			b.remove(e)
-			b.letGo++
-			at := topicPartition{e.rec.Topic, e.rec.Partition}
-			if es := b.confirmable[at]; len(es) > 0 && es[0] == e {
-				b.confirmable[at] = es[1:]
-			}
-			return
-		}
-	}
+	e := b.kept.head
+	b.remove(e)
+	b.letGo++
+	at := topicPartition{e.rec.Topic, e.rec.Partition}
+	es := b.confirmable[at]
+	es[0] = nil // it is the partition's oldest as well
+	b.confirmable[at] = es[1:]
 }
 
 // all are the entries, in order.
 func (b *outbox) all() (es []*entry) {
-	for e := b.head; e != nil; e = e.next {
+	for e := b.kept.head; e != nil; e = e.next {
+		es = append(es, e)
+	}
+	for e := b.sent.head; e != nil; e = e.next {
 		es = append(es, e)
 	}
 	return es

@@ -148,6 +148,8 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	c.mu.Lock()
 	s.sent--
 	e.pending = false
+	c.answers++
+	c.quiet = false
 	c.changed.Broadcast()
 	switch {
 	case e.gone:
@@ -165,7 +167,7 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	}
 	call := e.answer()
 	promise, orig := e.promise, e.orig
-	if e.in && promise != nil { // it is kept
+	if e.acked && promise != nil { // it is kept
 		e.own()
 	}
 	c.mu.Unlock()
@@ -206,7 +208,7 @@ func refused(err error) bool {
 // ack notes that a record is written; c.mu is held.
 func (c *Client) ack(s *session, e *entry) {
 	c.firstAck(s)
-	s.acked[topicPartition{e.rec.Topic, e.rec.Partition}] = e.rec.Offset
+	s.acked.set(topicPartition{e.rec.Topic, e.rec.Partition}, e.rec.Offset)
 	r := c.cfg.Replay
 	if r == nil || e.txn || e.rec.Offset < 0 { // without acks nobody knows what to replay
 		c.box.remove(e)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -44,8 +47,50 @@ func (c *Client) confirm(ctx context.Context) {
 			name = next.Name
 		}
 		ends, err := watermarks(ctx, standby, topics)
+		if err == nil {
+			err = c.compare(ctx, standby, ends)
+		}
 		c.confirmed(active, ends, err)
 	}
+}
+
+// compare takes out of ends what the standby has of its own: where it was active before, its log may end in records that this client's aren't, at the same offsets. Of each partition the last record
+// is compared that is on both; an exact copy has what is before it as well. In a scope's first epoch nothing can be there but the copy.
+func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends map[string]map[int32]int64) error {
+	for at, e := range c.lastKept(ends) {
+		topics, err := standby.Topics(ctx, at.topic)
+		if err != nil {
+			return fmt.Errorf("topics: %w", err)
+		}
+		same := false
+		p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
+		offset := e.Offset
+		_, err = scan(ctx, standby, p, offset, offset+1, func(r *kgo.Record) { same = r.Offset == offset && sameContent(r, e) })
+		if err != nil {
+			return fmt.Errorf("%s/%d at %d: %w", at.topic, at.partition, offset, err)
+		}
+		if !same {
+			delete(ends[at.topic], at.partition)
+		}
+	}
+	return nil
+}
+
+// lastKept are the last of the kept records before each end, where they have to be compared.
+func (c *Client) lastKept(ends map[string]map[int32]int64) map[topicPartition]*kgo.Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch.Number == 1 || c.cfg.Translate != nil {
+		return nil
+	}
+	last := make(map[topicPartition]*kgo.Record)
+	for at, es := range c.box.confirmable {
+		end := ends[at.topic][at.partition]
+		if n := sort.Search(len(es), func(i int) bool { return es[i].rec.Offset >= end }); n > 0 {
+			last[at] = &es[n-1].rec
+		}
+	}
+	return last
 }
 
 // toConfirm are the topics that have records to confirm.

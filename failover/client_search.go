@@ -138,8 +138,8 @@ func (c *Client) behind(s *session, at topicPartition, es []*entry) (int64, bool
 	if c.cfg.Translate != nil && c.crossed(in.epoch, s.epoch) { // no exact copy
 		return 0, false
 	}
-	if last, ok := in.acked[at]; ok {
-		return last + 1, true
+	if last, ok := in.acked.by[at]; ok {
+		return *last + 1, true
 	}
 	if in.epoch.Active == in.epoch.From {
 		return 0, false

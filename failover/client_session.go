@@ -31,8 +31,8 @@ type session struct {
 	flush   bool // something was produced
 
 	conns conns
-	sent  int                      // records that it was given and hasn't answered; the client's lock guards it
-	acked map[topicPartition]int64 // the last acked offset by partition; that lock too
+	sent  int    // records that it was given and hasn't answered; the client's lock guards it
+	acked *marks // of what was acked last; that lock too
 }
 
 // limits are kgo's, which the client keeps itself.
@@ -48,7 +48,24 @@ func (s *session) inherit(last *session) {
 		s.acked = last.acked
 		return
 	}
-	s.acked = make(map[topicPartition]int64)
+	s.acked = &marks{by: make(map[topicPartition]*int64)}
+}
+
+// marks are offsets by partition. Most are set several times in a row.
+type marks struct {
+	by   map[topicPartition]*int64
+	at   topicPartition
+	last *int64
+}
+
+func (m *marks) set(at topicPartition, offset int64) {
+	if m.last == nil || m.at != at {
+		if m.by[at] == nil {
+			m.by[at] = new(int64)
+		}
+		m.at, m.last = at, m.by[at]
+	}
+	*m.last = offset
 }
 
 // sessionKey is where a polled record's context has its session.
@@ -205,7 +222,7 @@ func (c *Client) leaveGroup(s *session) {
 
 // leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself then.
 func (c *Client) leaveGroupWithin(ctx context.Context, s *session) {
-	if group, _ := s.cl.GroupMetadata(); group == "" {
+	if member, _ := s.cl.GroupMetadata(); member == "" {
 		return
 	}
 	s.cl.AllowRebalance()

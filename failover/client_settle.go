@@ -40,12 +40,12 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 	for _, e := range u.doubtful {
 		if answer := c.resolve(e, found, &u.report); answer != nil {
 			answers = append(answers, answer)
-		} else if e.in {
+		} else if e.in != nil {
 			produce[e] = true
 		}
 	}
 	var order []*entry
-	for e := c.box.head; e != nil; e = e.next {
+	for _, e := range c.box.all() {
 		if produce[e] {
 			order = append(order, e)
 		}
@@ -154,17 +154,8 @@ func (c *Client) unack(es []*entry) {
 		if e.rec.Partition >= 0 {
 			e.pinned = e.rec.Partition
 		}
-		if e.acked {
-			c.box.unkeep(e)
-		}
 	}
-	clear(c.box.confirmable)
-	for e := c.box.head; e != nil; e = e.next {
-		if e.acked {
-			at := topicPartition{e.rec.Topic, e.rec.Partition}
-			c.box.confirmable[at] = append(c.box.confirmable[at], e)
-		}
-	}
+	c.box.unkeep(es)
 }
 
 // concluded notes what a switch has settled that another one has overtaken. What was to be produced is settled by that one.
@@ -184,7 +175,7 @@ func (c *Client) told(s *session, r ClientReport) {
 	c.mu.Lock()
 	r.Scope, r.To, r.Epoch, r.LetGo = c.cfg.Scope, s.cluster.Name, s.epoch.Number, c.box.letGo
 	r.Opened, r.Ready = s.seen, time.Now()
-	if r.Closed.IsZero() || s.again { // it has never been anywhere before, or is where it was
+	if r.Closed.IsZero() || s.again && c.report.To != "" { // it has never been anywhere before, or is where it was
 		c.mu.Unlock()
 		return
 	}

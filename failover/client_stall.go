@@ -3,14 +3,33 @@ package failover
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// stalled says that records wait and nothing can be sent; c.mu is held.
-func (c *Client) stalled() bool { return (c.cur == nil || c.fenced) && c.box.unacked > 0 }
+// quietFor is how long kgo may answer nothing before contexts are watched: a record that it has sent it gives back only with an answer, whatever becomes of the record's context.
+const quietFor = 2 * time.Second
 
-// expire answers for records whose contexts end while nothing can be sent. While something can, kgo does, and contexts needn't be watched.
+// listen notes when kgo falls silent.
+func (c *Client) listen(ctx context.Context) {
+	last := uint64(0)
+	for ctx.Err() == nil {
+		sleep(ctx, quietFor)
+		c.mu.Lock()
+		if quiet := c.box.unacked > 0 && c.answers == last; quiet != c.quiet {
+			c.quiet = quiet
+			c.changed.Broadcast()
+		}
+		last = c.answers
+		c.mu.Unlock()
+	}
+}
+
+// stalled says that records wait and nothing is sent, or nothing answered; c.mu is held.
+func (c *Client) stalled() bool { return (c.cur == nil || c.fenced || c.quiet) && c.box.unacked > 0 }
+
+// expire answers for records whose contexts end while nothing can be sent, or nothing is answered. Otherwise kgo does, and contexts needn't be watched.
 func (c *Client) expire(ctx context.Context) {
 	for {
 		c.mu.Lock()
@@ -49,7 +68,7 @@ func (c *Client) arm(f func()) (disarm func()) {
 			c.changed.Broadcast()
 		}))
 	}
-	for e := c.box.head; e != nil; e = e.next {
+	for e := c.box.sent.head; e != nil; e = e.next {
 		if !e.answered && (!e.pending || e.err() == nil) {
 			watch(e.ctx)
 			watch(e.context.Context)
@@ -65,11 +84,11 @@ func (c *Client) arm(f func()) (disarm func()) {
 // expired takes out the records whose contexts have ended, and returns what calls their promises. Those that kgo has may still be sent: the session is to be made anew, and
 // its end gives them back. c.mu is held.
 func (c *Client) expired() (answers []func()) {
-	for e := c.box.head; e != nil; e = e.next {
+	for e := c.box.sent.head; e != nil; e = e.next {
 		switch {
 		case e.answered || e.err() == nil:
 		case e.pending:
-			if c.cur != nil && c.fenced && !c.renew {
+			if c.cur != nil && !c.renew {
 				c.renew = true
 				c.changed.Broadcast()
 			}
@@ -86,14 +105,17 @@ func (c *Client) expired() (answers []func()) {
 
 // expiry is what the promise of a record gets whose context has ended.
 func (c *Client) expiry(e *entry) error {
-	why := ErrSwitching
-	if !c.epoch.Closing() && !c.lease.Valid() {
-		why = ErrFenced
+	err := e.timeout(e.err())
+	if e.rec.Partition >= 0 { // else it never got as far as that
+		err = fmt.Errorf("%w: %w", ErrInDoubt, err)
 	}
-	if e.rec.Partition < 0 { // it never got as far as a partition
-		return fmt.Errorf("%w: %w", why, e.timeout(e.err()))
+	switch {
+	case c.epoch.Closing():
+		return fmt.Errorf("%w: %w", ErrSwitching, err)
+	case !c.lease.Valid():
+		return fmt.Errorf("%w: %w", ErrFenced, err)
 	}
-	return fmt.Errorf("%w: %w: %w", why, ErrInDoubt, e.timeout(e.err()))
+	return err
 }
 
 // refusal is an answer that is kept back until the register has said whether it was a fence.

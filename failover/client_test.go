@@ -241,7 +241,7 @@ func (c *Client) sending() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
-	for e := c.box.head; e != nil; e = e.next {
+	for e := c.box.sent.head; e != nil; e = e.next {
 		if !e.acked && e.session != nil && e.session.sent > 0 {
 			n++
 		}
