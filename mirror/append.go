@@ -166,7 +166,7 @@ func (e *engine) begin(ctx context.Context, p *part) error {
 	return nil
 }
 
-// appendChunk gives a chunk to the copier. A hole at its end is left to the next one, where there will be one: it may go on there.
+// appendChunk gives a chunk to the copier, its bytes as well. A hole at its end is left to the next one, where there will be one: it may go on there.
 func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 	p.tracker.Add(c.aborted...)
 	from := p.to.Position()
@@ -187,15 +187,10 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 		if err != nil {
 			return fmt.Errorf("read: %w", err)
 		}
-		if o.Hole() {
-			if o.End == c.end && c.end < p.untilFor(c.stable) {
-				break
-			}
-			err = e.hole(ctx, p, o.End-o.Base)
-		} else {
-			err = p.to.Append(ctx, o.Batch)
+		if o.Hole() && o.End == c.end && c.end < p.untilFor(c.stable) {
+			break
 		}
-		if err != nil {
+		if err := e.do(ctx, p, o); err != nil {
 			return err
 		}
 		records += o.Records
@@ -206,6 +201,17 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 	p.records += records
 	p.bytes += bytes
 	return nil
+}
+
+// do gives an operation to the copier.
+func (e *engine) do(ctx context.Context, p *part, o copyops.Op) error {
+	switch {
+	case o.Hole():
+		return e.hole(ctx, p, o.End-o.Base)
+	case o.Whole:
+		return p.to.Give(ctx, o.Batch)
+	}
+	return p.to.Append(ctx, o.Batch)
 }
 
 // untilFor is where reading ends for now.

@@ -39,7 +39,6 @@ type engine struct {
 	steering sync.Mutex // held while the fetcher is told; never with mu held
 
 	workers *workers
-	bufs    buffers
 
 	// Of discovery alone: topics that the source has no more, and whether those that went while no mirror ran are settled.
 	lost       map[string]*topic

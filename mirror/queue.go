@@ -2,6 +2,8 @@ package mirror
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"slices"
 	"time"
 
@@ -28,12 +30,14 @@ func (e *engine) steer(p *part) {
 	e.steering.Lock()
 	defer e.steering.Unlock()
 	e.mu.Lock()
-	mine, follow, at := e.parts[p.src] == p, p.following, p.from()
+	mine, follow, paused, at := e.parts[p.src] == p, p.following, p.paused, p.from()
 	e.mu.Unlock()
 	switch {
 	case !mine: // dropped; there may be another under the same name
 	case follow:
 		e.f.Set(p.src, at)
+	case paused:
+		e.f.Pause(p.src)
 	default:
 		e.f.Remove(p.src)
 	}
@@ -46,7 +50,7 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 	}
 	for waited := false; ; waited = true {
 		switch {
-		case !p.following || f.Tag != p.life || f.Position < p.next:
+		case !p.following && !p.paused || f.Tag != p.life || f.Position < p.next:
 			return false, nil
 		case f.Position > p.next: // the answer of another broker has overtaken
 			return true, nil
@@ -70,11 +74,11 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 	if c != nil {
 		e.push(p, c)
 	}
-	if !whole || p.queued >= e.share() {
+	if p.queued > 0 && (!whole || p.queued+len(f.Batches) > e.share()) { // the next response will be like this one
 		p.following, p.paused = false, true
 		return true, nil
 	}
-	return false, nil
+	return !whole, nil
 }
 
 // told takes in what a response says of the log.
@@ -102,10 +106,14 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 	}
 }
 
-// take copies the batches that fit. whole says that all of them did.
+// crcOf is the batch's own CRC-32C, from its header.
+func crcOf(b segment.Batch) uint32 { return binary.BigEndian.Uint32(b.Raw()[17:]) }
+
+// take copies the batches that fit; whole says that all of them did. What doesn't has to be read again: so all do while half of the budget is free, and beyond that what is
+// within the partition's share.
 func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err error) {
 	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
-	room, n := e.share()-p.queued, 0
+	room, n := max(e.share()-p.queued, e.budget()/2-e.queued), 0
 	whole = true
 	for b, err := range segment.Batches(f.Batches) {
 		if err != nil {
@@ -131,7 +139,7 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 	if c.end == c.base {
 		return nil, whole, nil
 	}
-	c.raw = append(e.bufs.get(n), f.Batches[:n]...)
+	c.raw = slices.Clone(f.Batches[:n])
 	c.aborted = slices.Clone(f.Aborted)
 	return c, whole, nil
 }
@@ -142,8 +150,8 @@ func (e *engine) push(p *part, c *chunk) {
 		e.queuing++
 	}
 	p.chunks = append(p.chunks, c)
-	p.queued += cap(c.raw)
-	e.queued += cap(c.raw)
+	p.queued += len(c.raw)
+	e.queued += len(c.raw)
 	p.next, p.tail = c.end, c.tail
 	e.start(p)
 }
@@ -164,10 +172,9 @@ func (e *engine) pop(p *part) (again bool) {
 		p.chunks = nil
 		e.queuing--
 	}
-	p.queued -= cap(c.raw)
-	e.queued -= cap(c.raw)
+	p.queued -= len(c.raw)
+	e.queued -= len(c.raw)
 	p.batch = c.tail
-	e.bufs.put(c.raw)
 	e.tell()
 	if p.paused && !p.broken && p.queued <= e.share()/2 {
 		p.paused, p.following = false, true
@@ -179,7 +186,7 @@ func (e *engine) pop(p *part) (again bool) {
 // breakLocked drops what is queued: the partition is looked at again. e.mu is held.
 func (e *engine) breakLocked(p *part) {
 	for _, c := range p.chunks {
-		e.queued -= cap(c.raw)
+		e.queued -= len(c.raw)
 	}
 	if len(p.chunks) > 0 {
 		e.queuing--
@@ -190,8 +197,8 @@ func (e *engine) breakLocked(p *part) {
 	e.tell()
 }
 
-// budget is how much may be queued, share how much of it by one partition.
-func (e *engine) budget() int { return int(e.cfg.MemoryBytes / 2) }
+// budget is how much may be queued, share how much of it by one partition. The rest of the memory is for what the copier has.
+func (e *engine) budget() int { return int(e.cfg.MemoryBytes / 4 * 3) }
 
 func (e *engine) share() int { return max(e.budget()/(2*max(e.queuing, 1)), e.budget()/64) }
 
@@ -227,7 +234,7 @@ func (e *engine) Failed(src rawkafka.Partition, err error) {
 // suspicious errors are no faults: the log must be looked at.
 func suspicious(err error) bool {
 	for _, is := range []error{rawkafka.ErrLeaderChanged, rawkafka.ErrDiverged, kerr.OffsetOutOfRange} {
-		if isErr(err, is) {
+		if errors.Is(err, is) {
 			return true
 		}
 	}

@@ -15,6 +15,8 @@ import (
 type Op struct {
 	// Batch is to be appended as it is. Valid until the stream's next call.
 	Batch segment.Batch
+	// Whole says that it is the source's own, not encoded anew.
+	Whole bool
 	// Base and End are the offsets it covers.
 	Base, End int64
 	// Records are as many as offsets, or 0.
@@ -149,7 +151,7 @@ func (s *Stream) fill() error {
 		return nil
 	}
 	if from == b.BaseOffset() && to == b.EndOffset() && s.filter.raw(b) {
-		s.pieces = append(s.pieces[:0], Op{Batch: b, Base: from, End: to, Records: int64(b.Records())})
+		s.pieces = append(s.pieces[:0], Op{Batch: b, Whole: true, Base: from, End: to, Records: int64(b.Records())})
 		return nil
 	}
 	return s.dense(b, from, to)

@@ -115,13 +115,26 @@ func TestOpsKeepBatchesRaw(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(o.Batch.Raw(), h.Batches[i].Raw) {
+			if !bytes.Equal(o.Batch.Raw(), h.Batches[i].Raw) || !o.Whole {
 				t.Errorf("batch %d was changed", i)
 			}
 		}
 		if s.Passed() != 50 {
 			t.Errorf("passed %d records, want 50", s.Passed())
 		}
+	}
+}
+
+// What begins inside a batch is encoded anew, and isn't the source's.
+func TestOpsEncodedAnew(t *testing.T) {
+	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), opstest.Rows(0, 10)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := opstest.History{End: 10, Batches: []opstest.Batch{{Raw: raw}}}
+	s := copyops.New(h.Source(3, 10), copyops.Filter{}, 3, 10)
+	if o, err := s.Next(); err != nil || o.Whole || o.Records != 7 {
+		t.Errorf("op %+v, %v", o, err)
 	}
 }
 

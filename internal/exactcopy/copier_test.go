@@ -1,6 +1,7 @@
 package exactcopy
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 
@@ -33,7 +34,16 @@ func TestCopy(t *testing.T) {
 					tg.must(p.Flush(t.Context(), rnd.IntN(2) == 0))
 					p = tg.opened(tg.newCopier(Config{Quiet: 1}), name)
 				default:
-					tg.must(p.Append(t.Context(), batch(t, position, n, []kgo.CompressionCodec{kgo.NoCompression(), kgo.ZstdCompression()}[rnd.IntN(2)])))
+					b := batch(t, position, n, []kgo.CompressionCodec{kgo.NoCompression(), kgo.ZstdCompression()}[rnd.IntN(2)])
+					if rnd.IntN(2) == 0 {
+						tg.must(p.Give(t.Context(), b))
+					} else {
+						before := bytes.Clone(b.Raw())
+						tg.must(p.Append(t.Context(), b))
+						if !bytes.Equal(before, b.Raw()) {
+							t.Fatal("Append has changed the batch")
+						}
+					}
 					for range n {
 						kinds = append(kinds, true)
 					}

@@ -47,6 +47,7 @@ type item struct {
 	buf       []byte
 	base, end int64
 
+	owned  bool // buf was the caller's: it isn't kept for later
 	joined bool // has been through the joiner: done
 	made   bool // by the joiner, of several
 	lost   bool // a request with it got no answer: kgo may still read buf
@@ -71,6 +72,22 @@ func (p *Partition) Append(ctx context.Context, b segment.Batch) error {
 		return at(p.name, position, "append", err)
 	}
 	return p.append(ctx, b, position)
+}
+
+// Give is Append without the copy: the bytes that the batch aliases are the Partition's from now on, and changed. Nothing may write them any more,
+// nor use them again.
+func (p *Partition) Give(ctx context.Context, b segment.Batch) error {
+	position := p.Position()
+	err := sendable(b, position)
+	if err == nil {
+		err = p.room(ctx, b.Len())
+	}
+	if err != nil {
+		return at(p.name, position, "append", err)
+	}
+	end := b.EndOffset()
+	p.push(&item{buf: b.Readdress(p.prod.pid(), p.prod.epoch, p.prod.sequence), base: position, end: end, owned: true})
+	return nil
 }
 
 // append queues a batch that is sendable.

@@ -320,7 +320,7 @@ func (p *Partition) stop(err error) {
 }
 
 func (p *Partition) recycle(it *item) {
-	if !it.lost {
+	if !it.lost && !it.owned {
 		p.c.bufs.put(it.buf)
 	}
 }

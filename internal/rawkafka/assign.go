@@ -11,7 +11,8 @@ import (
 // server is the loop that reads from one broker.
 type server struct {
 	broker int32
-	order  []*reading // who comes first in the next request
+	order  []*reading    // who comes first in the next request
+	wake   chan struct{} // holds a token when there may be somebody to ask for
 }
 
 // assign gives partitions without a broker to the loop of their leader, or of
@@ -52,7 +53,7 @@ func (f *Fetcher) unassigned() (due []Partition, next time.Time) {
 	now := time.Now()
 	for p, r := range f.parts {
 		switch {
-		case r.broker >= 0 || r.finished:
+		case r.broker >= 0 || r.finished || r.paused:
 		case !r.due.After(now):
 			due = append(due, p)
 		case next.IsZero() || r.due.Before(next):
@@ -68,7 +69,7 @@ func (f *Fetcher) assignTo(ctx context.Context, g *errgroup.Group, due []Partiti
 	for _, p := range due {
 		r, l := f.parts[p], leaders[p]
 		switch {
-		case r == nil || r.broker >= 0 || ctx.Err() != nil:
+		case r == nil || r.broker >= 0 || r.paused || ctx.Err() != nil:
 		case l.err != nil:
 			f.failedLocked(r, l.err)
 		case r.epoch >= 0 && l.epoch != r.epoch:
@@ -89,11 +90,19 @@ func (f *Fetcher) give(ctx context.Context, g *errgroup.Group, r *reading, leade
 	}
 	s := f.serving[r.broker]
 	if s == nil {
-		s = &server{broker: r.broker}
+		s = &server{broker: r.broker, wake: make(chan struct{}, 1)}
 		f.serving[r.broker] = s
 		g.Go(func() error { return f.serve(ctx, s) })
 	}
 	s.order = append(s.order, r)
+	s.poke()
+}
+
+func (s *server) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // unassign takes the partition from its loop; f.mu is held.

@@ -28,6 +28,10 @@ type FetchConfig struct {
 	Linger time.Duration
 	// Rack is the client's rack: replicas in it are read from (KIP-392).
 	Rack string
+	// InTurn asks for a partition only when the handler has taken what came of it
+	// before: for one that pauses partitions, which would be sent what it
+	// has no room for. Default: the next response is asked for meanwhile.
+	InTurn bool
 	// Limiter bounds the bytes fetched. Default: no bound.
 	Limiter *rate.Limiter
 }
@@ -127,6 +131,8 @@ type reading struct {
 	finished         bool // until is reached
 	solo             bool // to be asked for alone: it seems to be void
 	removed          bool
+	paused           bool      // not to be assigned
+	handled          bool      // the handler has all that came; else it isn't asked for, in turn
 	due              time.Time // not to be assigned before
 	tries, corrupt   int
 	since            time.Time // of the first try that failed
@@ -143,19 +149,41 @@ func NewFetcher(c *Cluster, cfg FetchConfig, h Handler) *Fetcher {
 }
 
 // Set reads the partition from a position on; what was under way of it before
-// is dropped.
+// is dropped, unless the partition was paused right there: then it is read on.
 func (f *Fetcher) Set(p Partition, at Position) {
 	if at.Until <= 0 {
 		at.Until = math.MaxInt64
 	}
 	f.mu.Lock()
+	if r := f.parts[p]; r != nil && r.pausedAt(at) {
+		r.paused = false
+		f.mu.Unlock()
+		f.poke()
+		return
+	}
 	f.removeLocked(p)
 	f.parts[p] = &reading{
 		Partition: p, offset: at.Offset, until: at.Until, epoch: at.CurrentEpoch, lastEpoch: at.LastEpoch, tag: at.Tag,
-		broker: -1, replica: -1, finished: at.Offset >= at.Until,
+		broker: -1, replica: -1, finished: at.Offset >= at.Until, handled: true,
 	}
 	f.mu.Unlock()
 	f.poke()
+}
+
+// pausedAt says that the partition is paused and would go on at a position.
+func (r *reading) pausedAt(at Position) bool {
+	return r.paused && r.offset == at.Offset && r.until == at.Until && r.tag == at.Tag && (r.epoch == at.CurrentEpoch || at.CurrentEpoch < 0)
+}
+
+// Pause asks for nothing more of the partition, until it is Set again. What was
+// asked for still comes.
+func (f *Fetcher) Pause(p Partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.parts[p]; r != nil {
+		r.paused = true
+		f.unassign(r)
+	}
 }
 
 // Remove reads the partition no more.

@@ -3,7 +3,9 @@ package rawkafka_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -310,5 +312,99 @@ func TestFetchUntilAndRate(t *testing.T) {
 	got.until(t, func() bool { return got.next[p] >= 20 })
 	if d := time.Since(at); d < 200*time.Millisecond { // some 1 500 bytes at 4 000 a second
 		t.Errorf("took %v", d)
+	}
+}
+
+// TestFetchPaused: nothing is asked for of a paused partition, and it goes on where it is Set.
+func TestFetchPaused(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))
+	produce(t, c, "orders", 0, 50)
+	rc := connect(t, c, rawkafka.Config{})
+	f, got := fetch(t, rc, rawkafka.FetchConfig{MaxWait: 20 * time.Millisecond})
+	ps := all(t, rc, f, "orders", 2)
+	at := func(p rawkafka.Partition, next int64) func() bool { return func() bool { return got.next[p] == next } }
+	got.until(t, at(ps[0], 50))
+	f.Pause(ps[0])
+	for n := range int64(2) { // the request that was under way is over with the first
+		produce(t, c, "orders", 1, 1)
+		got.until(t, at(ps[1], n+1))
+	}
+	produce(t, c, "orders", 0, 10)
+	produce(t, c, "orders", 1, 1)
+	got.until(t, at(ps[1], 3))
+	got.mu.Lock()
+	next := got.next[ps[0]]
+	got.mu.Unlock()
+	if next != 50 {
+		t.Errorf("a paused partition was read up to %d", next)
+	}
+	f.Set(ps[0], rawkafka.Position{Offset: 50, CurrentEpoch: -1, LastEpoch: -1})
+	got.until(t, at(ps[0], 60))
+
+	f.Pause(ps[0])
+	got.mu.Lock()
+	got.next[ps[0]] = 20
+	got.mu.Unlock()
+	f.Set(ps[0], rawkafka.Position{Offset: 20, CurrentEpoch: -1, LastEpoch: -1})
+	got.until(t, at(ps[0], 60))
+	f.Pause(ps[0])
+	f.Remove(ps[0])
+}
+
+// busy has each response until the next fetch request has come to the broker.
+type busy struct {
+	*collector
+	next chan []int32 // the partitions of a request that came while something was handled
+	has  atomic.Int32 // the partition whose data is handled; -1: none
+	both int          // requests that named it
+}
+
+func (h *busy) Fetched(ctx context.Context, f rawkafka.Fetched) error {
+	if len(f.Batches) == 0 {
+		return nil
+	}
+	h.has.Store(f.Partition.Partition)
+	select {
+	case asked := <-h.next:
+		if slices.Contains(asked, f.Partition.Partition) {
+			h.both++
+		}
+	case <-ctx.Done():
+	}
+	h.has.Store(-1)
+	return h.collector.Fetched(ctx, f)
+}
+
+// TestFetchInTurn: what the handler has data of isn't asked for, others are.
+func TestFetchInTurn(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))
+	produce(t, c, "orders", 0, 20)
+	rc := connect(t, c, rawkafka.Config{})
+	h := &busy{collector: newCollector(), next: make(chan []int32, 1)}
+	h.has.Store(-1)
+	c.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		var asked []int32
+		for _, p := range req.(*kmsg.FetchRequest).Topics[0].Partitions {
+			asked = append(asked, p.Partition)
+		}
+		if h.has.Load() >= 0 {
+			select {
+			case h.next <- asked:
+			default:
+			}
+		}
+		return nil, nil, false
+	})
+	f := rawkafka.NewFetcher(rc, rawkafka.FetchConfig{MaxBytes: 400, MaxWait: 20 * time.Millisecond, InTurn: true}, h)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	ps := all(t, rc, f, "orders", 2)
+	h.until(t, func() bool { return h.collector.next[ps[0]] == 20 })
+	cancel()
+	<-done
+	if h.both > 0 {
+		t.Errorf("%d requests named what was being handled", h.both)
 	}
 }

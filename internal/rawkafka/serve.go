@@ -20,6 +20,7 @@ type asked struct {
 	*reading
 	offset int64
 	answer *kmsg.FetchResponseTopicPartition
+	data   bool // it has some
 	void   bool
 }
 
@@ -31,7 +32,7 @@ func (f *Fetcher) serve(ctx context.Context, s *server) error {
 	answers := make(chan []asked)
 	handled := make(chan error, 1)
 	go func() {
-		handled <- f.handle(ctx, answers)
+		handled <- f.handle(ctx, s, answers)
 		cancel(errHandler)
 	}()
 	err := f.ask(ctx, s, answers)
@@ -44,9 +45,17 @@ func (f *Fetcher) serve(ctx context.Context, s *server) error {
 
 func (f *Fetcher) ask(ctx context.Context, s *server, answers chan<- []asked) error {
 	for {
-		req, asks := f.request(s)
-		if req == nil {
+		req, asks, left := f.request(s)
+		if !left {
 			return nil
+		}
+		if req == nil {
+			select {
+			case <-s.wake:
+				continue
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 		resp, err := f.c.Request(ctx, s.broker, req)
 		if ctx.Err() != nil {
@@ -92,33 +101,39 @@ func (f *Fetcher) pause(ctx context.Context, n int, throttle time.Duration) erro
 	return ctx.Err()
 }
 
-// request asks for all partitions of the broker, in order; the loop ends
-// where there are none.
-func (f *Fetcher) request(s *server) (*kmsg.FetchRequest, []asked) {
+// request asks for all partitions of the broker, in order, or for none while
+// the handler has them all; the loop ends where none is left.
+func (f *Fetcher) request(s *server) (req *kmsg.FetchRequest, asks []asked, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(s.order) == 0 {
 		if f.serving[s.broker] == s {
 			delete(f.serving, s.broker)
 		}
-		return nil, nil
+		return nil, nil, false
 	}
-	req := kmsg.NewPtrFetchRequest()
+	order := s.order
+	if f.cfg.InTurn {
+		order = slices.DeleteFunc(slices.Clone(order), func(r *reading) bool { return !r.handled })
+	}
+	if len(order) == 0 {
+		return nil, nil, true
+	}
+	req = kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis = int32(f.cfg.MaxWait.Milliseconds())
 	req.MinBytes, req.MaxBytes = 1, f.cfg.MaxBytes
 	req.IsolationLevel = ReadCommitted
 	req.SessionEpoch = -1
 	req.Rack = f.cfg.Rack
-	order := s.order
 	if i := slices.IndexFunc(order, func(r *reading) bool { return r.solo }); i >= 0 {
 		order = order[i : i+1]
 	}
-	asks := make([]asked, 0, len(order))
+	asks = make([]asked, 0, len(order))
 	for _, r := range order {
 		asks = append(asks, asked{reading: r, offset: r.offset})
 		f.add(req, r, len(order))
 	}
-	return req, asks
+	return req, asks, true
 }
 
 func (f *Fetcher) add(req *kmsg.FetchRequest, r *reading, n int) {
@@ -158,6 +173,7 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		total += len(a.answer.RecordBatches)
 		if f.advance(a) {
 			got[a.reading] = true
+			a.data, a.handled = true, false
 		}
 	}
 	slices.SortStableFunc(s.order, func(a, b *reading) int {
@@ -247,7 +263,7 @@ func (f *Fetcher) prefer(r *reading, replica int32) {
 }
 
 // handle hands answers on, in order.
-func (f *Fetcher) handle(ctx context.Context, answers <-chan []asked) error {
+func (f *Fetcher) handle(ctx context.Context, s *server, answers <-chan []asked) error {
 	for asks := range answers {
 		for i := range asks {
 			a := &asks[i]
@@ -259,8 +275,25 @@ func (f *Fetcher) handle(ctx context.Context, answers <-chan []asked) error {
 			}
 			a.answer = nil
 		}
+		f.taken(s, asks)
 	}
 	return nil
+}
+
+// taken notes that the handler has a response. Another loop may have a partition by now.
+func (f *Fetcher) taken(s *server, asks []asked) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range asks {
+		if !a.data {
+			continue
+		}
+		a.handled = true
+		if now := f.serving[a.broker]; now != nil {
+			now.poke()
+		}
+	}
+	s.poke()
 }
 
 func (f *Fetcher) live(r *reading) bool {
