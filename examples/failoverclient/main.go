@@ -37,7 +37,8 @@ func main() {
 // lease is short, for a story that is. The default is 10 s.
 const lease = 500 * time.Millisecond
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context, to io.Writer) error {
+	out := &pen{to: to}
 	pair, err := drilltest.NewPair()
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func story(ctx context.Context, out io.Writer, pair *drilltest.Pair, controller 
 	defer stop()
 	book := newBook()
 	all.Go(func() { _ = controller.Run(work) })
-	all.Go(func() { book.end(app.consume(work, book.bill)) })
+	all.Go(func() { app.consume(work, book.bill) })
 	producing, enough := context.WithCancel(ctx)
 	defer enough()
 	all.Go(func() { app.produce(producing, book.ack) })
@@ -104,12 +105,23 @@ func story(ctx context.Context, out io.Writer, pair *drilltest.Pair, controller 
 	return nil
 }
 
+// pen lets the story and the controller write, one at a time.
+type pen struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (p *pen) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.to.Write(b)
+}
+
 // book holds which orders were acked, and which are billed.
 type book struct {
 	mu            sync.Mutex
 	acked, orders map[string]bool
 	billed        int
-	err           error
 	changed       chan struct{}
 }
 
@@ -129,7 +141,6 @@ func (b *book) ack(order string) { b.note(func() { b.acked[order] = true }) }
 func (b *book) bill(order string) {
 	b.note(func() { b.orders[order] = true; b.billed = len(b.orders) })
 }
-func (b *book) end(err error) { b.note(func() { b.err = err }) }
 
 func (b *book) count() int {
 	b.mu.Lock()
@@ -151,10 +162,10 @@ func (b *book) complete() bool {
 func (b *book) wait(ctx context.Context, so func() bool) error {
 	for {
 		b.mu.Lock()
-		done, err, changed := so(), b.err, b.changed
+		done, changed := so(), b.changed
 		b.mu.Unlock()
-		if done || err != nil {
-			return err
+		if done {
+			return nil
 		}
 		select {
 		case <-changed:
