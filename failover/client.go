@@ -27,7 +27,7 @@ type Client struct {
 	opened  []register.Epoch // opening epochs since the client's start
 	news    []term           // not acted on yet
 	cur     *session         // nil: no cluster can be written to
-	last    *session         // the one before, where cur is nil
+	last    *session         // cur, or the one before where that is nil
 	renew   bool             // cur is to be made anew in the same epoch
 	fenced  bool
 	quiet   bool   // kgo has answered nothing for a while, and has records

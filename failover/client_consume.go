@@ -43,13 +43,23 @@ func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetche
 		fs := s.cl.PollRecords(pctx, maxPollRecords)
 		ended := s.ctx.Err() != nil
 		cancel()
-		if ended && fs.NumRecords() == 0 && ctx.Err() == nil {
-			s.cl.AllowRebalance()
-			continue
+		if ended {
+			s.cl.AllowRebalance() // nobody else does: the application's next one is for the next client
+			if fs = withRecords(fs); fs == nil {
+				continue // where ctx has ended, that says so
+			}
 		}
 		s.tagAll(fs)
 		return fs
 	}
+}
+
+// withRecords are fetches without those that hold nothing but an error, which of a client that has ended means nothing.
+func withRecords(fs kgo.Fetches) kgo.Fetches {
+	if fs.NumRecords() == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(fs, func(f kgo.Fetch) bool { return kgo.Fetches{f}.NumRecords() == 0 })
 }
 
 // tagAll notes in records' contexts in which session they were polled.
@@ -75,7 +85,7 @@ func polledIn(r *kgo.Record) *session {
 // AllowRebalance is kgo's.
 func (c *Client) AllowRebalance() {
 	c.mu.Lock()
-	s := c.cur
+	s := c.last // a client that is being left waits for it to leave its group
 	c.mu.Unlock()
 	if s != nil {
 		s.cl.AllowRebalance()

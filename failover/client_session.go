@@ -209,6 +209,7 @@ func (s *session) close(cause error) {
 	s.end(cause)
 	s.conns.cut()
 	s.cl.CloseAllowingRebalance()
+	s.cl.AllowRebalance() // kgo's own last poll, in its Close, blocks those that leave the group
 }
 
 // leaveWithin bounds leaving a group at the end.
