@@ -182,7 +182,8 @@ func (c *Client) told(s *session, r ClientReport) {
 	if c.report != nil && c.report.FirstAckMillis >= 0 && c.report.Epoch == r.Epoch {
 		r.FirstAckMillis = c.report.FirstAckMillis
 	}
-	c.report = &r
+	kept := r // the first ack is noted in it
+	c.report = &kept
 	c.mu.Unlock()
 	c.cfg.Logger.Info("failover: switched", "report", r.String())
 	if h := c.cfg.Hooks.OnSwitch; h != nil {
