@@ -25,7 +25,7 @@ func Scenarios() []Scenario {
 		{
 			Name: "primary_flapping", Expect: Stay,
 			About:  "The primary comes and goes, never away for long. To follow it to and fro would cost more than to wait.",
-			Faults: []Fault{{Kind: Flap, On: Primary, After: s(time.Second), For: s(3 * time.Second), Every: s(500 * time.Millisecond)}},
+			Faults: []Fault{{Kind: Flap, On: Primary, After: s(time.Second), For: s(3 * time.Second), Every: s(250 * time.Millisecond)}},
 		},
 		{
 			Name: "broker_lost", Expect: Stay,

@@ -112,11 +112,14 @@ func (p *realPair) drill(s drill.Scenario, id string, o Options) *drill.Evidence
 	return e
 }
 
-// realScenario suits a scenario to brokers that take seconds to elect a leader.
+// realScenario suits a scenario to brokers that take seconds to elect a leader, and to a lease that is twice as long.
 func realScenario(s drill.Scenario) drill.Scenario {
 	s.Timeout = drill.Duration(2 * time.Minute)
-	if s.Name == "broker_lost" {
+	switch s.Name {
+	case "broker_lost":
 		s.Faults[0].For = drill.Duration(8 * time.Second)
+	case "primary_flapping":
+		s.Faults[0].Every *= 2
 	}
 	return s
 }
