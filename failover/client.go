@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -115,12 +114,12 @@ func (c *Client) retry(op string, err error) {
 }
 
 // Close ends the client, as kgo's does: records that have no answer yet get [kgo.ErrClientClosed]; call [Client.Flush] before. Groups are left within a second.
-func (c *Client) Close() { c.close(false) }
+func (c *Client) Close() { c.close() }
 
 // CloseAllowingRebalance is [Client.Close]: that allows rebalances too.
-func (c *Client) CloseAllowingRebalance() { c.close(false) }
+func (c *Client) CloseAllowingRebalance() { c.close() }
 
-func (c *Client) close(bool) {
+func (c *Client) close() {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -241,14 +240,4 @@ func (c *Client) broadcast() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.changed.Broadcast()
-}
-
-// sleep waits, or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

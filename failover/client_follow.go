@@ -8,6 +8,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/internal/lease"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // term is an epoch, and the right to send in it.
@@ -258,7 +259,7 @@ func (c *Client) goTo(ctx context.Context, t term, again bool) {
 		c.failing = err
 		c.mu.Unlock()
 		c.retry("connect to "+t.epoch.Active, err)
-		sleep(ctx, min(50*time.Millisecond<<min(n, 5), time.Second))
+		_ = rawkafka.Sleep(ctx, min(50*time.Millisecond<<min(n, 5), time.Second))
 	}
 }
 

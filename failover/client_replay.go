@@ -20,7 +20,7 @@ func (c *Client) confirm(ctx context.Context) {
 		}
 	}()
 	name := ""
-	for ; ctx.Err() == nil; sleep(ctx, c.cfg.Replay.Every) {
+	for ; ctx.Err() == nil; _ = rawkafka.Sleep(ctx, c.cfg.Replay.Every) {
 		active, topics := c.toConfirm()
 		if len(topics) == 0 {
 			continue

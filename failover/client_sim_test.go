@@ -22,6 +22,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/internal/lease"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -130,7 +131,7 @@ func (s *sim) client(change func(*Config), opts ...kgo.Opt) *Client {
 // upTo is a random time below d, never a round one: nothing else happens at the same instant.
 func (s *sim) upTo(d time.Duration) time.Duration { return time.Duration(s.Int64N(int64(d))) | 1 }
 
-func pause(ctx context.Context, d time.Duration) { sleep(ctx, d) }
+func pause(ctx context.Context, d time.Duration) { _ = rawkafka.Sleep(ctx, d) }
 
 func (s *sim) advance(next register.Epoch) {
 	s.Helper()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // quietFor is how long kgo may answer nothing before contexts are watched: a record that it has sent it gives back only with an answer, whatever becomes of the record's context.
@@ -15,7 +17,7 @@ const quietFor = 2 * time.Second
 func (c *Client) listen(ctx context.Context) {
 	last := uint64(0)
 	for ctx.Err() == nil {
-		sleep(ctx, quietFor)
+		_ = rawkafka.Sleep(ctx, quietFor)
 		c.mu.Lock()
 		if quiet := c.box.unacked > 0 && c.answers == last; quiet != c.quiet {
 			c.quiet = quiet
