@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func (r *running) stop() {
 // until waits for a status.
 func (r *running) until(what string, is func(Status) bool) Status {
 	r.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		s := r.Status()
 		if is(s) {
@@ -68,9 +69,26 @@ func (r *running) until(what string, is func(Status) bool) Status {
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			r.Fatalf("waiting for %s: %+v\n%v", what, s, s.Recent)
+			r.Fatalf("waiting for %s: %s", what, short(s))
 		}
 	}
+}
+
+// short says of a status what isn't as it should be.
+func short(s Status) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%+v, %d retries, events %v, left out %v", s.Totals, s.Retries, s.Events, s.LeftOut)
+	for _, e := range s.Recent {
+		fmt.Fprintf(&b, "\n%v", e)
+	}
+	for _, t := range s.Topics {
+		for _, p := range t.Detail {
+			if p.State != Copying || p.LagRecords != 0 {
+				fmt.Fprintf(&b, "\n%s: %+v", t.Source, p)
+			}
+		}
+	}
+	return b.String()
 }
 
 // caughtUp waits until nothing is behind the sources' ends of now.
