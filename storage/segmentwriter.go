@@ -9,6 +9,7 @@ import (
 
 	"gocloud.dev/blob"
 
+	"github.com/kafkadr/kafkadr/internal/storeop"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -149,7 +150,7 @@ func (w *Writer) newUpload(ctx context.Context, key string) (*upload, error) {
 	}
 	u := &upload{w: bw, cancel: cancel, timeout: w.a.cfg.OperationTimeout}
 	u.cause = func() error { return context.Cause(ctx) }
-	u.watchdog = time.AfterFunc(u.timeout, func() { cancel(errTimeout) })
+	u.watchdog = time.AfterFunc(u.timeout, func() { cancel(storeop.ErrTimeout) })
 	u.watchdog.Stop()
 	return u, nil
 }

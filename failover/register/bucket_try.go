@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
 
-	"gocloud.dev/gcerrors"
+	"github.com/kafkadr/kafkadr/internal/storeop"
 )
 
 // markerKey holds what the store was tried with.
@@ -61,75 +60,22 @@ func (b *Bucket) checkMarker(ctx context.Context) error {
 	return &DamageError{Key: markerKey, Err: errors.New("it isn't a register's marker")}
 }
 
-const (
-	firstBackoff = 50 * time.Millisecond
-	maxBackoff   = 2 * time.Second
-)
-
-// errTimeout is the cause where the store didn't answer within BucketConfig.Timeout.
-var errTimeout = errors.New("no answer from the store in time")
+const maxBackoff = 2 * time.Second
 
 // retry runs one operation until it succeeds, fails for good, or has been tried BucketConfig.Retries times again.
 func (b *Bucket) retry(ctx context.Context, op, key string, f func(context.Context) error) error {
-	backoff := firstBackoff
-	for again := 0; ; again++ {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		err := b.attempt(ctx, op, key, f)
-		if err == nil || final(err) {
-			return err
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if again >= b.cfg.Retries {
-			return err
-		}
-		if b.cfg.Hooks.OnRetry != nil {
-			b.cfg.Hooks.OnRetry(op, key, err)
-		}
-		if err := sleep(ctx, backoff/2+rand.N(backoff)); err != nil {
-			return err
-		}
-		backoff = min(2*backoff, maxBackoff)
+	hooks := b.cfg.Hooks
+	policy := storeop.Policy{Timeout: b.cfg.Timeout, Retries: b.cfg.Retries, MaxBackoff: maxBackoff, Final: damaged}
+	if hooks.OnRetry != nil {
+		policy.Again = func(err error) { hooks.OnRetry(op, key, err) }
 	}
+	if hooks.OnOperation != nil {
+		policy.Tried = func(took time.Duration, err error) { hooks.OnOperation(op, key, took, err) }
+	}
+	return storeop.Do(ctx, policy, f)
 }
 
-func (b *Bucket) attempt(ctx context.Context, op, key string, f func(context.Context) error) error {
-	tctx, cancel := context.WithTimeoutCause(ctx, b.cfg.Timeout, errTimeout)
-	defer cancel()
-	start := time.Now()
-	err := f(tctx)
-	if err != nil && tctx.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("%w: %w", errTimeout, err)
-	}
-	if b.cfg.Hooks.OnOperation != nil {
-		b.cfg.Hooks.OnOperation(op, key, time.Since(start), err)
-	}
-	return err
-}
-
-// final says whether trying again is of no use.
-func final(err error) bool {
+func damaged(err error) bool {
 	var damage *DamageError
-	if errors.As(err, &damage) {
-		return true
-	}
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound, gcerrors.FailedPrecondition, gcerrors.AlreadyExists, gcerrors.InvalidArgument, gcerrors.PermissionDenied, gcerrors.Unimplemented:
-		return true
-	}
-	return false
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return errors.As(err, &damage)
 }

@@ -8,6 +8,8 @@ import (
 	mathrand "math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/storeop"
 )
 
 // An epoch is decided in ballots 0, 1, 2, …; a store holds two objects of each, written once:
@@ -165,7 +167,7 @@ func (d *decision) await(ctx context.Context, ballot int, pause *time.Duration) 
 		if s.spent {
 			return nil, nil
 		}
-		if err := sleep(ctx, mathrand.N(*pause)); err != nil {
+		if err := storeop.Sleep(ctx, mathrand.N(*pause)); err != nil {
 			return nil, err
 		}
 		*pause = min(2**pause, longestBallotTime)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/storeop"
 )
 
 // answers are what stores hold, by their index; "" is nothing.
@@ -62,7 +64,7 @@ type answer struct {
 // round does something on all stores at once. It returns when a majority has answered and that is enough; where it isn't enough, when all have or grace is over. The others
 // are cancelled, and may yet do what they were told: the rules allow that at any time. nil is enough with a majority.
 func (d *decision) round(ctx context.Context, key string, do operation, enough func(answers) bool) (answers, error) {
-	rctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Timeout, errTimeout)
+	rctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Timeout, storeop.ErrTimeout)
 	defer cancel()
 	ch := d.ask(rctx, key, do)
 	stores := len(d.q.cfg.Stores)
