@@ -16,6 +16,8 @@ type Flow struct {
 	Name   string    `json:"name"`
 	Prefix string    `json:"prefix,omitempty"`
 	At     time.Time `json:"at"`
+	// LastLag is what the target lacked when the mirror last noted it; nil: it never did.
+	LastLag *LastLag `json:"last_lag,omitempty"`
 }
 
 // Announced are the flows to the target, from whichever source, sorted by source and name. It looks at the target alone: the sources may be gone.
@@ -28,7 +30,11 @@ func Announced(ctx context.Context, cfg Config) ([]Flow, error) {
 			if err := ledger.Decode(key, value, &f); err != nil {
 				return err
 			}
-			flows = append(flows, Flow{Source: f.Source, Name: f.Name, Prefix: f.Prefix, At: f.At})
+			last, err := lastLagOf(l, f.Source, f.Name)
+			if err != nil {
+				return err
+			}
+			flows = append(flows, Flow{Source: f.Source, Name: f.Name, Prefix: f.Prefix, At: f.At, LastLag: last})
 		}
 		return nil
 	})
@@ -37,6 +43,10 @@ func Announced(ctx context.Context, cfg Config) ([]Flow, error) {
 
 // RetireFrom is [Retire] of a flow whose source may be gone: its cluster ID is given instead.
 func RetireFrom(ctx context.Context, cfg Config, source string) error {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return err
+	}
 	return onTarget(ctx, cfg, func(l *ledger.Ledger) error {
 		key := flowPrefix + source + "/" + cfg.Name
 		if found, err := l.Get(key, &flow{}); err != nil {
@@ -44,7 +54,7 @@ func RetireFrom(ctx context.Context, cfg Config, source string) error {
 		} else if !found {
 			return fmt.Errorf("%w: %q from cluster %s", ErrNoFlow, cfg.Name, source)
 		}
-		return l.Put(ctx, map[string]any{key: nil})
+		return l.Put(ctx, map[string]any{key: nil, lagPrefix + source + "/" + cfg.Name: nil})
 	})
 }
 

@@ -82,6 +82,7 @@ type tuning struct {
 	lease    time.Duration // copylock's
 	inStep   time.Duration // onceFor
 	locks    locks         // in place of copylock's
+	lag      time.Duration // from one note of what the standby lacks to the next
 	identity time.Duration // from one note of positions to the next
 	pause    time.Duration // before a partition that failed is looked at again
 }

@@ -3,12 +3,14 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // facts are what both clusters and the ledger say of a partition.
 type facts struct {
+	at time.Time // when they began to be asked for
 	// Of the source's log. end is the true end.
 	start, end, stable, high int64
 	epochEnd                 rawkafka.EpochEnd // of the epoch in the note; EndOffset is -1 where nothing is known

@@ -229,6 +229,7 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 	src, dst := make([]rawkafka.Partition, len(ps)), make([]rawkafka.Partition, len(ps))
 	found := make([]*facts, len(ps))
 	epochs := make(map[rawkafka.Partition]int32)
+	at := time.Now()
 	unread := e.ledger.Refresh(ctx) // another mirror of the flow may have noted more
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -238,7 +239,7 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 		note, err := e.noted(p)
 		err = errors.Join(err, unread)
 		e.mu.Lock()
-		found[i] = &facts{note: note, sourceID: p.sourceID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
+		found[i] = &facts{at: at, note: note, sourceID: p.sourceID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
 		if note.known() {
 			found[i].durable = max(note.Position, p.durable)
 			if b := p.batch; b.end > note.End && b.end <= p.durable { // newer than what was noted
@@ -326,7 +327,7 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 			continue
 		}
 		e.mu.Lock()
-		p.hw, p.lso, p.logStart, p.standbyStart = f.high, f.stable, f.start, f.standbyStart
+		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.high, f.stable, f.start, f.standbyStart, f.at
 		shifted := p.shifted
 		p.shifted = nil
 		if v.ev.Kind != "" {

@@ -117,7 +117,7 @@ func (e *engine) observeParts(ctx context.Context, ps []*part) error {
 			continue
 		}
 		p.position, p.durable = f.standbyEnd, min(max(durable[p.dst].Offset, 0), f.standbyEnd)
-		p.hw, p.lso, p.logStart, p.standbyStart, p.state = f.high, f.stable, f.start, f.standbyStart, Copying
+		p.hw, p.lso, p.logStart, p.standbyStart, p.heard, p.state = f.high, f.stable, f.start, f.standbyStart, f.at, Copying
 		g.Go(func() error {
 			v, err := e.verdict(gctx, p, f)
 			if err == nil && v.ev.Kind != "" && v.ev.Kind != StandbyBack {

@@ -57,6 +57,7 @@ type part struct {
 	// The source's, and the standby's log start; -1: not known.
 	hw, lso, logStart int64
 	standbyStart      int64
+	heard             time.Time // when the source last said them
 	stuck             time.Time // since when the last stable offset stands still below the high watermark
 	stuckAt           int64     // the last stable offset that was said to be stuck; -1: none
 	behind            time.Time // since when something isn't appended; zero: nothing

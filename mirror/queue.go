@@ -87,7 +87,7 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 		p.well()
 	}
 	if f.HighWatermark >= 0 {
-		p.hw = f.HighWatermark
+		p.hw, p.heard = f.HighWatermark, now
 	}
 	if f.LastStable != p.lso && f.LastStable >= 0 {
 		p.lso, p.stuck = f.LastStable, time.Time{}

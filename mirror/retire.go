@@ -26,7 +26,7 @@ func Retire(ctx context.Context, cfg Config) error {
 	if !found {
 		return fmt.Errorf("mirror: %w: %q from cluster %s to cluster %s", ErrNoFlow, cfg.Name, e.source.ID(), e.target.ID())
 	}
-	if err := e.ledger.Put(ctx, map[string]any{e.flowKey(): nil}); err != nil {
+	if err := e.ledger.Put(ctx, map[string]any{e.flowKey(): nil, e.lagKey(): nil}); err != nil {
 		return fmt.Errorf("mirror: retire the flow: target: %w", err)
 	}
 	return nil

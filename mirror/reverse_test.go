@@ -15,7 +15,6 @@ func TestReverse(t *testing.T) {
 	create(t, a, 2, nil, "orders")
 	produce(t, a, "orders", 2, 3)
 	there, back := quickConfig(a, b), quickConfig(b, a)
-	there.Name, back.Name = "mirror", "mirror"
 	once(t, there)
 	for _, turn := range []struct {
 		cfg, reverse Config

@@ -136,7 +136,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	e.workers = e.newWorkers(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	sctx, end := context.WithCancel(gctx) // of those that run beside the loop
-	for _, run := range []func(context.Context) error{e.f.Run, e.locks.Run, e.keep.run, e.heartbeats, e.report} {
+	for _, run := range []func(context.Context) error{e.f.Run, e.locks.Run, e.keep.run, e.heartbeats, e.noteLag, e.report} {
 		g.Go(func() error {
 			if err := run(sctx); sctx.Err() == nil || gctx.Err() != nil {
 				return err

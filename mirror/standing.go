@@ -56,6 +56,7 @@ func (e *engine) status() Status {
 	if s.Heartbeat.AgeMillis = -1; !e.beatAt.IsZero() {
 		s.Heartbeat.AgeMillis = now.Sub(e.beatAt).Milliseconds()
 	}
+	s.RPO.SourceAgeMillis = -1
 	for _, t := range e.topics {
 		ts := TopicStatus{Source: t.source, Target: t.target}
 		for _, p := range t.parts {
@@ -116,19 +117,19 @@ func (t *Totals) sum(o Totals) {
 
 // add takes in what isn't durable of a partition.
 func (r *RPO) add(p *part, now time.Time) {
-	durable := p.durable
 	if p.why != nil && p.state == Stopped { // it isn't read: there may be more by now
 		r.Unknown++
 		r.AgeMillis = max(r.AgeMillis, now.Sub(p.why.Event.Time).Milliseconds())
-		if durable < 0 {
-			durable = p.position
-		}
-	} else if p.hw < 0 || durable < 0 {
+	} else if p.hw < 0 || p.durable < 0 {
 		r.Unknown++
 	}
-	if p.hw < 0 || durable < 0 {
+	missing := p.status(now).Missing()
+	if missing < 0 {
 		return
 	}
-	r.Records += max(0, p.hw-max(durable, min(p.logStart, p.hw)))
+	if p.state != Stopped {
+		r.SourceAgeMillis = max(r.SourceAgeMillis, now.Sub(p.heard).Milliseconds())
+	}
+	r.Records += missing
 	r.AgeMillis = max(r.AgeMillis, p.oldest(now).Milliseconds())
 }

@@ -71,6 +71,9 @@ type RPO struct {
 	Unknown int   `json:"unknown"`
 	// AgeMillis is the age of the oldest of them; where a partition has stopped, at least the time since.
 	AgeMillis int64 `json:"age_ms"`
+	// SourceAgeMillis is the time since the source has said where its logs end, of the partition that has been silent the longest; of one that is read it is said at least once a second.
+	// What it got in that time isn't in Records. Partitions in Unknown aren't counted. -1: nothing is known of any.
+	SourceAgeMillis int64 `json:"source_age_ms"`
 }
 
 // TopicStatus is where a topic stands.
@@ -103,6 +106,18 @@ type PartitionStatus struct {
 	BytesPerSecond   float64 `json:"bytes_per_second"`
 	// Event is the last one, if there was any.
 	Event *Event `json:"event,omitempty"`
+}
+
+// Missing are the offsets below the source's high watermark that aren't durable on the standby: what would be lost if the source were lost now. -1: that isn't known.
+func (p PartitionStatus) Missing() int64 {
+	durable := p.Durable
+	if durable < 0 && p.State == Stopped {
+		durable = p.Position
+	}
+	if durable < 0 || p.SourceHighWatermark < 0 {
+		return -1
+	}
+	return max(0, p.SourceHighWatermark-max(durable, min(p.SourceLogStart, p.SourceHighWatermark)))
 }
 
 // HeartbeatStatus is of the heartbeats of this flow.

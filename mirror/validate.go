@@ -89,6 +89,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxHoleTime, time.Hour)
 	def(&c.tuning.retryFor, time.Minute)
 	def(&c.tuning.identity, 30*time.Second)
+	def(&c.tuning.lag, 5*time.Second)
 	def(&c.tuning.pause, 30*time.Second)
 	if c.Writes == "" {
 		c.Writes = WritesWithheld

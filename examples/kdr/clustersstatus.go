@@ -43,7 +43,8 @@ type clusterStatus struct {
 type mirrorStatus struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	// LagRecords and RPO are what To lacks now. They mean nothing where there is an Error.
+	// LagRecords and RPO are what To lacks now. Where From isn't reachable, RPO is the last that is known, as of its time, and zero where nothing is; where there is another Error,
+	// neither means anything.
 	LagRecords int64         `json:"lag_records"`
 	RPO        failover.Lag  `json:"rpo"`
 	Stopped    int           `json:"stopped"`
@@ -160,6 +161,9 @@ func (s *switching) observe(ctx context.Context, st *scopeStatus, from string) {
 		m := mirrorStatus{From: from, To: c.Name}
 		if away := st.away(from, c.Name); away != "" {
 			m.Error = away + " isn't reachable"
+			if away == from && st.away(c.Name) == "" {
+				m.RPO = s.lastLag(ctx, from, c.Name)
+			}
 			st.Mirrors = append(st.Mirrors, m)
 			continue
 		}
@@ -174,6 +178,17 @@ func (s *switching) observe(ctx context.Context, st *scopeStatus, from string) {
 		}
 		st.Mirrors = append(st.Mirrors, m)
 	}
+}
+
+// lastLag is what is known of what a standby lacks when its source is away.
+func (s *switching) lastLag(ctx context.Context, from, to string) failover.Lag {
+	within, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	lag, err := s.mirror.lastLag(within, from, to)
+	if err != nil {
+		return failover.Lag{}
+	}
+	return lag
 }
 
 // away is the first of some clusters that can't be reached.
@@ -204,8 +219,12 @@ func (a *app) printScope(st *scopeStatus) error {
 		err = errors.Join(err, a.printf("cluster %s: %s\n", c.Name, what))
 	}
 	for _, m := range st.Mirrors {
-		if m.Error != "" {
-			continue // the last line says it
+		if m.Error != "" { // the last line says it
+			if lag := m.RPO; !lag.At.IsZero() {
+				err = errors.Join(err, a.printf("\n%s to %s: as of %s, %d records weren't on the standby yet, the oldest %s old, and %d partitions weren't known\n",
+					m.From, m.To, lag.At.UTC().Format(time.RFC3339), lag.Records, lag.Age.Round(time.Millisecond), lag.Unknown))
+			}
+			continue
 		}
 		err = errors.Join(err, a.printf("\n"), a.printStatus(&m.Status))
 		for _, topic := range sortedKeys(m.Status.LeftOut) {

@@ -1,16 +1,20 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/mirror"
 )
 
 // clustersOf writes a clusters file of two clusters, a and b, with a short lease and a register in a directory.
@@ -105,6 +109,46 @@ func thereAndBack(t *testing.T, from, to *source) {
 	wantAt(t, doc, "switched", "report", "end")
 	m.wait(t).want(t, 0)
 	wantSameCommitted(t, to, from, "orders", "payments", "empty")
+}
+
+// TestFailoverSourceAway: with the source away, and no process that has looked at it before, what the standby lacks is what the mirror noted there last, and is held to the budget.
+func TestFailoverSourceAway(t *testing.T) {
+	from, to, _ := twoFakes(t, 100)
+	file := clustersOf(t, from, newSource(t, to, ""), map[string]any{"budget": map[string]any{"records": 5}})
+	flags := slices.Clip([]string{"--clusters", file, "--json"})
+	began := time.Now()
+	m := mirrorBetween(t, file, "a", "b")
+	awaitCopied(t, from, to, "orders", 3)
+	awaitCopied(t, from, to, "payments", 1)
+	copied := time.Now()
+	testkafka.Eventually(t, time.Minute, func(ctx context.Context) error {
+		flows, err := mirror.Announced(ctx, mirror.Config{Source: from.Opts(), Target: to.Opts()})
+		if err != nil || len(flows) != 1 || flows[0].LastLag == nil || flows[0].LastLag.At.Before(copied) || flows[0].LastLag.Records > 0 {
+			return fmt.Errorf("%+v: %w", flows, err)
+		}
+		return nil
+	})
+	if err := m.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(t)
+	for _, broker := range from.Brokers() {
+		from.Kill(t, broker)
+	}
+	status := kdr(t, append(flags, "status")...).want(t, 1).json(t)
+	noted := at(t, status, "mirrors").([]any)[0]
+	wantAt(t, noted, 0.0, "rpo", "records")
+	if as, err := time.Parse(time.RFC3339, at(t, noted, "rpo", "at").(string)); err != nil || as.Before(began) || as.After(time.Now()) {
+		t.Error(err, noted)
+	}
+	doc := kdr(t, append(flags, "failover", "--to", "b", "--dry-run")...).want(t, 0).json(t)
+	wantAt(t, doc, 0.0, "plan", "lag", "records")
+	doc = kdr(t, append(flags, "failover", "--to", "b", "--reason", "a is lost")...).want(t, 0).json(t)
+	wantAt(t, doc, "switched", "report", "end")
+	wantAt(t, doc, 0.0, "report", "rpo", "records")
+	if as, err := time.Parse(time.RFC3339, at(t, doc, "report", "rpo", "at").(string)); err != nil || as.Before(began) {
+		t.Error(err, doc)
+	}
 }
 
 // TestFailoverForced: with the mirror dead, a forced switch says what is lost, and is held to the budget; the way back saves the tail first.

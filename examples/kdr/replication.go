@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,21 +55,84 @@ func (r *replication) between(from, to string) mirror.Config {
 	return cfg
 }
 
-// Lag is what the standby lacks now, or, where the source is away, what it lacked when it was last looked at.
+// Lag is what the standby lacks now, or, where the source is away, what it lacked when this process last looked, or the mirror last noted it on the standby: the later of the two.
 func (r *replication) Lag(ctx context.Context, from, to string) (failover.Lag, error) {
+	var last failover.Lag
+	var unknown error
+	looked := make(chan struct{})
+	go func() { // meanwhile: a source that is away may take all the time there is
+		defer close(looked)
+		last, unknown = r.lastLag(ctx, from, to)
+	}()
 	at := time.Now()
-	s, err := mirror.Observe(ctx, r.between(from, to))
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err != nil {
-		if last, ok := r.last[[2]string{from, to}]; ok && !errors.Is(err, mirror.ErrNoFlow) {
-			return last, nil
-		}
+	s, err := r.observe(ctx, from, to)
+	<-looked
+	switch {
+	case errors.Is(err, mirror.ErrNoFlow):
 		return failover.Lag{}, err
+	case err != nil && unknown != nil:
+		return failover.Lag{}, errors.Join(err, unknown)
+	case err != nil:
+		return last, nil
 	}
 	lag := lagOf(s, at)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.last[[2]string{from, to}], r.ids[from], r.ids[to] = lag, s.SourceCluster, s.TargetCluster
 	return lag, nil
+}
+
+// observe looks at both clusters, and leaves a tenth of the time to whoever has to answer without.
+func (r *replication) observe(ctx context.Context, from, to string) (*mirror.Status, error) {
+	if end, ok := ctx.Deadline(); ok {
+		within, cancel := context.WithDeadline(ctx, end.Add(-time.Until(end)/10))
+		defer cancel()
+		ctx = within
+	}
+	return mirror.Observe(ctx, r.between(from, to))
+}
+
+// errLagUnknown says that nothing is known of what a standby lacks.
+var errLagUnknown = errors.New("what the standby lacks was never noted")
+
+// lastLag is the last that is known without the source.
+func (r *replication) lastLag(ctx context.Context, from, to string) (failover.Lag, error) {
+	last, ok := r.known(from, to)
+	flows, err := r.flows(ctx, from, to)
+	for _, f := range flows {
+		if f.LastLag == nil {
+			continue
+		}
+		if noted := notedLag(f.LastLag); !noted.At.IsZero() && noted.At.After(last.At) {
+			last, ok = noted, true
+		}
+	}
+	switch {
+	case ok:
+		return last, nil
+	case err == nil:
+		err = errLagUnknown
+	}
+	return failover.Lag{}, err
+}
+
+// notedLag is as of when the source was last heard.
+func notedLag(l *mirror.LastLag) failover.Lag {
+	lag := failover.Lag{Records: l.Records, Unknown: l.Unknown + l.LeftOut, Age: time.Duration(l.AgeMillis) * time.Millisecond}
+	if l.SourceAgeMillis >= 0 {
+		lag.At = l.At.Add(-time.Duration(l.SourceAgeMillis) * time.Millisecond)
+	}
+	for _, p := range l.Partitions {
+		pl := failover.PartitionLag{Topic: p.Topic, Partition: p.Partition, Records: p.Records}
+		if p.AgeMillis > 0 {
+			pl.Oldest = l.At.Add(-time.Duration(p.AgeMillis) * time.Millisecond)
+		}
+		lag.Partitions = append(lag.Partitions, pl)
+	}
+	slices.SortFunc(lag.Partitions, func(a, b failover.PartitionLag) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return lag
 }
 
 // known is the last lag that was measured.
@@ -84,7 +148,7 @@ func lagOf(s *mirror.Status, at time.Time) failover.Lag {
 	lag := failover.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: at}
 	for _, t := range s.Topics {
 		for _, p := range t.Detail {
-			n := p.SourceHighWatermark - max(p.Durable, 0)
+			n := p.Missing()
 			if n <= 0 {
 				continue
 			}

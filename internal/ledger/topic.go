@@ -17,6 +17,7 @@ func configs() [][2]string {
 	return [][2]string{
 		{"cleanup.policy", "compact"},
 		{"segment.bytes", "16777216"},
+		{"segment.ms", "3600000"}, // mirrors note their lag every few seconds
 		{"min.cleanable.dirty.ratio", "0.1"},
 		{"max.message.bytes", "4194304"},
 	}

@@ -90,7 +90,7 @@ func TestGolden(t *testing.T) {
 	s := healthy()
 	s.LeftOut = map[string]string{"B.orders": "a copy that came from the target"}
 	s.LagRecords, s.LagMillis, s.LSOLag = 40, 1500, 5
-	s.RPO = mirror.RPO{Records: 45, AgeMillis: 2500, Unknown: 1}
+	s.RPO = mirror.RPO{Records: 45, AgeMillis: 2500, Unknown: 1, SourceAgeMillis: 300}
 	stop(&s, mirror.Overtaken, base().Add(time.Minute))
 	late := &s.Topics[1]
 	late.LagRecords, late.LagMillis, late.LSOLag = 40, 1500, 5

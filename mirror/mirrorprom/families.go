@@ -24,6 +24,7 @@ func flowFamilies() []family[*mirror.Status] {
 		gauge(desc("lso_lag_records", "Offsets between the source's last stable offsets and high watermarks: of open transactions."), func(s s) float64 { return float64(s.LSOLag) }),
 		gauge(desc("rpo_records", "Offsets below the source's high watermarks that aren't durable on the standby: lost if the source were lost now."), func(s s) float64 { return float64(s.RPO.Records) }),
 		gauge(desc("rpo_seconds", "Age of the oldest of what kafkadr_mirror_rpo_records counts; 0 where there is none."), func(s s) float64 { return float64(s.RPO.AgeMillis) * milli }),
+		maybe(desc("source_age_seconds", "Time since the source has said where its logs end, of the partition that has been silent the longest; no series before the first."), milli, func(s s) float64 { return float64(s.RPO.SourceAgeMillis) }),
 		gauge(desc("rpo_unknown_partitions", "Partitions of which it isn't known what would be lost."), func(s s) float64 { return float64(s.RPO.Unknown) }),
 		gauge(desc("heartbeat_enabled", "1 where heartbeats are written."), func(s s) float64 { return truth(s.Heartbeat.Enabled) }),
 		counter(desc("heartbeats_total", "Heartbeats that came through since the start."), func(s s) int64 { return s.Heartbeat.Count }),

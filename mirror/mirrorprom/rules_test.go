@@ -105,6 +105,7 @@ func TestRulesOfStatuses(t *testing.T) {
 			s.RPO = mirror.RPO{Records: 10, AgeMillis: 301_000}
 		}, []string{"KafkadrMirrorRPO"}},
 		{"RPO unknown", func(s *mirror.Status, _ *backup.Status, _ *Config) { s.RPO.Unknown = 1 }, []string{"KafkadrMirrorRPOUnknown"}},
+		{"a silent source", func(s *mirror.Status, _ *backup.Status, _ *Config) { s.RPO.SourceAgeMillis = 61_000 }, []string{"KafkadrMirrorSourceSilent"}},
 		{"opening", func(s *mirror.Status, _ *backup.Status, _ *Config) {
 			s.Opening, s.Copying, s.Topics[0].Detail[1].State = 1, 3, mirror.Opening
 		}, []string{"KafkadrMirrorOpening"}},

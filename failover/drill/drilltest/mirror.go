@@ -90,13 +90,13 @@ func (m *Mirror) Lag(_ context.Context, from, to string) (failover.Lag, error) {
 		return failover.Lag{}, err
 	}
 	s := m.Status()
-	l := failover.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown, Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: time.Now()}
-	if len(s.Topics) == 0 {
+	l := failover.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown, Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: time.Now().Add(-time.Duration(s.RPO.SourceAgeMillis) * time.Millisecond)}
+	if s.RPO.SourceAgeMillis < 0 {
 		l.At = time.Time{}
 	}
 	for _, t := range s.Topics {
 		for _, p := range t.Detail {
-			if n := p.SourceHighWatermark - p.Durable; n > 0 && p.Durable >= 0 {
+			if n := p.Missing(); n > 0 {
 				l.Partitions = append(l.Partitions, failover.PartitionLag{Topic: t.Target, Partition: p.Partition, Records: n})
 			}
 		}
