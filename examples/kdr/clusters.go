@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -133,65 +131,11 @@ func (f *clustersFlag) check(a *app) {
 		return
 	}
 	own := &app{getenv: a.getenv}
-	f.file.read(own, raw)
+	decodeStrict(own, raw, &f.file)
 	f.file.check(own, filepath.Dir(f.path))
 	for _, fault := range own.faults {
 		a.fault("--clusters: %s: %s", f.path, fault)
 	}
-}
-
-// read decodes, and names every field that isn't known.
-func (f *clustersFile) read(a *app, raw []byte) {
-	var tree any
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
-	if err := dec.Decode(&tree); err != nil {
-		a.fault("not JSON: %v", err)
-		return
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		a.fault("more than one JSON document")
-	}
-	unknownFields(a, "", tree, reflect.TypeFor[clustersFile]())
-	if err := json.Unmarshal(raw, f); err != nil {
-		a.fault("%s", strings.Replace(err.Error(), "json: cannot unmarshal", "can't take", 1))
-	}
-}
-
-// unknownFields walks a document beside the type that it is to be.
-func unknownFields(a *app, path string, v any, t reflect.Type) {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch v := v.(type) {
-	case []any:
-		for i, e := range v {
-			if t.Kind() == reflect.Slice {
-				unknownFields(a, fmt.Sprintf("%s[%d]", path, i), e, t.Elem())
-			}
-		}
-	case map[string]any:
-		for name, e := range v {
-			if t.Kind() != reflect.Struct {
-				continue
-			}
-			at := strings.TrimPrefix(path+"."+name, ".")
-			if field, ok := fieldOf(t, name); ok {
-				unknownFields(a, at, e, field.Type)
-			} else {
-				a.fault("unknown field %s", at)
-			}
-		}
-	}
-	slices.Sort(a.faults)
-}
-
-func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
-	for _, f := range reflect.VisibleFields(t) {
-		if f.Tag.Get("json") == name {
-			return f, true
-		}
-	}
-	return reflect.StructField{}, false
 }
 
 // check finds what is wrong, without any I/O but reading client properties.
