@@ -37,7 +37,20 @@ The clusters file is JSON; fields that aren't known are refused, all faults are 
     "topics": ["orders.*"], "exclude": [],    the scope's (default all but internal ones)
     "lease": "10s",                       how long a client may write after it confirmed its epoch
     "budget": {"records": 0, "age": "30s", "allow_unknown": false},   what a forced switch may lose
-    "fence": {"deny_writes": true, "except": ["User:mirror"]}         deny-write ACLs on the cluster that is left
+    "fence": {"deny_writes": true, "except": ["User:mirror"]},        deny-write ACLs on the cluster that is left
+    "probe": {                            when a cluster is down (what isn't given here has the value shown)
+      "probes": ["metadata"],             metadata: a broker answers; tcp: it takes connections; round_trip: a record can be
+                                          written and read; offline_partitions: enough of them have a leader
+      "need": "all",                      all of them have to be healthy, or any
+      "interval": "1s", "timeout": "2s",  from look to look (--interval overrides it); longer is a failure
+      "failures": 3, "of": 5,             down: so many of the last looks failed, the last two among them
+      "slower_than": "500ms",             so is a look that took longer (default: slowness is none)
+      "successes": 3,                     up again: so many in a row
+      "backoff": "10s", "max_backoff": "5m",   and for so long, where it comes and goes; twice as long each time
+      "also_down": [], "ignore": [],      faults that count as failures, and those that don't; these do by default: unreachable,
+                                          timeout, offline, canary, slow; these don't: auth, denied, wrong_cluster, config
+      "canary": {"topic": "kafkadr-canary", "create": false, "replicas": 1},   round_trip's; never one of the scope's
+      "offline": {"topics": [], "share": 0.5}}   offline_partitions' (default all topics); beyond this share it is down
   }
 
 The file holds no secrets: they come from client properties, or from KDR_SASL_USERNAME,
@@ -56,6 +69,7 @@ type clustersFile struct {
 	Lease    duration       `json:"lease"`
 	Budget   *budgetSpec    `json:"budget"`
 	Fence    *fenceSpec     `json:"fence"`
+	Probe    probeSpec      `json:"probe"`
 }
 
 type registerSpec struct {
@@ -162,6 +176,10 @@ func (f *clustersFile) check(a *app, dir string) {
 	}
 	if s := f.Fence; s != nil && !s.DenyWrites && len(s.Except) > 0 {
 		a.fault("fence.except means nothing without deny_writes")
+	}
+	f.Probe.check(a)
+	if canary := f.Probe.canaryTopic(); canary != "" {
+		f.Exclude = append(f.Exclude, regexp.QuoteMeta(canary)) // each cluster has its own
 	}
 }
 
