@@ -37,10 +37,10 @@ controllers may run: the register decides between them.
 
 Down is a cluster of which no broker answers, in 3 of 5 looks, the last two among them,
 unless the file's probe says otherwise. Credentials that are refused, a broker, a topic or
-slowness are no disaster; a cluster of which the probes can't tell isn't switched to,
-either: kdr status --clusters says what they see. What the standby lacks is measured every 5s, so that it is known
-when the active cluster is gone. Without a budget in the file, a switch goes on whatever
-is lost.
+slowness are no disaster; a cluster of which the probes can't tell isn't switched to, either:
+kdr status --clusters says what they see. What the standby lacks is measured every 5s, so
+that it is known when the active cluster is gone. Without a budget in the file, a switch
+goes on whatever is lost.
 
 Each state, each switch's report and each refusal is printed: text, or with --json a
 document a line with one of state, report and refused.
