@@ -25,13 +25,12 @@ type drillFlags struct {
 	maxRTO   time.Duration
 	maxPause time.Duration
 	maxRPO   int64
-	lease    time.Duration
 
 	scenarios []drill.Scenario
 }
 
 func newDrill(a *app) *cobra.Command {
-	f := drillFlags{maxRPO: -1, lease: 500 * time.Millisecond}
+	f := drillFlags{maxRPO: -1}
 	cmd := &cobra.Command{
 		Use:   "drill [--scenario FILE | --scenario NAME]",
 		Short: "Make a disaster on purpose, and measure what it costs",
@@ -63,6 +62,9 @@ aren't known are refused, all faults are named at once:
                 "lost": 0, "duplicated": 0, "reordered": 0, "skipped": 0}   and nothing lost)
   }
 
+Clients and controllers have a lease of 500ms, and a cluster is down when it doesn't
+answer for about as long: your own RTO is longer by what yours are.
+
 RTO counts from the first fault, or the command, to the first record that the standby
 acknowledges. RPO is what the primary had acknowledged and the standby lacked when it
 became active; producers that still have it replay it, and then nothing is lost.
@@ -79,21 +81,17 @@ With --json one scenario prints its evidence, several a document with all of the
 	addFlag(a, fs, &f.maxRTO, "max-rto", "duration", "", "fail where the standby acknowledges its first record later than this (default the scenario's)", units.ParseDuration)
 	addFlag(a, fs, &f.maxPause, "max-pause", "duration", "", "fail where nothing is acknowledged for longer than this (default the scenario's)", units.ParseDuration)
 	addFlag(a, fs, &f.maxRPO, "max-rpo", "int", "", "fail where the standby lacks more records than this when it becomes active (default the scenario's)", parseInt(0, math.MaxInt64))
-	addFlag(a, fs, &f.lease, "lease", "duration", "500ms", "the clients' and controllers'; much of the RTO. The times of the built-in scenarios suit a second or less", units.ParseDuration)
 	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error {
 		if f.list {
 			return a.listScenarios(f.scenarios)
 		}
-		return a.drill(ctx, &f)
+		return a.drill(ctx, f.scenarios)
 	})
 	return cmd
 }
 
 // check reads the scenarios, and finds all that is wrong with them.
 func (f *drillFlags) check(a *app) {
-	if f.lease < 100*time.Millisecond {
-		a.fault("--lease: want 100ms or more")
-	}
 	if len(f.chosen) == 0 {
 		f.scenarios = drill.Scenarios()
 	}
@@ -181,15 +179,15 @@ type notDrilled struct {
 }
 
 // drill drills scenarios one after the other. Those that cost too much don't keep it from the next.
-func (a *app) drill(ctx context.Context, f *drillFlags) error {
+func (a *app) drill(ctx context.Context, scenarios []drill.Scenario) error {
 	began := time.Now()
 	p := a.startProgress("drill")
 	defer p.end()
 	all := drills{Drills: []*drill.Evidence{}, NotDone: []notDrilled{}}
 	var errs []error
-	for i, s := range f.scenarios {
-		p.set(amounts{extra: fmt.Sprintf("%s, %d of %d", s.Name, i+1, len(f.scenarios))})
-		e, err := a.drillOne(ctx, s, f.lease)
+	for i, s := range scenarios {
+		p.set(amounts{extra: fmt.Sprintf("%s, %d of %d", s.Name, i+1, len(scenarios))})
+		e, err := a.drillOne(ctx, s)
 		if err != nil {
 			all.NotDone = append(all.NotDone, notDrilled{s.Name, oneLine(err.Error())})
 			errs = append(errs, err)
@@ -197,7 +195,7 @@ func (a *app) drill(ctx context.Context, f *drillFlags) error {
 		}
 		all.Drills = append(all.Drills, e)
 		errs = append(errs, e.Err())
-		if !a.json && (len(f.scenarios) == 1 || !e.Passed) {
+		if !a.json && (len(scenarios) == 1 || !e.Passed) {
 			errs = append(errs, a.printf("%s\n", e))
 		}
 	}
@@ -207,11 +205,11 @@ func (a *app) drill(ctx context.Context, f *drillFlags) error {
 	return errors.Join(a.printDrills(&all), err)
 }
 
-func (a *app) drillOne(ctx context.Context, s drill.Scenario, lease time.Duration) (*drill.Evidence, error) {
+func (a *app) drillOne(ctx context.Context, s drill.Scenario) (*drill.Evidence, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("drill: %s: %w", s.Name, err)
 	}
-	o := drilltest.Options{Lease: lease}
+	var o drilltest.Options
 	if a.verbose {
 		o.Logger = a.log
 	}

@@ -99,7 +99,7 @@ func TestDrillList(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := drillFlags{chosen: []string{path}, lease: time.Second}
+	f := drillFlags{chosen: []string{path}, maxRPO: -1}
 	a := &app{}
 	if f.check(a); len(a.faults) > 0 || f.scenarios[0].Faults[0].Brokers[0] != 0 {
 		t.Error(a.faults, f.scenarios)
@@ -122,8 +122,8 @@ func TestDrillFaults(t *testing.T) {
 		args string
 		want []string
 	}{
-		{"drill --bogus --max-rto soon --max-rpo -1 --max-pause 0s --lease 1ms --scenario none --scenario " + bad, []string{
-			"unknown flag --bogus", "--max-rto", "--max-rpo", "--max-pause", "--lease", `"none" is no built-in scenario`,
+		{"drill --bogus --max-rto soon --max-rpo -1 --max-pause 0s --scenario none --scenario " + bad, []string{
+			"unknown flag --bogus", "--max-rto", "--max-rpo", "--max-pause", `"none" is no built-in scenario`,
 			"bad.json: unknown field colour", "unknown field budgets.lots", "expect: can't take number for a text", `invalid duration "soon"`, "faults[1].for: ", "budgets.rto: can't take bool",
 			"load.topics: can't take string for a list", "load.rate: can't take string for a whole number", `name "A B"`, `kind "zap"`, `on "x"`, "faults[0].brokers: want 0 to 2",
 		}},
