@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,7 +37,20 @@ The clusters file is JSON; fields that aren't known are refused, all faults are 
     "topics": ["orders.*"], "exclude": [],    the scope's (default all but internal ones)
     "lease": "10s",                       how long a client may write after it confirmed its epoch
     "budget": {"records": 0, "age": "30s", "allow_unknown": false},   what a forced switch may lose
-    "fence": {"deny_writes": true, "except": ["User:mirror"]}         deny-write ACLs on the cluster that is left
+    "fence": {"deny_writes": true, "except": ["User:mirror"]},        deny-write ACLs on the cluster that is left
+    "probe": {                            when a cluster is down (what isn't given here has the value shown)
+      "probes": ["metadata"],             metadata: a broker answers; tcp: it takes connections; round_trip: a record can be
+                                          written and read; offline_partitions: enough of them have a leader
+      "need": "all",                      all of them have to be healthy, or any
+      "interval": "1s", "timeout": "2s",  from look to look (--interval overrides it); longer is a failure
+      "failures": 3, "of": 5,             down: so many of the last looks failed, the last two among them
+      "slower_than": "500ms",             so is a look that took longer (default: slowness is none)
+      "successes": 3,                     up again: so many in a row
+      "backoff": "10s", "max_backoff": "5m",   and for so long, where it comes and goes; twice as long each time
+      "also_down": [], "ignore": [],      faults that count as failures, and those that don't; these do by default: unreachable,
+                                          timeout, offline, canary, slow; these don't: auth, denied, wrong_cluster, config
+      "canary": {"topic": "kafkadr-canary", "create": false, "replicas": 1},   round_trip's; never one of the scope's
+      "offline": {"topics": [], "share": 0.5}}   offline_partitions' (default all topics); beyond this share it is down
   }
 
 The file holds no secrets: they come from client properties, or from KDR_SASL_USERNAME,
@@ -58,6 +69,7 @@ type clustersFile struct {
 	Lease    duration       `json:"lease"`
 	Budget   *budgetSpec    `json:"budget"`
 	Fence    *fenceSpec     `json:"fence"`
+	Probe    probeSpec      `json:"probe"`
 }
 
 type registerSpec struct {
@@ -133,65 +145,11 @@ func (f *clustersFlag) check(a *app) {
 		return
 	}
 	own := &app{getenv: a.getenv}
-	f.file.read(own, raw)
+	decodeStrict(own, raw, &f.file)
 	f.file.check(own, filepath.Dir(f.path))
 	for _, fault := range own.faults {
 		a.fault("--clusters: %s: %s", f.path, fault)
 	}
-}
-
-// read decodes, and names every field that isn't known.
-func (f *clustersFile) read(a *app, raw []byte) {
-	var tree any
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
-	if err := dec.Decode(&tree); err != nil {
-		a.fault("not JSON: %v", err)
-		return
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		a.fault("more than one JSON document")
-	}
-	unknownFields(a, "", tree, reflect.TypeFor[clustersFile]())
-	if err := json.Unmarshal(raw, f); err != nil {
-		a.fault("%s", strings.Replace(err.Error(), "json: cannot unmarshal", "can't take", 1))
-	}
-}
-
-// unknownFields walks a document beside the type that it is to be.
-func unknownFields(a *app, path string, v any, t reflect.Type) {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	switch v := v.(type) {
-	case []any:
-		for i, e := range v {
-			if t.Kind() == reflect.Slice {
-				unknownFields(a, fmt.Sprintf("%s[%d]", path, i), e, t.Elem())
-			}
-		}
-	case map[string]any:
-		for name, e := range v {
-			if t.Kind() != reflect.Struct {
-				continue
-			}
-			at := strings.TrimPrefix(path+"."+name, ".")
-			if field, ok := fieldOf(t, name); ok {
-				unknownFields(a, at, e, field.Type)
-			} else {
-				a.fault("unknown field %s", at)
-			}
-		}
-	}
-	slices.Sort(a.faults)
-}
-
-func fieldOf(t reflect.Type, name string) (reflect.StructField, bool) {
-	for _, f := range reflect.VisibleFields(t) {
-		if f.Tag.Get("json") == name {
-			return f, true
-		}
-	}
-	return reflect.StructField{}, false
 }
 
 // check finds what is wrong, without any I/O but reading client properties.
@@ -218,6 +176,10 @@ func (f *clustersFile) check(a *app, dir string) {
 	}
 	if s := f.Fence; s != nil && !s.DenyWrites && len(s.Except) > 0 {
 		a.fault("fence.except means nothing without deny_writes")
+	}
+	f.Probe.check(a)
+	if canary := f.Probe.canaryTopic(); canary != "" {
+		f.Exclude = append(f.Exclude, regexp.QuoteMeta(canary)) // each cluster has its own
 	}
 }
 

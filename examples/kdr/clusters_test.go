@@ -22,7 +22,8 @@ func TestClustersSample(t *testing.T) {
 	if f.file.Scope != "shop" || len(f.file.Clusters) != 2 || len(f.file.Register.stores) != 3 || f.file.Budget.Records != 10000 || f.file.names() != "ams, fra" {
 		t.Errorf("%+v", f.file)
 	}
-	for _, field := range []string{"scope", "register", "stores", "prefix", "clusters", "name", "brokers", "kafka_config", "id", "paths", "flow", "skip_groups", "topics", "exclude", "lease", "budget", "records", "age", "allow_unknown", "fence", "deny_writes", "except"} {
+	for _, field := range []string{"scope", "register", "stores", "prefix", "clusters", "name", "brokers", "kafka_config", "id", "paths", "flow", "skip_groups", "topics", "exclude", "lease", "budget", "records", "age", "allow_unknown", "fence", "deny_writes", "except",
+		"probe", "probes", "need", "interval", "timeout", "failures", "of", "slower_than", "successes", "backoff", "max_backoff", "also_down", "ignore", "canary", "topic", "create", "replicas", "offline", "share"} {
 		if !strings.Contains(clustersHelp, `"`+field+`"`) {
 			t.Errorf("the help lacks %s", field)
 		}
@@ -42,11 +43,17 @@ func TestClustersFaults(t *testing.T) {
 	write("bad.properties", "security.protocol=NONE\n")
 	bad := write("bad.json", `{"scope": "Shop", "colour": 1, "register": {"stores": ["file:///r", "ftp://x"], "size": 2}, "lease": "soon",
 		"clusters": [{"name": "A B", "brokers": ["x"], "paths": [{"brokers": ["a:1"], "port": 1}]}, {"name": "b"}, {"name": "b", "brokers": ["b:1"], "kafka_config": "bad.properties"}],
-		"topics": ["("], "budget": {"records": -1, "age": "-"}, "fence": {"except": ["User:x"]}}`)
+		"topics": ["("], "budget": {"records": -1, "age": "-"}, "fence": {"except": ["User:x"], "deny_writes": 1},
+		"probe": {"probes": ["metadata", "ping", "metadata", 7], "need": "some", "colour": 1, "interval": "soon", "timeout": "0s", "failures": 0, "of": "5", "also_down": ["fire", "auth"], "ignore": ["auth"],
+			"canary": {"topic": "a b", "replicas": 0}, "offline": {"topics": [""], "share": 2}}}`)
 	wants := []string{
 		"scope: ", "unknown field colour", "unknown field register.size", "unknown field clusters[0].paths[0].port", "want one store, or three", `unknown scheme "ftp"`, "lease: ",
 		`clusters[0].name: want lower-case`, `clusters[0].brokers: want HOST:PORT, got "x"`, "clusters[1].brokers is required", "b is there twice", "clusters[2].kafka_config: ", "security.protocol",
-		"topics: ", "budget.records is negative", "budget.age", "fence.except means nothing",
+		"topics: ", "budget.records is negative", "budget.age", "fence.except means nothing", "fence.deny_writes: can't take number for true or false",
+		`probe.probes[1]: want metadata`, "probe.probes[2]: metadata is there twice", "probe.probes[3]: can't take number for a text", `probe.need: want all or any, got "some"`, "unknown field probe.colour",
+		"probe.interval: want", "probe.timeout: want", "probe.failures: want 1", "probe.of: can't take string for a whole number", `got "fire"`, "auth is in also_down and in ignore",
+		"probe.canary means nothing without round_trip", "probe.canary.topic: ", "probe.canary.replicas: want 1", "probe.canary.replicas means nothing without create",
+		"probe.offline means nothing without", "probe.offline.topics[0]", "probe.offline.share: want",
 	}
 	one := write("one.json", `{"register": {"stores": ["mem://"]}, "clusters": [{"name": "a", "brokers": ["a:1"]}]}`)
 	good := write("good.json", `{"register": {"stores": ["file:///r"]}, "clusters": [{"name": "a", "brokers": ["a:1"]}, {"name": "b", "brokers": ["b:1"]}]}`)

@@ -38,6 +38,8 @@ type clusterStatus struct {
 	ClusterID string `json:"cluster_id,omitempty"`
 	Brokers   int    `json:"brokers"`
 	Error     string `json:"error,omitempty"`
+	// Probe is one look by the file's probes, as a controller takes it.
+	Probe *probeStatus `json:"probe"`
 }
 
 type mirrorStatus struct {
@@ -115,16 +117,21 @@ func (s *switching) history(ctx context.Context, st *scopeStatus) error {
 	return nil
 }
 
-// look asks all clusters at once who they are. It returns the active one.
+// look asks all clusters at once who they are, and probes them. It returns the active one.
 func (s *switching) look(ctx context.Context, st *scopeStatus) string {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	within, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	st.Clusters = make([]clusterStatus, len(s.clusters))
+	probed := make([]*probeStatus, len(s.clusters))
 	var wg sync.WaitGroup
 	for i, c := range s.clusters {
-		wg.Go(func() { st.Clusters[i] = lookAt(ctx, c, st.Active) })
+		wg.Go(func() { st.Clusters[i] = lookAt(within, c, st.Active) })
+		wg.Go(func() { probed[i] = s.file.Probe.once(ctx, s.clusters, c) })
 	}
 	wg.Wait()
+	for i, p := range probed {
+		st.Clusters[i].Probe = p
+	}
 	return st.Active
 }
 
@@ -216,7 +223,7 @@ func (a *app) printScope(st *scopeStatus) error {
 		if !c.Reachable {
 			what = "not reachable: " + c.Error
 		}
-		err = errors.Join(err, a.printf("cluster %s: %s\n", c.Name, what))
+		err = errors.Join(err, a.printf("cluster %s: %s; probe: %s\n", c.Name, what, c.Probe))
 	}
 	for _, m := range st.Mirrors {
 		if m.Error != "" { // the last line says it

@@ -21,6 +21,7 @@ type controllerFlags struct {
 	clusters clustersFlag
 	manual   bool
 	interval time.Duration
+	both     bool // interval is that of probes, too
 	metrics  string
 }
 
@@ -34,10 +35,12 @@ one is up, and the budget allows it, switch by force; with --manual only watch. 
 another controller has begun and left is finished, or given up. Any number of
 controllers may run: the register decides between them.
 
-Down is a cluster of which no broker answers, three times in a row. Credentials that are
-refused, a broker, a topic or slowness are no disaster. What the standby lacks is measured
-every 5s, so that it is known when the active cluster is gone. Without a budget in the
-file, a switch goes on whatever is lost.
+Down is a cluster of which no broker answers, in 3 of 5 looks, the last two among them,
+unless the file's probe says otherwise. Credentials that are refused, a broker, a topic or
+slowness are no disaster; a cluster of which the probes can't tell isn't switched to, either:
+kdr status --clusters says what they see. What the standby lacks is measured every 5s, so
+that it is known when the active cluster is gone. Without a budget in the file, a switch
+goes on whatever is lost.
 
 Each state, each switch's report and each refusal is printed: text, or with --json a
 document a line with one of state, report and refused.
@@ -48,10 +51,11 @@ document a line with one of state, report and refused.
 	fs := cmd.Flags()
 	f.clusters.register(fs)
 	fs.BoolVar(&f.manual, "manual", false, "never switch: watch, and say what would be in the way")
-	addFlag(a, fs, &f.interval, "interval", "duration", "1s", "from one probe of a cluster, and one look at the register, to the next", units.ParseDuration)
+	addFlag(a, fs, &f.interval, "interval", "duration", "1s", "from one look at the register to the next, and where it is given from one probe of a cluster to the next (default the file's)", units.ParseDuration)
 	fs.StringVar(&f.metrics, "metrics", "", "serve Prometheus metrics and /healthz, 503 unless the active cluster is up and the register answers, on HOST:PORT")
 	cmd.RunE = a.run(0, func([]string) {
 		f.clusters.check(a)
+		f.both = fs.Changed("interval")
 		checkAddress(a, "--metrics", f.metrics)
 		if f.interval <= 0 {
 			a.fault("--interval: want more than 0")
@@ -69,7 +73,10 @@ func (a *app) control(ctx context.Context, f *controllerFlags) error {
 	defer done()
 	out := &controlPrinter{a: a}
 	cfg := s.config()
-	cfg.Manual, cfg.Interval, cfg.Probe = f.manual, f.interval, answers
+	cfg.Manual, cfg.Interval = f.manual, f.interval
+	if f.both {
+		cfg.Health.Interval = f.interval
+	}
 	cfg.Hooks.OnState, cfg.Hooks.OnReport, cfg.Hooks.OnVeto = out.state, out.report, out.veto
 	c, err := failover.NewController(cfg)
 	if err != nil {
@@ -113,14 +120,6 @@ func (s *switching) watchLag(ctx context.Context, c *failover.Controller) {
 			return
 		}
 	}
-}
-
-// answers is a probe: a cluster is down where no broker of it answers. One that refuses the client is there.
-func answers(ctx context.Context, t probe.Target) error {
-	if err := probe.Metadata(probe.MetadataConfig{})(ctx, t); probe.SaysDown(err) {
-		return err
-	}
-	return nil
 }
 
 // controlPrinter prints what a controller does.

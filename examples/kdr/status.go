@@ -24,8 +24,9 @@ func newStatus(a *app) *cobra.Command {
 is behind, and what has stopped. The mirror needn't run.
 
 With --clusters, say of the scope of a clusters file who is active since which epoch
-and why, which clusters answer, and the same of the mirror from the active cluster to
-each of the others. Exit code 1 where the register or the mirrors can't be asked.
+and why, which clusters answer, what one look by the file's probes says of them (it
+makes no canary topic), and the same of the mirror from the active cluster to each of
+the others. Exit code 1 where the register or the mirrors can't be asked.
 ` + clustersHelp,
 		Example: `  kdr status --from a:9092 --to b:9092
   kdr status --from a:9092 --to b:9092 --name mirror --json

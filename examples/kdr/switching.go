@@ -84,6 +84,7 @@ func (s *switching) config() failover.ControllerConfig {
 	f := s.file
 	cfg := failover.ControllerConfig{
 		Clusters: s.clusters, Register: s.register, Scope: f.Scope, Lease: time.Duration(f.Lease), Logger: s.a.log,
+		Probe: f.Probe.probe(s.clusters, true), Health: f.Probe.rule(),
 		Switch: failover.SwitchConfig{
 			Topics: f.Topics, Exclude: f.Exclude, Replication: s.mirror,
 			Deadlines: failover.Deadlines{Stop: 2*quiet(time.Duration(f.Lease)) + time.Duration(f.Lease)},

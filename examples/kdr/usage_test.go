@@ -72,12 +72,12 @@ func TestHelp(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Fatalf("exit code %d, standard error %q", code, stderr)
 	}
-	for _, want := range []string{"backup", "list", "show", "verify", "cat", "restore", "translate", "export", "sweep", "mirror", "groups", "status", "failover", "failback", "controller"} {
+	for _, want := range []string{"backup", "list", "show", "verify", "cat", "restore", "translate", "export", "sweep", "mirror", "groups", "status", "failover", "failback", "controller", "drill"} {
 		if !strings.Contains(stdout, "\n  "+want+" ") {
 			t.Errorf("help lacks %s:\n%s", want, stdout)
 		}
 	}
-	for _, command := range []string{"prune", "drill", "completion"} {
+	for _, command := range []string{"prune", "completion"} {
 		if strings.Contains(stdout, "\n  "+command+" ") {
 			t.Errorf("help lists %s, which isn't there", command)
 		}

@@ -16,6 +16,8 @@ const (
 	profiles = "profiles" // compacted: the last record of each key counts
 )
 
+var topics = []string{orders, payments, profiles}
+
 // startCluster starts a Kafka of three brokers inside this process.
 func startCluster(id string) (*kfake.Cluster, error) {
 	return kfake.NewCluster(kfake.NumBrokers(3), kfake.ClusterID(id+"-cluster"))

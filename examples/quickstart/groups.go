@@ -15,7 +15,11 @@ import (
 // group is a consumer group of the story.
 type group struct{ name, topic string }
 
-var groups = []group{{"billing", orders}, {"bookkeeping", payments}}
+var (
+	billing     = group{"billing", orders}
+	bookkeeping = group{"bookkeeping", payments}
+	groups      = []group{billing, bookkeeping}
+)
 
 // join makes a client that is the group's one member, until ctx ends.
 func (g group) join(ctx context.Context, c *kfake.Cluster) (*kgo.Client, error) {

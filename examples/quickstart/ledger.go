@@ -80,7 +80,7 @@ func (l *ledger) noteUnacked(records ...*kgo.Record) {
 func (l *ledger) places() []place {
 	return slices.SortedFunc(maps.Keys(l.entries), func(a, b place) int {
 		if a.topic != b.topic {
-			return slices.Index([]string{orders, payments, profiles}, a.topic) - slices.Index([]string{orders, payments, profiles}, b.topic)
+			return slices.Index(topics, a.topic) - slices.Index(topics, b.topic)
 		}
 		return int(a.partition - b.partition)
 	})

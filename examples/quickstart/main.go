@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-// run tells the story, and fails if one of its checks does.
+// run tells the story, in two acts, and fails if one of its checks does.
 func run(ctx context.Context, out io.Writer, seed uint64) error {
 	dir, err := os.MkdirTemp("", "kafkadr-quickstart-")
 	if err != nil {
@@ -32,7 +32,7 @@ func run(ctx context.Context, out io.Writer, seed uint64) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	s := &story{out: out, start: time.Now()}
-	s.chapter("Two clusters, and an archive in a directory (seed %d)", seed)
+	s.chapter("First act: two clusters, and an archive in a directory (seed %d)", seed)
 	archive, closeArchive, err := openArchive(ctx, dir)
 	if err != nil {
 		return err
@@ -44,6 +44,9 @@ func run(ctx context.Context, out io.Writer, seed uint64) error {
 		return err
 	}
 	if err := recovery(ctx, s, archive, ledger, stopped); err != nil {
+		return err
+	}
+	if err := survival(ctx, s, seed); err != nil {
 		return err
 	}
 	return s.end()

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,6 +21,11 @@ func TestStory(t *testing.T) {
 	t.Logf("%s", out.String())
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, want := range []string{"First act", "time to recover (RTO), from the stop", "Second act", "time to recover (RTO), from the first failed look", "(RPO), as far as the mirror knew", "it is on the standby in epoch 3"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q", want)
+		}
 	}
 	if d := time.Since(start); d > 20*time.Second {
 		t.Logf("slow: it took %s", d)
@@ -92,5 +100,67 @@ func TestFailedCheckFails(t *testing.T) {
 	s.check(false, "not fine")
 	if s.end() == nil {
 		t.Error("a failed check is no error")
+	}
+}
+
+// TestBookFindsFaults: what is lost, doubled, reordered or nobody's on the
+// standby is counted.
+func TestBookFindsFaults(t *testing.T) {
+	b := newBook()
+	var sent []*kgo.Record
+	for n := range 4 {
+		r := record(orders, fmt.Sprintf("c%d", n%2), fmt.Sprint(n), 0)
+		b.send(r, n)
+		sent = append(sent, r)
+	}
+	for _, r := range sent[:3] { // of the last one nothing was heard
+		b.ack(r, nil)
+	}
+	for _, c := range []struct {
+		name   string
+		stored []*kgo.Record
+		want   found
+	}{
+		{"all", sent, found{}},
+		{"all that are acked", sent[:3], found{}},
+		{"one lost", sent[1:], found{lost: 1}},
+		{"one doubled", append(sent[:4:4], sent[1]), found{doubled: 1}},
+		{"one too late", []*kgo.Record{sent[2], sent[1], sent[0]}, found{reordered: 1}},
+		{"one of nobody", append(sent[:4:4], record(orders, "c1", "x", 0)), found{foreign: 1}},
+	} {
+		stored := make(map[int64]*kgo.Record)
+		for i, r := range c.stored {
+			stored[int64(i)] = r
+		}
+		if got := b.compare(map[place]map[int64]*kgo.Record{{orders, 0}: stored}); got != c.want {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+	}
+}
+
+// TestBookFollowsTheGroup: offsets that come again, or never, are noted, and
+// promises that weren't kept.
+func TestBookFollowsTheGroup(t *testing.T) {
+	b := newBook()
+	for _, offset := range []int64{0, 1, 2, 1, 2, 3, 5} {
+		b.bill(record(orders, "c", fmt.Sprint(offset), offset))
+	}
+	p := place{orders, 0}
+	if len(b.back) != 1 || b.back[0] != (step{p, 3, 1}) || len(b.skipped) != 1 || b.skipped[0] != (step{p, 4, 5}) || b.again() != 2 {
+		t.Errorf("%+v", b)
+	}
+	b.ack(record(orders, "c", "0", 0), errors.New("no"))
+	if len(b.failed) != 1 || len(b.acked) != 0 {
+		t.Errorf("%+v", b)
+	}
+	out := new(bytes.Buffer)
+	s := &story{out: out}
+	checkGoesOn(s, b, p, map[place]int64{p: 1})
+	if s.checks != 2 || s.failed != 1 {
+		t.Errorf("%d checks, %d failed:\n%s", s.checks, s.failed, out)
+	}
+	checkGoesOn(s, b, p, map[place]int64{p: 2})
+	if s.failed != 3 {
+		t.Errorf("%d failed:\n%s", s.failed, out)
 	}
 }

@@ -18,11 +18,11 @@ import (
 // prove reads the whole second cluster, at both isolation levels, and holds
 // every record against the ledger.
 func prove(ctx context.Context, s *story, snapshot *storage.Snapshot, second *kfake.Cluster, l *ledger) error {
-	committedView, err := readAll(ctx, second, kgo.ReadCommitted())
+	committedView, err := readAll(ctx, second, kgo.ReadCommitted(), topics...)
 	if err != nil {
 		return err
 	}
-	uncommittedView, err := readAll(ctx, second, kgo.ReadUncommitted())
+	uncommittedView, err := readAll(ctx, second, kgo.ReadUncommitted(), topics...)
 	if err != nil {
 		return err
 	}
@@ -135,15 +135,15 @@ func endOffsets(ctx context.Context, snapshot *storage.Snapshot, topic string) (
 	return ends, nil
 }
 
-// readAll reads everything that a consumer sees of the story's topics.
-func readAll(ctx context.Context, c *kfake.Cluster, level kgo.IsolationLevel) (map[place]map[int64]*kgo.Record, error) {
-	cl, err := kgo.NewClient(append(clientOpts(c), kgo.ConsumeTopics(orders, payments, profiles),
+// readAll reads everything that a consumer sees of topics.
+func readAll(ctx context.Context, c *kfake.Cluster, level kgo.IsolationLevel, topics ...string) (map[place]map[int64]*kgo.Record, error) {
+	cl, err := kgo.NewClient(append(clientOpts(c), kgo.ConsumeTopics(topics...),
 		kgo.FetchIsolationLevel(level), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, orders, payments, profiles)
+	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func readAll(ctx context.Context, c *kfake.Cluster, level kgo.IsolationLevel) (m
 	for slices.Contains(slices.Collect(maps.Values(missing)), true) {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read the second cluster: %w", err)
+			return nil, fmt.Errorf("read %v: %w", topics, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			p := place{r.Topic, r.Partition}
