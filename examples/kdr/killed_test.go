@@ -168,6 +168,8 @@ type killing struct {
 	mirror            *following
 	survivor, wounded *helper
 
+	report failover.Report // of the controller that opened b
+
 	mu     sync.Mutex
 	next   map[string]int // by key
 	acked  map[record]string
@@ -333,6 +335,8 @@ func (r *killing) change() {
 	}
 	if r.latest().Active == "" {
 		r.takeOver()
+	} else if r.victim != killController {
+		r.report = <-reports
 	}
 	if r.victim == suspendController {
 		one.end(exitFailed)
@@ -358,6 +362,7 @@ func (r *killing) controller(name string, steps chan<- string, reports chan<- fa
 			if err := json.Unmarshal([]byte(rest), &report); err != nil {
 				r.Error(err)
 			}
+			r.Logf("%s: %s", name, report.String())
 			reports <- report
 		}
 	})
@@ -385,8 +390,8 @@ func (r *killing) takeOver() {
 	reports := make(chan failover.Report, 1)
 	two := r.controller("two", nil, reports)
 	two.end(exitDone) // its input's end lets it go from step to step
-	if report := <-reports; report.End != failover.EndSwitched || !report.Resumed {
-		r.Fatalf("the second controller: %s", report.String())
+	if r.report = <-reports; r.report.End != failover.EndSwitched || !r.report.Resumed {
+		r.Fatalf("the second controller: %s", r.report.String())
 	}
 }
 
@@ -463,7 +468,7 @@ func (r *killing) judge() {
 	inTail, lost := map[record]bool{}, 0
 	for _, rec := range tail {
 		inTail[rec] = true
-		if dead && r.acked[rec] == "wounded" && there[rec] > 0 {
+		if dead && r.closed() && r.acked[rec] == "wounded" && there[rec] > 0 {
 			r.Errorf("%v of a dead client's is beyond the fork, and on the standby", rec)
 		}
 	}
@@ -481,10 +486,22 @@ func (r *killing) judge() {
 			r.Errorf("%v was consumed, and isn't there", rec)
 		}
 	}
-	if r.behind && dead && lost == 0 && slices.Index(killSteps, r.step) < slices.Index(killSteps, failover.StepOpen) {
+	if r.behind && dead && lost == 0 && r.closed() {
 		r.Error("a client that died with a mirror that was behind lost nothing")
 	}
+	if rpo := r.report.RPO; r.report.End == failover.EndSwitched && rpo != nil && !rpo.At.IsZero() && rpo.Records != int64(len(tail)) {
+		r.Errorf("the report says that b lacks %d records, and the tail has %d", rpo.Records, len(tail))
+	}
 	r.Logf("%d acked, %d stored, a tail of %d, %d lost with the client", len(r.acked), len(stored), len(tail), lost)
+}
+
+// closed says that the kill was certainly before the other cluster was opened: later a client that is killed has replayed a part.
+func (r *killing) closed() bool {
+	at := slices.Index(killSteps, r.step)
+	if r.within {
+		at++
+	}
+	return at < slices.Index(killSteps, failover.StepOpen)
 }
 
 // history holds that there are three epochs, and returns the one that opened b.
