@@ -5,20 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
@@ -151,15 +147,10 @@ func TestRealKills(t *testing.T) {
 	_ = g.Wait()
 }
 
-// record is a record that was sent: the number of a key.
-type record struct {
-	key string
-	n   int
-}
-
 // killing is a run.
 type killing struct {
 	*testing.T
+	*journal
 	kill
 	pair   *killPair
 	random *rand.Rand
@@ -173,21 +164,12 @@ type killing struct {
 	survivor, wounded *helper
 
 	report failover.Report // of the controller that opened b
-
-	mu     sync.Mutex
-	next   map[string]int // by key
-	acked  map[record]string
-	acks   map[string]int // by application
-	got    map[record]int
-	first  map[string]bool
-	faults []string
 }
 
 func newKilling(t *testing.T, p *killPair, k kill, seed uint64) *killing {
 	t.Helper()
 	r := &killing{
-		T: t, kill: k, pair: p, random: rand.New(rand.NewPCG(seed, 1)), topic: "kill-" + k.String(), dir: filepath.Join(t.TempDir(), "register"),
-		next: map[string]int{}, acked: map[record]string{}, acks: map[string]int{}, got: map[record]int{}, first: map[string]bool{},
+		T: t, journal: newJournal(t), kill: k, pair: p, random: rand.New(rand.NewPCG(seed, 1)), topic: "kill-" + k.String(), dir: filepath.Join(t.TempDir(), "register"),
 	}
 	r.standby = kadm.NewClient(testkafka.Client(t, p.b))
 	r.ops, r.apps = p.file(t, r.topic, r.dir, p.admin), p.file(t, r.topic, r.dir, p.user)
@@ -205,7 +187,7 @@ func (r *killing) eventually(f func(context.Context) error) {
 
 func (r *killing) run() {
 	r.mirror = start(r, "mirror", "--clusters", r.ops, "--from-name", "a", "--to-name", "b", "--discover", "200ms", "--skip-acls", "--skip-quotas")
-	r.survivor, r.wounded = r.application("survivor", true), r.application("wounded", false)
+	r.survivor, r.wounded = r.application("survivor", r.apps, r.topic, true), r.application("wounded", r.apps, r.topic, false)
 	r.eventually(r.steady)
 	if r.behind {
 		_ = r.mirror.cmd.Process.Signal(syscall.SIGKILL)
@@ -216,73 +198,6 @@ func (r *killing) run() {
 	r.change()
 	r.settle()
 	r.judge()
-}
-
-// application starts one. Its keys go on where an earlier life of it has left them.
-func (r *killing) application(name string, consume bool) *helper {
-	r.Helper()
-	spec := processSpec{Name: name, Clusters: r.apps, Topic: r.topic, Next: map[string]int{}, Consume: consume}
-	r.mu.Lock()
-	for i := range 4 {
-		key := fmt.Sprintf("%s-%d", strings.TrimSuffix(name, "-again"), i)
-		spec.Next[key] = r.next[key]
-	}
-	r.mu.Unlock()
-	return help(r, spec, func(line string) { r.heard(name, line) })
-}
-
-// heard notes what an application says.
-func (r *killing) heard(name, line string) {
-	words := strings.Fields(line)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at := func() record {
-		n, err := strconv.Atoi(words[2])
-		if err != nil {
-			r.faults = append(r.faults, name+": "+line)
-		}
-		return record{words[1], n}
-	}
-	switch words[0] {
-	case "sent":
-		r.next[words[1]] = at().n + 1
-	case "acked":
-		if _, twice := r.acked[at()]; twice {
-			r.faults = append(r.faults, name+", twice: "+line)
-		}
-		r.acked[at()] = name
-		r.acks[name]++
-	case "got":
-		r.got[at()]++
-	case "first", "flushed":
-		r.first[name+" "+words[0]] = true
-	case "switched":
-		r.Logf("%s: %s", name, line)
-	default:
-		r.faults = append(r.faults, name+": "+line)
-	}
-}
-
-func (r *killing) count(name string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.acks[name]
-}
-
-func (r *killing) said(name, what string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.first[name+" "+what] {
-		return fmt.Errorf("%s hasn't said %q", name, what)
-	}
-	return nil
-}
-
-func atLeast(what string, n, want int) error {
-	if n < want {
-		return fmt.Errorf("%d %s, want %d", n, what, want)
-	}
-	return nil
 }
 
 // steady: both applications have acks, records are consumed, and the standby has some.
@@ -313,7 +228,7 @@ func (r *killing) change() {
 		case line := <-steps:
 			step := failover.Step(strings.Fields(line)[0])
 			if step == failover.StepOpen && r.step == stepFirst {
-				r.eventually(func(context.Context) error { return r.said("survivor", "first") })
+				r.eventually(func(context.Context) error { return r.said("survivor", "first", 1) })
 				step = stepFirst
 			}
 			if step == r.step && !killed {
@@ -380,7 +295,7 @@ func (r *killing) strike(controller *helper) {
 		controller.kill()
 	case killClient:
 		r.wounded.kill()
-		r.wounded = r.application("wounded-again", false)
+		r.wounded = r.application("wounded-again", r.apps, r.topic, false)
 	case killMirror:
 		_ = r.mirror.cmd.Process.Signal(syscall.SIGKILL)
 		r.mirror.wait(r)
@@ -433,7 +348,7 @@ func (r *killing) settle() {
 	}
 	for _, h := range []*helper{r.survivor, r.wounded} {
 		h.tell("stop")
-		r.eventually(func(context.Context) error { return errors.Join(r.said(h.name, "flushed"), h.alive()) })
+		r.eventually(func(context.Context) error { return errors.Join(r.said(h.name, "flushed", 1), h.alive()) })
 	}
 }
 
@@ -441,62 +356,54 @@ func (r *killing) settle() {
 func (r *killing) judge() {
 	r.Helper()
 	opening := r.history()
-	stored := r.read(r.pair.b, nil)
+	stored := logOf(r, r.pair.b, r.topic, nil)
 	forks := map[int32]int64{}
 	for _, f := range opening.Forks {
 		forks[f.Partition] = f.Offset
 	}
-	tail := r.read(r.pair.a, forks)
-	r.eventually(func(context.Context) error { return r.delivered(stored) })
+	tail := logOf(r, r.pair.a, r.topic, forks)
+	r.eventually(func(context.Context) error { return errors.Join(r.delivered(stored), r.survivor.alive()) })
 	for _, h := range []*helper{r.survivor, r.wounded} {
 		h.end(exitDone)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.faults) > 0 {
-		r.Errorf("%d faults, such as %q", len(r.faults), r.faults[0])
-	}
-	there, last := map[record]int{}, map[string]int{}
-	for _, rec := range stored {
-		if there[rec]++; there[rec] > 1 {
-			r.Errorf("%v is there %d times", rec, there[rec])
-		} else if rec.n < last[rec.key] {
-			r.Errorf("%v comes after %d", rec, last[rec.key])
-		}
-		last[rec.key] = rec.n
-		if rec.n >= r.next[rec.key] {
-			r.Errorf("%v was never sent", rec)
-		}
-	}
-	dead := r.victim == killClient
-	inTail, lost := map[record]bool{}, 0
-	for _, rec := range tail {
-		inTail[rec] = true
-		if dead && r.closed() && r.acked[rec] == "wounded" && there[rec] > 0 {
-			r.Errorf("%v of a dead client's is beyond the fork, and on the standby", rec)
-		}
-	}
-	for rec, by := range r.acked {
-		switch {
-		case there[rec] > 0:
-		case dead && by == "wounded" && inTail[rec]:
-			lost++
-		default:
-			r.Errorf("%v, acked to %s, is lost; in the tail: %v", rec, by, inTail[rec])
-		}
-	}
-	for rec := range r.got {
-		if there[rec] == 0 && !inTail[rec] {
-			r.Errorf("%v was consumed, and isn't there", rec)
-		}
-	}
-	if r.behind && dead && lost == 0 && r.closed() {
+	there := r.check(stored)
+	lost := r.lost(there, tail)
+	if r.behind && r.victim == killClient && lost == 0 && r.closed() {
 		r.Error("a client that died with a mirror that was behind lost nothing")
 	}
 	if rpo := r.report.RPO; r.report.End == failover.EndSwitched && rpo != nil && !rpo.At.IsZero() && rpo.Records != int64(len(tail)) {
 		r.Errorf("the report says that b lacks %d records, and the tail has %d", rpo.Records, len(tail))
 	}
 	r.Logf("%d acked, %d stored, a tail of %d, %d lost with the client", len(r.acked), len(stored), len(tail), lost)
+}
+
+// lost counts what a killed client has lost: what it had been acked and is in the tail alone. Nothing else may be missing.
+func (r *killing) lost(there map[record]bool, tail []record) (lost int) {
+	r.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	inTail := map[record]bool{}
+	for _, rec := range tail {
+		inTail[rec] = true
+		if r.victim == killClient && r.closed() && r.acked[rec] == "wounded" && there[rec] {
+			r.Errorf("%v of a dead client's is beyond the fork, and on the standby", rec)
+		}
+	}
+	for rec, by := range r.acked {
+		switch {
+		case there[rec]:
+		case r.victim == killClient && by == "wounded" && inTail[rec]:
+			lost++
+		default:
+			r.Errorf("%v, acked to %s, is lost; in the tail: %v", rec, by, inTail[rec])
+		}
+	}
+	for rec := range r.got {
+		if !there[rec] && !inTail[rec] {
+			r.Errorf("%v was consumed, and isn't there", rec)
+		}
+	}
+	return lost
 }
 
 // closed says that the kill was certainly before the other cluster was opened: later a client that is killed has replayed a part.
@@ -522,50 +429,4 @@ func (r *killing) history() register.Epoch {
 		r.Fatalf("epochs: %+v", all)
 	}
 	return all[2]
-}
-
-// delivered says which stored record the consumer hasn't got.
-func (r *killing) delivered(stored []record) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, rec := range stored {
-		if r.got[rec] == 0 {
-			return fmt.Errorf("%v was never consumed", rec)
-		}
-	}
-	return r.survivor.alive()
-}
-
-// read is a cluster's log from some offsets on, partition by partition, in their order.
-func (r *killing) read(c testkafka.Cluster, from map[int32]int64) (records []record) {
-	r.Helper()
-	all := map[int32][]*kgo.Record{}
-	cl := testkafka.Client(r, c, kgo.ConsumeTopics(r.topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Minute)
-	defer cancel()
-	for missing := unread(ctx, r, cl, []string{r.topic}); len(missing) > 0; {
-		fetches := cl.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			r.Fatalf("read: %v; missing %v", err, missing)
-		}
-		fetches.EachRecord(func(rec *kgo.Record) {
-			all[rec.Partition] = append(all[rec.Partition], rec)
-			if p := fmt.Sprintf("%s/%d", rec.Topic, rec.Partition); rec.Offset+1 >= missing[p] {
-				delete(missing, p)
-			}
-		})
-	}
-	for _, p := range slices.Sorted(maps.Keys(all)) {
-		for _, rec := range all[p] {
-			n, err := strconv.Atoi(string(rec.Value))
-			if rec.Attrs.IsControl() || rec.Offset < from[p] {
-				continue
-			}
-			if err != nil {
-				r.Fatalf("%d/%d: %q %q", p, rec.Offset, rec.Key, rec.Value)
-			}
-			records = append(records, record{string(rec.Key), n})
-		}
-	}
-	return records
 }
