@@ -24,11 +24,7 @@ func (c *Client) poll(ctx context.Context) {
 		if c.look(ctx) {
 			continue
 		}
-		every := c.cfg.Poll
-		if c.closing() {
-			every = min(every, 100*time.Millisecond) // somebody waits for the next epoch
-		}
-		t := time.NewTimer(every)
+		t := time.NewTimer(c.every())
 		select {
 		case <-t.C:
 		case <-c.poke:
@@ -38,10 +34,15 @@ func (c *Client) poll(ctx context.Context) {
 	}
 }
 
-func (c *Client) closing() bool {
+// every is the time to the next look. In a closed epoch somebody waits for the next one: looks come up to ten times as often, yet not many of them, since a thousand clients wait at once. What
+// they add to the switch is a tenth of what it has taken.
+func (c *Client) every() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.epoch.Closing()
+	if !c.epoch.Closing() {
+		return c.cfg.Poll
+	}
+	return min(c.cfg.Poll, max(c.cfg.Poll/10, 100*time.Millisecond, time.Since(c.seen)/10))
 }
 
 // look reads once. It says whether there was another epoch.

@@ -45,6 +45,8 @@ type Plan struct {
 	source map[string]int
 	// hasty plans don't look at From, which is down.
 	hasty bool
+	// answers says that From was there when it was looked at.
+	answers bool
 }
 
 // Step is a step of a switch, in the order in which they come.

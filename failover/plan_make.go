@@ -108,6 +108,7 @@ func (p *Plan) look(ctx context.Context) {
 		wg.Go(func() { p.lag(ctx) })
 	}
 	wg.Wait()
+	p.answers = from != nil
 	switch {
 	case errors.Is(toErr, errOtherCluster):
 		p.conflict(ConflictClusterID, "", "%s: %v", p.To, toErr)

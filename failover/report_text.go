@@ -50,7 +50,10 @@ func (r *Report) textLoss(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "  %s/%d: %d records", p.Topic, p.Partition, p.Records)
 		if !p.Oldest.IsZero() {
-			fmt.Fprintf(b, ", from %s to %s", p.Oldest.UTC().Format(time.RFC3339Nano), p.Newest.UTC().Format(time.RFC3339Nano))
+			fmt.Fprintf(b, ", from %s", p.Oldest.UTC().Format(time.RFC3339Nano))
+		}
+		if !p.Newest.IsZero() {
+			fmt.Fprintf(b, ", to %s", p.Newest.UTC().Format(time.RFC3339Nano))
 		}
 		b.WriteByte('\n')
 	}

@@ -129,12 +129,17 @@ func (r *run) forks(ctx context.Context) (result, error) {
 	return result{OutcomeDone, fmt.Sprintf("%d partitions", len(found.forks))}, nil
 }
 
-// loss asks the copy once more: it may have gone on until it was stopped. Where it doesn't say, what the plan saw holds.
+// loss asks the copy once more: it may have gone on until it was stopped, and so have producers until they were. Where it doesn't say, what the plan saw holds. A copy that may
+// have to ask a cluster that is away isn't waited for.
 func (r *run) loss(ctx context.Context) {
 	if r.sw.Replication == nil || r.p.How == Planned {
 		return
 	}
-	lag, err := bounded(ctx, lagWait/10, func(ctx context.Context) (Lag, error) { return r.sw.Replication.Lag(ctx, r.p.From, r.p.To) })
+	wait := lagWait / 10
+	if r.p.answers {
+		wait = lagWait
+	}
+	lag, err := bounded(ctx, wait, func(ctx context.Context) (Lag, error) { return r.sw.Replication.Lag(ctx, r.p.From, r.p.To) })
 	if err == nil && !lag.At.IsZero() {
 		r.report.RPO = &lag
 	}

@@ -110,7 +110,7 @@ func (r *run) again(ctx context.Context) error {
 	case len(again.Conflicts) > 0:
 		return &RefusedError{Conflicts: again.Conflicts}
 	}
-	r.p.Topics, r.p.source, r.p.Lag = again.Topics, again.source, again.Lag
+	r.p.Topics, r.p.source, r.p.Lag, r.p.answers = again.Topics, again.source, again.Lag, again.answers
 	r.report.RPO, r.looked, r.planned = again.Lag, again.At, again.At
 	return nil
 }

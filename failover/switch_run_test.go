@@ -51,6 +51,40 @@ func TestForcedSwitch(t *testing.T) {
 	})
 }
 
+// TestLoss: what is lost is measured again when nothing is copied any more, and waited for where the old cluster was there.
+func TestLoss(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			c := w.controller(w.config("one"))
+			w.plan(c, "b", Forced) // has seen the topics
+			if away {
+				w.down["a"] = errSim
+			}
+			p := w.plan(c, "b", Forced)
+			newest := time.Now()
+			w.set(func() {
+				w.lag.Records, w.lagTakes = 7, time.Second
+				w.lag.Partitions = []PartitionLag{{Topic: "orders", Records: 7, Oldest: newest}}
+			})
+			report, err := p.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := int64(7)
+			if away {
+				want = 3
+			}
+			if report.RPO.Records != want {
+				t.Error(away, report)
+			}
+			if text := report.String(); strings.Contains(text, "0001-01-01") {
+				t.Error(text)
+			}
+		})
+	}
+}
+
 func TestPlannedSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

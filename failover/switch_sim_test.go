@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // world is two clusters, and all that a switch works with, in memory.
@@ -27,6 +28,8 @@ type world struct {
 	fail  map[string]error
 	block map[string]bool
 	lag   Lag
+	// lagTakes is how long it takes to find out.
+	lagTakes time.Duration
 	// confirm is what the fence says, fenced whether a cluster is.
 	confirm bool
 	fenced  map[string]bool
@@ -124,7 +127,13 @@ type (
 	simTail    struct{ w *world }
 )
 
-func (s simCopy) Lag(context.Context, string, string) (Lag, error) {
+func (s simCopy) Lag(ctx context.Context, _, _ string) (Lag, error) {
+	s.w.mu.Lock()
+	takes := s.w.lagTakes
+	s.w.mu.Unlock()
+	if err := rawkafka.Sleep(ctx, takes); err != nil {
+		return Lag{}, err
+	}
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	return s.w.lag, s.w.fail["lag"]

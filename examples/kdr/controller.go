@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +44,10 @@ that it is known when the active cluster is gone. Without a budget in the file, 
 goes on whatever is lost.
 
 Each state, each switch's report and each refusal is printed: text, or with --json a
-document a line with one of state, report and refused.
+document a line with one of state, report, refused and rehearsal. A rehearsal is a plan
+that is made every minute while all is well: what would be in the way of a switch, such
+as credentials that the standby refuses, or topics that it lacks, is printed where it
+changes, and counted in the metric kafkadr_failover_conflicts.
 ` + clustersHelp,
 		Example: `  kdr controller --clusters clusters.json --metrics :9400
   kdr controller --clusters clusters.json --manual --json`,
@@ -77,7 +81,7 @@ func (a *app) control(ctx context.Context, f *controllerFlags) error {
 	if f.both {
 		cfg.Health.Interval = f.interval
 	}
-	cfg.Hooks.OnState, cfg.Hooks.OnReport, cfg.Hooks.OnVeto = out.state, out.report, out.veto
+	cfg.Hooks.OnState, cfg.Hooks.OnReport, cfg.Hooks.OnVeto, cfg.Hooks.OnRehearsal = out.state, out.report, out.veto, out.rehearsal
 	c, err := failover.NewController(cfg)
 	if err != nil {
 		return err
@@ -126,7 +130,9 @@ func (s *switching) watchLag(ctx context.Context, c *failover.Controller) {
 type controlPrinter struct {
 	a    *app
 	stop context.CancelCauseFunc
-	mu   sync.Mutex
+	// inTheWay is what the last rehearsal found; it is called by one goroutine.
+	inTheWay []failover.Conflict
+	mu       sync.Mutex
 }
 
 func (p *controlPrinter) print(text string, doc map[string]any) {
@@ -167,6 +173,19 @@ func (p *controlPrinter) report(r *failover.Report) { p.print(r.String(), map[st
 func (p *controlPrinter) veto(err error) {
 	text := oneLine(err.Error())
 	p.print("refused: "+text+"\n", map[string]any{"refused": text})
+}
+
+// rehearsal prints what would be in the way of a switch, where that isn't what it was.
+func (p *controlPrinter) rehearsal(plan *failover.Plan) {
+	if slices.Equal(p.inTheWay, plan.Conflicts) {
+		return
+	}
+	p.inTheWay = plan.Conflicts
+	text := fmt.Sprintf("nothing would be in the way of a switch to %s any more\n", plan.To)
+	if len(plan.Conflicts) > 0 {
+		text = fmt.Sprintf("in the way of a switch to %s would be: %s\n", plan.To, oneLine((&failover.RefusedError{Conflicts: plan.Conflicts}).Error()))
+	}
+	p.print(text, map[string]any{"rehearsal": map[string]any{"to": plan.To, "conflicts": plan.Conflicts}})
 }
 
 // controlHandler serves a controller's metrics; its health is that it follows an active cluster that is up.
@@ -216,6 +235,9 @@ func (m *controlMetrics) Collect(ch chan<- prometheus.Metric) {
 	for _, cl := range s.Clusters {
 		send("active", "1 for the active cluster.", prometheus.GaugeValue, one(cl.Cluster == from && !s.Epoch.Closing()), cl.Cluster)
 		send("up", "1 for clusters that are up.", prometheus.GaugeValue, one(cl.State == probe.Healthy), cl.Cluster)
+	}
+	if s.Rehearsal != nil {
+		send("conflicts", "What would be in the way of a switch, by the last rehearsal.", prometheus.GaugeValue, float64(len(s.Rehearsal.Conflicts)))
 	}
 	lag, ok := m.s.mirror.known(from, to)
 	if ok {

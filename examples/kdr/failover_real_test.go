@@ -128,32 +128,136 @@ func TestRealFailover(t *testing.T) {
 	producer.check(from)
 }
 
-// TestRealController: when the active cluster is killed, a controller switches by itself, within the budget, and its mirror ends.
+// realScope is a scope of two clusters, a and b: its file, and what runs for it.
+type realScope struct {
+	*testing.T
+	from, to           *source
+	file               string
+	flags, topics      []string
+	mirror, controller *following
+}
+
+// startScope starts a scope's mirror and its controller, and returns when all is well.
+func startScope(t *testing.T, from, to *source, scope string, topics ...string) *realScope {
+	t.Helper()
+	s := &realScope{T: t, from: from, to: to, topics: topics, file: clustersOf(t, from, to, map[string]any{
+		"scope": scope, "topics": topics, "flow": map[string]any{"name": scope}, "budget": map[string]any{"records": 1000},
+	})}
+	s.flags = slices.Clip([]string{"--clusters", s.file, "--json"})
+	s.mirror = mirrorBetween(t, s.file, "a", "b")
+	awaitPlan(t, s.mirror, append(s.flags, "failover", "--to", "b", "--dry-run")...)
+	s.controller = start(t, append(s.flags, "controller", "--interval", "500ms", "--metrics", "127.0.0.1:0")...)
+	s.controller.waitForLog(t, "serving metrics")
+	awaitMetric(t, s.controller, `kafkadr_failover_up{cluster="b"} 1`, `kafkadr_failover_active{cluster="a"} 1`, "kafkadr_failover_rpo_unknown_partitions 0")
+	return s
+}
+
+// switched waits until the controller has switched by itself, and the mirror has ended.
+func (s *realScope) switched() {
+	s.Helper()
+	awaitPrinted(s, s.controller, `"report":`)
+	s.mirror.wait(s).want(s, 0)
+	for _, doc := range s.controller.documents(s) {
+		if r, ok := doc["report"]; ok {
+			wantAt(s, r, "switched", "end")
+			logPhases(s, doc)
+		}
+	}
+}
+
+// back takes the scope back: the tail is saved, what is in the way deleted, b copied to a, looked at, and a made active.
+func (s *realScope) back() {
+	s.Helper()
+	tail := filepath.Join(s.TempDir(), "tail")
+	doc := kdr(s, append(s.flags, "failback", "--dry-run")...).want(s, 4).json(s)
+	wantAt(s, at(s, doc, "plan", "conflicts").([]any)[0], "tail", "kind")
+	doc = kdr(s, append(s.flags, "failback", "--save-tail", tail, "--prepare", "--delete-forked")...).want(s, 0).json(s)
+	s.Logf("tail: %v; deleted: %v", at(s, doc, "tail", "records"), at(s, doc, "deleted"))
+	s.mirror = mirrorBetween(s, s.file, "b", "a")
+	awaitPlan(s, s.mirror, append(s.flags, "failback", "--save-tail", tail, "--dry-run")...)
+	doc = kdr(s, append(s.flags, "failback", "--save-tail", tail)...).want(s, 0).json(s)
+	wantAt(s, doc, "switched", "report", "end")
+	wantAt(s, doc, "a", "report", "to")
+	logPhases(s, doc)
+	s.mirror.wait(s).want(s, 0)
+	status := kdr(s, append(s.flags, "status")...).json(s)
+	wantAt(s, status, "a", "active")
+	wantAt(s, status, 5.0, "epoch")
+}
+
+// TestRealController: when the active cluster is killed, controllers switch by themselves, within the budget, and their mirrors end; the application goes on. When it is back, so is one scope after the
+// other: with all that was acked, once and in order, the same on both clusters, and the application on it again.
 func TestRealController(t *testing.T) {
 	from := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
 	to := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
 	from.fill(100)
-	file := clustersOf(t, from, to, map[string]any{"budget": map[string]any{"records": 1000}})
-	flags := slices.Clip([]string{"--clusters", file, "--json"})
-	m := mirrorBetween(t, file, "a", "b")
-	awaitPlan(t, m, append(flags, "failover", "--to", "b", "--max-rpo", "0", "--dry-run")...)
-	c := start(t, append(flags, "controller", "--interval", "500ms", "--metrics", "127.0.0.1:0")...)
-	c.waitForLog(t, "serving metrics")
-	awaitMetric(t, c, `kafkadr_failover_up{cluster="b"} 1`, `kafkadr_failover_active{cluster="a"} 1`, "kafkadr_failover_rpo_records 0")
+	from.create("load", 2, nil)
+	quiet := startScope(t, from, to, "quiet", "orders", "payments", "empty")
+	busy := startScope(t, from, to, "busy", "load")
+	j := newJournal(t)
+	app := j.application("app", busy.file, "load", true)
+	goesOn := func() {
+		t.Helper()
+		before := j.count("app")
+		testkafka.Eventually(t, 2*time.Minute, func(context.Context) error {
+			return errors.Join(atLeast("acks", j.count("app"), before+50), app.alive())
+		})
+	}
+	goesOn()
 	for _, broker := range from.Brokers() {
 		from.Kill(t, broker)
 	}
 	killed := time.Now()
-	awaitPrinted(t, c, `"report":`)
+	busy.switched()
 	t.Logf("switched after %v", time.Since(killed).Round(time.Millisecond))
-	m.wait(t).want(t, 0)
-	for _, doc := range c.documents(t) {
-		if r, ok := doc["report"]; ok {
-			wantAt(t, r, "switched", "end")
-			logPhases(t, doc)
+	quiet.switched()
+	testkafka.Eventually(t, 2*time.Minute, func(context.Context) error { return j.said("app", "switched", 1) })
+	goesOn()
+	to.send("orders", 3, 50)
+	for _, broker := range from.Brokers() {
+		from.Start(t, broker)
+	}
+	quiet.back()
+	wantSameCommitted(t, to, from, quiet.topics...)
+	if err := j.said("app", "switched", 2); err == nil {
+		t.Error("the other scope went with it")
+	}
+	goesOn()
+	busy.back()
+	testkafka.Eventually(t, 2*time.Minute, func(context.Context) error { return j.said("app", "switched", 2) })
+	goesOn()
+	app.tell("stop")
+	testkafka.Eventually(t, 2*time.Minute, func(context.Context) error { return errors.Join(j.said("app", "flushed", 1), app.alive()) })
+	stored := logOf(t, from, "load", nil)
+	testkafka.Eventually(t, 2*time.Minute, func(context.Context) error { return errors.Join(j.delivered(stored), app.alive()) })
+	app.end(exitDone)
+	there := j.check(stored)
+	for rec := range j.acked {
+		if !there[rec] {
+			t.Errorf("%v was acked, and isn't there", rec)
 		}
 	}
-	c.stop(t, syscall.SIGTERM).want(t, 130)
+	wantBegin(t, from, to, "load")
+	for _, s := range []*realScope{quiet, busy} {
+		s.controller.stop(t, syscall.SIGTERM).want(t, 130)
+	}
+	t.Logf("%d records were acked, %d are there", len(j.acked), len(stored))
+}
+
+// wantBegin holds that one cluster's partitions begin with all that the other one's hold, record for record.
+func wantBegin(t *testing.T, whole, begin testkafka.Cluster, topic string) {
+	t.Helper()
+	got, want := read(t, whole, kgo.ReadCommitted(), topic), read(t, begin, kgo.ReadCommitted(), topic)
+	for p, records := range want {
+		if len(got[p]) < len(records) {
+			t.Errorf("%s: %d records, fewer than %d", p, len(got[p]), len(records))
+			continue
+		}
+		got[p] = got[p][:len(records)]
+	}
+	if d := firstDifference(want, got); d != "" {
+		t.Error(d)
+	}
 }
 
 // awaitPrinted waits for a text on standard output.

@@ -35,6 +35,9 @@ var binary = sync.OnceValues(func() (string, error) {
 })
 
 func TestMain(m *testing.M) {
+	if spec := os.Getenv(processEnv); spec != "" {
+		os.Exit(processMain(spec))
+	}
 	code := pool.Run(m.Run)
 	if dir, err := buildDir(); err == nil {
 		_ = os.RemoveAll(dir)

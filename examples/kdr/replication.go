@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/mirror"
@@ -28,7 +30,9 @@ type replication struct {
 
 	mu   sync.Mutex
 	last map[[2]string]failover.Lag
-	ids  map[string]string // cluster IDs, as they were seen
+	// stopped are flows that were stopped by a switch, and have nothing announced any more.
+	stopped map[[2]string]bool
+	ids     map[string]string // cluster IDs, as they were seen
 }
 
 // poll is the time from one look to the next.
@@ -64,21 +68,60 @@ func (r *replication) Lag(ctx context.Context, from, to string) (failover.Lag, e
 		defer close(looked)
 		last, unknown = r.lastLag(ctx, from, to)
 	}()
-	at := time.Now()
-	s, err := r.observe(ctx, from, to)
+	lag, err := r.measure(ctx, from, to)
 	<-looked
 	switch {
+	case err == nil:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.last[[2]string{from, to}] = lag
+		return lag, nil
 	case errors.Is(err, mirror.ErrNoFlow):
 		return failover.Lag{}, err
-	case err != nil && unknown != nil:
+	case unknown != nil:
 		return failover.Lag{}, errors.Join(err, unknown)
-	case err != nil:
-		return last, nil
 	}
-	lag := lagOf(s, at)
+	return last, nil
+}
+
+// measure looks at both clusters. Of a flow that a switch has stopped nothing is announced any more, and nothing is under way: then the logs' ends say what is missing.
+func (r *replication) measure(ctx context.Context, from, to string) (failover.Lag, error) {
+	at := time.Now()
+	s, err := r.observe(ctx, from, to)
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.last[[2]string{from, to}], r.ids[from], r.ids[to] = lag, s.SourceCluster, s.TargetCluster
+	stopped := r.stopped[[2]string{from, to}]
+	if err == nil {
+		delete(r.stopped, [2]string{from, to}) // it goes on
+		r.ids[from], r.ids[to] = s.SourceCluster, s.TargetCluster
+	}
+	r.mu.Unlock()
+	switch {
+	case err == nil:
+		return lagOf(s, at), nil
+	case stopped && errors.Is(err, mirror.ErrNoFlow):
+		return r.endsApart(ctx, from, to, at)
+	}
+	return failover.Lag{}, err
+}
+
+// endsApart is what the standby's logs lack at their ends.
+func (r *replication) endsApart(ctx context.Context, from, to string, at time.Time) (failover.Lag, error) {
+	var source, standby map[string]map[int32]int64
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { source, err = r.ends(ctx, from); return err })
+	g.Go(func() (err error) { standby, err = r.ends(ctx, to); return err })
+	if err := g.Wait(); err != nil {
+		return failover.Lag{}, err
+	}
+	lag := failover.Lag{At: at}
+	for _, topic := range sortedKeys(source) {
+		for _, p := range slices.Sorted(maps.Keys(source[topic])) {
+			if n := source[topic][p] - standby[topic][p]; n > 0 {
+				lag.Records += n
+				lag.Partitions = append(lag.Partitions, failover.PartitionLag{Topic: topic, Partition: p, Records: n})
+			}
+		}
+	}
 	return lag, nil
 }
 
@@ -210,9 +253,11 @@ func (r *replication) endsBehind(ctx context.Context, from, to string) (string, 
 	if err != nil {
 		return "", err
 	}
-	for p, end := range want {
-		if got[p] < end {
-			return fmt.Sprintf("no mirror from %s to %s is announced, and %s ends at %d, not %d", from, to, p, got[p], end), nil
+	for topic, ends := range want {
+		for p, end := range ends {
+			if got[topic][p] < end {
+				return fmt.Sprintf("no mirror from %s to %s is announced, and %s/%d ends at %d, not %d", from, to, topic, p, got[topic][p], end), nil
+			}
 		}
 	}
 	if r.flow.SkipGroups {
@@ -266,8 +311,18 @@ func groupsBehind(ctx context.Context, from, to []kgo.Opt, takes func(string) bo
 
 // Stop waits until the mirror's process has taken its flow back. One that is dead can't: when nothing has been appended for as long as a living one may need, the flow is retired here.
 func (r *replication) Stop(ctx context.Context, from, to string) error {
+	err := r.stop(ctx, from, to)
+	if err == nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.stopped[[2]string{from, to}] = true
+	}
+	return err
+}
+
+func (r *replication) stop(ctx context.Context, from, to string) error {
 	still := time.Now()
-	var ends map[string]int64
+	var ends map[string]map[int32]int64
 	for {
 		flows, err := r.flows(ctx, from, to)
 		if err == nil && len(flows) == 0 || errors.Is(err, kerr.TopicAuthorizationFailed) {
@@ -316,9 +371,9 @@ func (r *replication) flows(ctx context.Context, from, to string) ([]mirror.Flow
 	return slices.DeleteFunc(flows, func(f mirror.Flow) bool { return f.Name != r.flow.Name || id != "" && f.Source != id }), nil
 }
 
-// ends are the log ends of the scope's topics on the standby.
-func (r *replication) ends(ctx context.Context, to string) (map[string]int64, error) {
-	cl, err := kgo.NewClient(r.opts(to)...)
+// ends are the log ends of the scope's topics on a cluster.
+func (r *replication) ends(ctx context.Context, cluster string) (map[string]map[int32]int64, error) {
+	cl, err := kgo.NewClient(r.opts(cluster)...)
 	if err != nil {
 		return nil, err
 	}
@@ -327,19 +382,26 @@ func (r *replication) ends(ctx context.Context, to string) (map[string]int64, er
 	if err != nil {
 		return nil, err
 	}
-	ends := make(map[string]int64)
+	ends := make(map[string]map[int32]int64)
 	listed.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil && r.takes(o.Topic) {
-			ends[fmt.Sprintf("%s/%d", o.Topic, o.Partition)] = o.Offset
+		if o.Err != nil || !r.takes(o.Topic) {
+			return
 		}
+		if ends[o.Topic] == nil {
+			ends[o.Topic] = make(map[int32]int64)
+		}
+		ends[o.Topic][o.Partition] = o.Offset
 	})
 	return ends, nil
 }
 
-func equalEnds(a, b map[string]int64) bool {
-	for p, end := range b {
-		if was, ok := a[p]; !ok || was != end {
-			return false
+// equalEnds says that nothing of b is news.
+func equalEnds(a, b map[string]map[int32]int64) bool {
+	for topic, ends := range b {
+		for p, end := range ends {
+			if was, ok := a[topic][p]; !ok || was != end {
+				return false
+			}
 		}
 	}
 	return true

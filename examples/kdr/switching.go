@@ -35,7 +35,7 @@ func (f *clustersFile) open(ctx context.Context, a *app, readOnly bool) (*switch
 	}
 	s.mirror = &replication{
 		flow: f.Flow, lease: time.Duration(f.Lease), clusters: s.clusters, config: mirror.Config{Logger: a.log, ClientID: f.clientID()},
-		takes: f.takes(), last: map[[2]string]failover.Lag{}, ids: map[string]string{},
+		takes: f.takes(), last: map[[2]string]failover.Lag{}, stopped: map[[2]string]bool{}, ids: map[string]string{},
 	}
 	for _, c := range f.Clusters {
 		s.mirror.ids[c.Name] = c.ID

@@ -13,10 +13,14 @@ import (
 // errRegister is what everybody gets from a register that is killed.
 var errRegister = errors.New("drill: the register is unreachable")
 
-// spy is a register that tells of the epochs that are written, and that faults can hit. It is an [Injector] as well.
+// spy is a register that tells of the epochs that are written, and that faults can hit. It is an [Injector] as well. An epoch whose creation failed, and that is there all the same, is told of
+// when it is first read.
 type spy struct {
 	register.Register
 	created func(register.Epoch)
+
+	telling sync.Mutex
+	told    int64 // the last epoch that was told of, or needn't be
 
 	mu     sync.Mutex
 	faults []Fault
@@ -31,7 +35,11 @@ func (s *spy) Get(ctx context.Context, scope string, number int64) (register.Epo
 	if err := s.await(ctx); err != nil {
 		return register.Epoch{}, err
 	}
-	return s.Register.Get(ctx, scope, number)
+	e, err := s.Register.Get(ctx, scope, number)
+	if err == nil {
+		s.tell(ctx, e)
+	}
+	return e, err
 }
 
 func (s *spy) Create(ctx context.Context, e register.Epoch) error {
@@ -40,9 +48,33 @@ func (s *spy) Create(ctx context.Context, e register.Epoch) error {
 	}
 	err := s.Register.Create(ctx, e)
 	if err == nil {
-		s.created(e)
+		s.tell(ctx, e)
 	}
 	return err
+}
+
+// begin says which epoch the drill begins in.
+func (s *spy) begin(number int64) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.told = number
+}
+
+// tell tells of an epoch that is there, and of those before it.
+func (s *spy) tell(ctx context.Context, e register.Epoch) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	for s.told < e.Number {
+		next := e
+		if s.told+1 < e.Number {
+			var err error
+			if next, err = s.Register.Get(ctx, e.Scope, s.told+1); err != nil {
+				return // until it is read again
+			}
+		}
+		s.told = next.Number
+		s.created(next)
+	}
 }
 
 // await returns when a request may go on.

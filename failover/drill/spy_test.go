@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,4 +54,36 @@ func TestSpy(t *testing.T) {
 			t.Error(err, seen)
 		}
 	})
+}
+
+// unclear is a register whose creations fail and have succeeded.
+type unclear struct{ register.Register }
+
+func (u unclear) Create(ctx context.Context, e register.Epoch) error {
+	return errors.Join(errors.New("no answer"), u.Register.Create(ctx, e))
+}
+
+// An epoch that is there is told of once, in order, whatever its creation came to.
+func TestSpyUnclear(t *testing.T) {
+	var seen []int64
+	s := newSpy(unclear{register.NewMemory()}, func(e register.Epoch) { seen = append(seen, e.Number) })
+	e := register.Epoch{Scope: "s", Number: 1, Active: "a", At: time.Now()}
+	if err := s.Create(t.Context(), e); err == nil || len(seen) > 0 {
+		t.Error(err, seen)
+	}
+	s.begin(1)
+	for _, next := range []register.Epoch{{From: "a", Target: "b", Switch: "x"}, {Active: "b", From: "a", Target: "b", Switch: "x"}, {From: "b", Target: "a", Switch: "y"}} {
+		var err error
+		if e, err = register.Advance(t.Context(), s.Register.(unclear).Register, e, next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if _, err := register.Latest(t.Context(), s, "s"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []int64{2, 3, 4}; !slices.Equal(seen, want) {
+		t.Error(seen)
+	}
 }

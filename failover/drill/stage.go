@@ -133,9 +133,11 @@ func (s *stage) play(ctx context.Context) error {
 	if err := s.createTopics(ctx); err != nil {
 		return fmt.Errorf("topics on %s: %w", s.primary.Name, err)
 	}
-	if _, err := register.Begin(ctx, s.spy.Register, s.scope, register.Epoch{Scope: s.scope, Active: s.primary.Name, By: "drill", Reason: "the drill begins"}); err != nil {
+	first, err := register.Begin(ctx, s.spy.Register, s.scope, register.Epoch{Scope: s.scope, Active: s.primary.Name, By: "drill", Reason: "the drill begins"})
+	if err != nil {
 		return err
 	}
+	s.spy.begin(first.Number)
 	work, stopWork := context.WithCancel(ctx)
 	defer stopWork()
 	controllers := make(chan error, 1)

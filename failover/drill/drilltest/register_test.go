@@ -1,0 +1,221 @@
+package drilltest
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/memblob"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/drill"
+	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/faultbucket"
+)
+
+func faultyBucket(t *testing.T) (*blob.Bucket, *faultbucket.Faults) {
+	t.Helper()
+	inner := memblob.OpenBucket(nil)
+	b, faults := faultbucket.New(inner)
+	t.Cleanup(func() {
+		faults.Release()
+		if err := errors.Join(b.Close(), inner.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b, faults
+}
+
+// open opens a bucket as one of a quorum's stores, or as a register.
+func open(t *testing.T, b *blob.Bucket, later bool) *register.Bucket {
+	t.Helper()
+	r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Later: later, Timeout: time.Second, Retries: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// quorum is a register over three buckets, the last of which is made to misbehave.
+func quorum(misbehave func(*testing.T, *faultbucket.Faults)) func(*testing.T) register.Register {
+	return func(t *testing.T) register.Register {
+		t.Helper()
+		var stores []register.Store
+		for i := range 3 {
+			b, faults := faultyBucket(t)
+			if i == 2 {
+				misbehave(t, faults)
+			}
+			stores = append(stores, open(t, b, true))
+		}
+		q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Timeout: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return q
+	}
+}
+
+// outage is a register in one bucket, where a fault hits everything for a while from the write of an epoch on, that one included.
+func outage(epoch string, fault faultbucket.Fault) func(*testing.T) register.Register {
+	return func(t *testing.T) register.Register {
+		t.Helper()
+		b, faults := faultyBucket(t)
+		r := open(t, b, false)
+		var begun time.Time
+		faults.Set(func(op faultbucket.Op) faultbucket.Fault {
+			if begun.IsZero() && op.Kind == faultbucket.Put && strings.HasSuffix(op.Key, epoch+".json") {
+				begun = time.Now()
+				time.AfterFunc(outageTime, faults.Release)
+			}
+			if since := time.Since(begun); since < outageTime {
+				return fault
+			}
+			return faultbucket.None
+		})
+		return r
+	}
+}
+
+// outageTime is longer than a lease, and its slack.
+const outageTime = 3 * time.Second
+
+// stale hides an object for a second after it was written.
+func stale(_ *testing.T, faults *faultbucket.Faults) {
+	var mu sync.Mutex
+	written := map[string]time.Time{}
+	faults.Gate(func(_ context.Context, op faultbucket.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		at, ok := written[op.Key]
+		switch {
+		case op.Kind == faultbucket.Put && !ok:
+			written[op.Key] = time.Now()
+		case op.Kind == faultbucket.Get && ok && time.Since(at) < time.Second:
+			return errHidden
+		}
+		return nil
+	})
+}
+
+var errHidden = errors.New("not there yet")
+
+func slow(_ *testing.T, faults *faultbucket.Faults) {
+	faults.Gate(func(ctx context.Context, _ faultbucket.Op) error {
+		select {
+		case <-time.After(700 * time.Millisecond):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// leases watches that nothing is sent but within the lease of the one producer, plus what a slow machine may need from the client's write to the broker's read.
+type leases struct {
+	*testing.T
+	lease time.Duration
+
+	mu     sync.Mutex
+	last   map[string]time.Time // by cluster: when the last read began that found it active
+	writes int
+	worst  time.Duration
+}
+
+// confirming is the producer's register.
+type confirming struct {
+	register.Register
+	l *leases
+}
+
+func (c confirming) Get(ctx context.Context, scope string, number int64) (register.Epoch, error) {
+	begun := time.Now()
+	e, err := c.Register.Get(ctx, scope, number)
+	if !errors.Is(err, register.ErrNoEpoch) || number == 1 {
+		return e, err
+	}
+	if last, lastErr := c.Register.Get(ctx, scope, number-1); lastErr == nil && last.Active != "" {
+		c.l.mu.Lock()
+		c.l.last[last.Active] = begun
+		c.l.mu.Unlock()
+	}
+	return e, err
+}
+
+// watch has a cluster tell of produce requests.
+func (l *leases) watch(cluster string, p *Pair) {
+	p.clusters[drill.Place(cluster)].ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		p.clusters[drill.Place(cluster)].KeepControl()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if cluster == string(drill.Standby) && l.last[cluster].IsZero() {
+			return nil, nil, false // the mirror
+		}
+		l.writes++
+		l.worst = max(l.worst, time.Since(l.last[cluster]))
+		return nil, nil, false
+	})
+}
+
+// TestRegisterFaults drills with a register that isn't as it ought to be: of three stores one lies about what it keeps, ignores create-only writes, is slow, fails or is stale; or the only one fails in the
+// middle of the switch. Nothing is lost, doubled or reordered, and nothing is sent outside of the lease.
+func TestRegisterFaults(t *testing.T) {
+	var g errgroup.Group
+	g.SetLimit(5) // they mostly wait
+	for name, make := range map[string]func(*testing.T) register.Register{
+		"one of three drops what it takes": quorum(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.Drop)) }),
+		"one of three writes over":         quorum(func(_ *testing.T, f *faultbucket.Faults) { f.IgnoreCreateOnly() }),
+		"one of three fails":               quorum(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.From(1, faultbucket.Before)) }),
+		"one of three fails afterwards":    quorum(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.After)) }),
+		"one of three is silent": quorum(func(_ *testing.T, f *faultbucket.Faults) {
+			f.Set(func(faultbucket.Op) faultbucket.Fault { return faultbucket.Block })
+		}),
+		"one of three is slow":        quorum(slow),
+		"one of three is stale":       quorum(stale),
+		"the one fails at the close":  outage("2", faultbucket.Before),
+		"it fails after the close":    outage("2", faultbucket.After),
+		"it is silent from the close": outage("2", faultbucket.Block),
+		"the one fails at the open":   outage("3", faultbucket.Before),
+		"it fails after the open":     outage("3", faultbucket.After),
+		"it is silent from the open":  outage("3", faultbucket.Block),
+	} {
+		g.Go(func() error {
+			t.Run(name, func(t *testing.T) { registerFault(t, make(t)) })
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+func registerFault(t *testing.T, reg register.Register) {
+	l := &leases{T: t, lease: time.Second, last: map[string]time.Time{}}
+	s, _ := drill.Find("primary_killed")
+	s.Settle, s.Timeout = drill.Duration(500*time.Millisecond), drill.Duration(2*time.Minute)
+	var producer sync.Once
+	e := Run(t, s, Options{
+		Lease:  l.lease,
+		Client: func(cfg *failover.Config) { producer.Do(func() { cfg.Register = confirming{cfg.Register, l} }) },
+		Config: func(cfg *drill.Config) {
+			cfg.Register = reg
+			p := cfg.Injector.(*Pair)
+			l.watch("primary", p)
+			l.watch("standby", p)
+		},
+	})
+	const slack = 1500 * time.Millisecond
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t.Logf("%d writes, at most %v after the read that allowed them", l.writes, l.worst)
+	if l.writes < 20 || l.worst > l.lease+slack {
+		t.Errorf("%d writes, one of them %v after the read that allowed it", l.writes, l.worst)
+	}
+	if len(e.Epochs) > 0 && e.Epochs[len(e.Epochs)-1].Active != "standby" {
+		t.Error(e.Epochs)
+	}
+}
