@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -44,7 +45,7 @@ func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if l.out.part.Topic == "" {
-		if l.out.part, err = l.prepare(ctx); err != nil {
+		if err := l.begin(ctx); err != nil {
 			return err
 		}
 	}
@@ -84,6 +85,28 @@ func (l *Ledger) written(ctx context.Context, rs []*kgo.Record, base int64) erro
 		}
 	}
 	l.next = base + int64(len(rs))
+	return nil
+}
+
+// begin finds or makes the topic, and gets a producer id meanwhile.
+func (l *Ledger) begin(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		l.out.part, err = l.prepare(gctx)
+		return err
+	})
+	if l.out.id < 0 {
+		g.Go(func() error {
+			if err := l.initProducer(gctx); err != nil {
+				return wrap("write", err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		l.out.part = rawkafka.Partition{}
+		return err
+	}
 	return nil
 }
 
