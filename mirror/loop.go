@@ -279,8 +279,10 @@ func (e *engine) onceDone() bool {
 // endOnce notes positions and keeps everything else in step once more.
 func (e *engine) endOnce(ctx context.Context) error {
 	e.followStarts(ctx)
+	noted := make(chan error, 1)
+	go func() { noted <- e.noteAll(ctx, e.toNote(false)) }()
 	left := e.keep.once(ctx)
-	if err := e.noteAll(ctx, e.toNote(false)); err != nil {
+	if err := <-noted; err != nil {
 		return err
 	}
 	return errors.Join(e.stopped(), left)

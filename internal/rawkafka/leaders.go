@@ -20,8 +20,8 @@ func Backoff(n int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
-// eager is Backoff from 10 ms on: a partition that was just made, or has moved, is often there within milliseconds.
-func eager(n int) time.Duration {
+// Eager is Backoff from 10 ms on: for a partition that was just made, or has moved, which is often there within milliseconds.
+func Eager(n int) time.Duration {
 	d := min(10*time.Millisecond<<min(max(n-1, 0), 10), 2*time.Second)
 	return d/2 + rand.N(d/2)
 }
@@ -71,7 +71,7 @@ func eachLeader[A any](ctx context.Context, c *Cluster, op string, ps []Partitio
 			break
 		}
 		c.retrying(op, last)
-		if err := Sleep(ctx, eager(try)); err != nil {
+		if err := Sleep(ctx, Eager(try)); err != nil {
 			return nil, err
 		}
 	}
