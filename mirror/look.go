@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -443,6 +444,8 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	grown := f.standbyEnd > p.position
 	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
 	p.position, p.durable = f.standbyEnd, f.certain(v)
+	p.count()
+	p.handed = slices.DeleteFunc(p.handed, func(h handed) bool { return h.end > p.position }) // to be handed over again
 	p.tracker, p.tail = segment.AbortTracker{}, tail{}
 	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
 	if e.cfg.Once && p.end < 0 {

@@ -198,6 +198,7 @@ func (e *engine) settle(ctx context.Context) error {
 	for dst, p := range at {
 		if end := ends[dst]; end.Err == nil && p.state == Copying {
 			p.durable = max(p.durable, min(end.Offset, p.position))
+			p.count()
 			e.finish(p)
 		}
 	}
