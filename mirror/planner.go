@@ -228,6 +228,9 @@ func (pl *planner) known(ctx context.Context, ps []*part) error {
 	if err != nil {
 		return err
 	}
+	if err := pl.undecided(ctx, ps, found); err != nil {
+		return err
+	}
 	for i, p := range ps {
 		f := found[i]
 		if f.err != nil {
@@ -253,6 +256,25 @@ func (pl *planner) known(ctx context.Context, ps []*part) error {
 			}
 		}
 		pl.add(p, pp)
+	}
+	return nil
+}
+
+// undecided names partitions of the target with transactions that are open there, as those of an application that wrote to it before it became the standby: what ends one appends a marker.
+// Without one, the last stable offset has reached the high watermark that was told before.
+func (pl *planner) undecided(ctx context.Context, ps []*part, found []*facts) error {
+	dst := make([]rawkafka.Partition, len(ps))
+	for i, p := range ps {
+		dst[i] = p.dst
+	}
+	stables, err := pl.target.ListOffsets(ctx, dst, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	for i, p := range ps {
+		if stable := stables[p.dst]; found[i].err == nil && stable.Err == nil && stable.Offset < found[i].watermark {
+			pl.warn(fmt.Sprintf("%s on the target: a transaction is open, or not decided yet, since offset %d: its end appends a marker there, behind which nothing can be mirrored; end it first", p.dst, stable.Offset))
+		}
 	}
 	return nil
 }
