@@ -157,7 +157,7 @@ func (e *engine) refusedTopic(t *topic, err error) {
 	}
 	e.say(t, Event{Kind: kind, Detail: err.Error()})
 	e.mu.Lock()
-	e.refused[t.source] = &EventError{Event: Event{Kind: kind, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err}
+	e.refused[t.source] = &EventError{Event: Event{Kind: kind, Policy: e.cfg.Policies.of(kind), Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err}
 	e.mu.Unlock()
 }
 

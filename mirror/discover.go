@@ -155,6 +155,9 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 				}
 				continue
 			}
+			if e.givenUp(t) {
+				continue
+			}
 			create = append(create, t)
 		case to.Err != nil || len(to.Partitions) == 0:
 			pending++
@@ -229,6 +232,8 @@ func replication(t rawkafka.Topic) int16 {
 func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (whole bool) {
 	n, have := len(from.Partitions), len(to.Partitions)
 	switch {
+	case have < n && e.givenUp(t):
+		whole = true
 	case have < n:
 		if err := e.createPartitions(ctx, t.target, n); err != nil {
 			e.refusedTopic(t, fmt.Errorf("create partitions: %w", err))
@@ -279,6 +284,14 @@ func (e *engine) isRefused(t *topic) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.refused[t.source] != nil
+}
+
+// givenUp says that the target doesn't take the topic, and that it isn't to be tried again.
+func (e *engine) givenUp(t *topic) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	why := e.refused[t.source]
+	return why != nil && why.Event.Policy == Stop && (why.Event.Kind == TopicRefused || why.Event.Kind == Denied)
 }
 
 // adopt takes partitions in.

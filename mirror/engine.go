@@ -130,6 +130,15 @@ func (e *engine) retry(topics []string) {
 			e.lookAt(p, 0)
 		}
 	}
+	for name := range e.refused {
+		if len(topics) == 0 || slices.Contains(topics, name) {
+			delete(e.refused, name)
+			if t := e.topics[name]; t != nil {
+				t.said = nil
+			}
+			e.discovered = false // a Once waits for what becomes of it
+		}
+	}
 	e.soon = true
 	e.poke()
 }
