@@ -178,7 +178,12 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 	e.mu.Unlock()
 	ops := copyops.New(&chunkSource{raw: c.raw, tracker: &p.tracker}, filter, from, c.end)
 	defer ops.Close()
-	var records, bytes int64
+	var given []handed
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		p.handed = append(p.handed, given...)
+	}()
 	for {
 		o, err := ops.Next()
 		if errors.Is(err, io.EOF) {
@@ -190,16 +195,14 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 		if o.Hole() && o.End == c.end && c.end < p.untilFor(c.stable) {
 			break
 		}
+		h := handed{end: o.End, records: o.Records, bytes: int64(o.Batch.Len())} // Give changes the batch
 		if err := e.do(ctx, p, o); err != nil {
 			return err
 		}
-		records += o.Records
-		bytes += int64(o.Batch.Len())
+		if h.bytes > 0 {
+			given = append(given, h)
+		}
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p.records += records
-	p.bytes += bytes
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
@@ -23,15 +24,16 @@ const (
 	adminTimeout    = 30 * time.Second
 )
 
-// create creates copies, held: nothing expires until the source's log start is reached.
+// create creates copies, held: nothing expires until the source's log start is reached. Those that have leaders within moments are taken in; discovery takes the others in.
 func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]rawkafka.Topic) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	limits, err := e.limits(ctx, topics)
+	configs, err := e.prepare(ctx, topics)
 	if err != nil {
 		return err
 	}
+	var created []*topic
 	for len(topics) > 0 {
 		req := kmsg.NewPtrCreateTopicsRequest()
 		req.TimeoutMillis = int32(adminTimeout.Milliseconds())
@@ -43,30 +45,41 @@ func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]r
 				break
 			}
 			named[t.target] = t
-			req.Topics = append(req.Topics, creation(t, n, e.factor(replication(metas[t])), limits[t.source]))
+			maxMessage, _ := strconv.Atoi(configs[t.source][cfgMaxMessage])
+			req.Topics = append(req.Topics, creation(t, n, e.factor(replication(metas[t])), maxMessage))
 		}
-		if err := e.createSome(ctx, req, named); err != nil {
+		some, err := e.createSome(ctx, req, named)
+		created = append(created, some...)
+		if err != nil {
 			return err
 		}
 	}
-	e.again()
-	return nil
+	return e.takeIn(ctx, created, metas, configs)
 }
 
-func (e *engine) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest, named map[string]*topic) error {
-	targets := make([]string, 0, len(named))
-	for name := range named {
-		targets = append(targets, name)
+// prepare notes copies that are about to be created, and asks for the sources' configs meanwhile.
+func (e *engine) prepare(ctx context.Context, topics []*topic) (configs map[string]map[string]string, err error) {
+	targets := make([]string, 0, len(topics))
+	for _, t := range topics {
+		targets = append(targets, t.target)
 	}
-	if err := e.keep.created(ctx, targets); err != nil {
-		return err
-	}
-	if err := e.noteNew(ctx, named); err != nil {
-		return err
-	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		if configs, err = describe(gctx, e.near, topics, func(t *topic) string { return t.source }); err != nil {
+			return fmt.Errorf("source: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { return e.keep.created(gctx, targets) })
+	g.Go(func() error { return e.noteNew(gctx, topics) })
+	return configs, g.Wait()
+}
+
+// createSome returns those that were created.
+func (e *engine) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest, named map[string]*topic) (created []*topic, err error) {
 	resp, err := req.RequestWith(ctx, e.target.Client())
 	if err != nil {
-		return fmt.Errorf("target: create topics: %w", err)
+		return nil, fmt.Errorf("target: create topics: %w", err)
 	}
 	for _, rt := range resp.Topics {
 		t := named[rt.Topic]
@@ -78,12 +91,62 @@ func (e *engine) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest, 
 			e.mu.Lock()
 			t.created = true
 			e.mu.Unlock()
+			created = append(created, t)
 		case errors.Is(err, kerr.TopicAlreadyExists), rawkafka.Retriable(err):
 		default:
 			e.refusedTopic(t, fmt.Errorf("create: %w", err))
 		}
 	}
+	return created, nil
+}
+
+// leadersFor is how long discovery waits for the leaders of what it has created.
+const leadersFor = 300 * time.Millisecond
+
+// takeIn takes in copies that were created just now, as soon as they have leaders.
+func (e *engine) takeIn(ctx context.Context, created []*topic, metas map[*topic]rawkafka.Topic, configs map[string]map[string]string) error {
+	if len(created) == 0 {
+		return nil
+	}
+	there, err := e.leaders(ctx, created)
+	if err != nil {
+		return err
+	}
+	ready := slices.DeleteFunc(slices.Clone(created), func(t *topic) bool { return !led(there[t.target]) })
+	if err := e.describe(ctx, ready, configs); err != nil {
+		return err
+	}
+	for _, t := range ready {
+		if !e.grow(ctx, t, metas[t], there[t.target]) {
+			e.again()
+		}
+	}
 	return nil
+}
+
+// leaders waits until topics have leaders, for leadersFor.
+func (e *engine) leaders(ctx context.Context, topics []*topic) (there map[string]rawkafka.Topic, err error) {
+	names := make([]string, 0, len(topics))
+	for _, t := range topics {
+		names = append(names, t.target)
+	}
+	for began, n := time.Now(), 1; ; n++ {
+		if there, err = e.far.Topics(ctx, names...); err != nil {
+			return nil, fmt.Errorf("target: topics: %w", err)
+		}
+		without := slices.ContainsFunc(names, func(name string) bool { return !led(there[name]) })
+		if !without || time.Since(began) > leadersFor {
+			return there, nil
+		}
+		if err := rawkafka.Sleep(ctx, rawkafka.Eager(n)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// led says that a topic is there, with leaders.
+func led(t rawkafka.Topic) bool {
+	return t.Err == nil && len(t.Partitions) > 0 && !slices.ContainsFunc(t.Partitions, func(p rawkafka.PartitionMetadata) bool { return p.Leader < 0 })
 }
 
 // refusedTopic says that the target doesn't take a topic.
@@ -94,7 +157,7 @@ func (e *engine) refusedTopic(t *topic, err error) {
 	}
 	e.say(t, Event{Kind: kind, Detail: err.Error()})
 	e.mu.Lock()
-	e.refused[t.source] = &EventError{Event: Event{Kind: kind, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err}
+	e.refused[t.source] = &EventError{Event: Event{Kind: kind, Policy: e.cfg.Policies.of(kind), Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err}
 	e.mu.Unlock()
 }
 
@@ -133,29 +196,30 @@ const (
 	cfgRemote     = "remote.storage.enable"
 )
 
-// limits are the sources' effective max.message.bytes. Where they may not be read, the target's default holds.
-func (e *engine) limits(ctx context.Context, topics []*topic) (map[string]int, error) {
-	limits := make(map[string]int)
-	configs, err := describe(ctx, e.near, topics, func(t *topic) string { return t.source })
-	for name, c := range configs {
-		limits[name], _ = strconv.Atoi(c[cfgMaxMessage])
-	}
-	return limits, err
-}
-
-// describe takes in what the configs of both sides say of topics that are new here.
-func (e *engine) describe(ctx context.Context, topics []*topic) error {
+// describe takes in what the configs of both sides say of topics that are new here. The source's may be known already; else from is nil.
+func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]map[string]string) error {
 	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return t.described.After(time.Now().Add(-describeEvery)) })
 	if len(topics) == 0 {
 		return nil
 	}
-	from, err := describe(ctx, e.near, topics, func(t *topic) string { return t.source })
-	if err != nil {
-		return fmt.Errorf("source: %w", err)
+	var to map[string]map[string]string
+	g, gctx := errgroup.WithContext(ctx)
+	if from == nil {
+		g.Go(func() (err error) {
+			if from, err = describe(gctx, e.near, topics, func(t *topic) string { return t.source }); err != nil {
+				return fmt.Errorf("source: %w", err)
+			}
+			return nil
+		})
 	}
-	to, err := describe(ctx, e.far, topics, func(t *topic) string { return t.target })
-	if err != nil {
-		return fmt.Errorf("target: %w", err)
+	g.Go(func() (err error) {
+		if to, err = describe(gctx, e.far, topics, func(t *topic) string { return t.target }); err != nil {
+			return fmt.Errorf("target: %w", err)
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -12,13 +12,15 @@ import (
 
 // discover looks for topics and partitions that are new, grown, re-created or gone, on both sides. What can't be seen now is seen the next time.
 func (e *engine) discover(ctx context.Context) error {
-	all, err := e.sel.list(ctx, e.near)
-	if err != nil {
-		return fmt.Errorf("source: topics: %w", err)
+	seen := e.planned
+	e.planned = nil
+	if seen == nil {
+		var err error
+		if seen, err = e.lookAtSource(ctx); err != nil {
+			return err
+		}
 	}
-	if err := e.refreshBack(ctx); err != nil {
-		return err
-	}
+	all := seen.all
 	selected := e.sel.of(all)
 	copies, origins := copiesOf(e.back, e.target.ID(), all)
 	out := e.leaveOut(selected, copies)
@@ -42,11 +44,22 @@ func (e *engine) discover(ctx context.Context) error {
 		e.mu.Unlock()
 		return nil
 	}
-	there, err := e.far.Topics(ctx, targets...)
-	if err != nil {
-		return fmt.Errorf("target: topics: %w", err)
+	if seen.there == nil {
+		var err error
+		if seen.there, err = e.far.Topics(ctx, targets...); err != nil {
+			return fmt.Errorf("target: topics: %w", err)
+		}
 	}
-	return e.settleTopics(ctx, selected, there)
+	return e.settleTopics(ctx, selected, seen.there)
+}
+
+// lookAtSource lists the source's topics, and then reads what it says of its own copies.
+func (e *engine) lookAtSource(ctx context.Context) (*looks, error) {
+	all, err := e.sel.list(ctx, e.near)
+	if err != nil {
+		return nil, fmt.Errorf("source: topics: %w", err)
+	}
+	return &looks{all: all}, e.refreshBack(ctx)
 }
 
 // begun leaves only the topics that a Once has begun with, once it has them all: they may be deleted, or grow, meanwhile.
@@ -142,10 +155,10 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 				}
 				continue
 			}
-			create = append(create, t)
-			if !e.isRefused(t) {
-				pending++
+			if e.givenUp(t) {
+				continue
 			}
+			create = append(create, t)
 		case to.Err != nil || len(to.Partitions) == 0:
 			pending++
 		case t.parts != nil && to.ID != t.targetID:
@@ -159,7 +172,7 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 		}
 		metas[t] = from
 	}
-	if err := e.describe(ctx, ready); err != nil {
+	if err := e.describe(ctx, ready, nil); err != nil {
 		return err
 	}
 	for _, t := range ready {
@@ -168,9 +181,24 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 		}
 	}
 	e.mu.Lock()
-	e.pending = pending
+	e.pending = pending + len(create)
 	e.mu.Unlock()
-	return e.create(ctx, create, metas)
+	if err := e.create(ctx, create, metas); err != nil {
+		return err
+	}
+	left := 0
+	for _, t := range create {
+		if t.parts == nil && !e.isRefused(t) {
+			left++
+		}
+	}
+	e.mu.Lock()
+	e.pending = pending + left
+	e.mu.Unlock()
+	if left > 0 {
+		e.again()
+	}
+	return nil
 }
 
 // topicOf is the mirror of a source's topic, made where there is none.
@@ -204,6 +232,8 @@ func replication(t rawkafka.Topic) int16 {
 func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (whole bool) {
 	n, have := len(from.Partitions), len(to.Partitions)
 	switch {
+	case have < n && e.givenUp(t):
+		whole = true
 	case have < n:
 		if err := e.createPartitions(ctx, t.target, n); err != nil {
 			e.refusedTopic(t, fmt.Errorf("create partitions: %w", err))
@@ -254,6 +284,14 @@ func (e *engine) isRefused(t *topic) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.refused[t.source] != nil
+}
+
+// givenUp says that the target doesn't take the topic, and that it isn't to be tried again.
+func (e *engine) givenUp(t *topic) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	why := e.refused[t.source]
+	return why != nil && why.Event.Policy == Stop && (why.Event.Kind == TopicRefused || why.Event.Kind == Denied)
 }
 
 // adopt takes partitions in.

@@ -27,7 +27,7 @@
 //	standby_deleted            the copy is gone                   policy go_on, or start again: it is made anew
 //	taken_over                 two mirrors of one flow            stop one of them; then again on the other
 //	too_large                  the standby refuses a batch        raise max.message.bytes there; it is tried again by itself
-//	denied, topic_refused      a right, a limit or a setting      grant or change what the detail names; it is tried again by itself
+//	denied, topic_refused      a right, a limit or a setting      grant or change what the detail names; it is tried again by itself, unless the policy is stop
 //	failed                     anything else                      read the detail; it is tried again by itself
 //	lso_stuck                  an open transaction at the source  end it there: kafka-transactions.sh find-hanging, abort
 //

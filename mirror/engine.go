@@ -40,7 +40,10 @@ type engine struct {
 
 	workers *workers
 
-	// Of discovery alone: topics that the source has no more, and whether those that went while no mirror ran are settled.
+	method exactcopy.Method // as the plan found it
+
+	// Of discovery alone: what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
+	planned    *looks
 	lost       map[string]*topic
 	absentDone bool
 
@@ -60,6 +63,9 @@ type engine struct {
 	beat       HeartbeatStatus
 	beatAt     time.Time
 }
+
+// looks are what both sides have: all topics of the source, and of the standby those that copies are named like.
+type looks struct{ all, there map[string]rawkafka.Topic }
 
 // locks keep two processes from making the same hole at once.
 type locks interface {
@@ -122,6 +128,15 @@ func (e *engine) retry(topics []string) {
 				p.unclaim()
 			}
 			e.lookAt(p, 0)
+		}
+	}
+	for name := range e.refused {
+		if len(topics) == 0 || slices.Contains(topics, name) {
+			delete(e.refused, name)
+			if t := e.topics[name]; t != nil {
+				t.said = nil
+			}
+			e.discovered = false // a Once waits for what becomes of it
 		}
 	}
 	e.soon = true

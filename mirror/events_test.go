@@ -344,6 +344,71 @@ func TestTopicRefused(t *testing.T) {
 	r.stop()
 }
 
+// Where the policy says stop, a topic that the target doesn't take is said once and not tried again, unless Retry asks for it.
+func TestTopicRefusedForGood(t *testing.T) {
+	for kind, code := range map[EventKind]int16{TopicRefused: kerr.PolicyViolation.Code, Denied: kerr.TopicAuthorizationFailed.Code} {
+		t.Run(string(kind), func(t *testing.T) {
+			src, dst := pairOf(t, "good")
+			var refused, looks atomic.Int64
+			k := testkafka.Kfake(dst)
+			k.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				k.KeepControl()
+				resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+				a := kmsg.NewCreateTopicsResponseTopic()
+				a.Topic, a.ErrorCode = "bad", code
+				resp.Topics = append(resp.Topics, a)
+				if req.(*kmsg.CreateTopicsRequest).Topics[0].Topic != "bad" {
+					return nil, nil, false
+				}
+				refused.Add(1)
+				return resp, nil, true
+			})
+			s := testkafka.Kfake(src)
+			s.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				s.KeepControl()
+				if req.(*kmsg.MetadataRequest).Topics == nil {
+					looks.Add(1)
+				}
+				return nil, nil, false
+			})
+			cfg := quickConfig(src, dst)
+			cfg.Policies = Policies{kind: Stop}
+			r := start(t, cfg)
+			create(t, src, 1, nil, "bad")
+			r.until("it is refused", func(s Status) bool { return s.Events[kind] > 0 })
+			at := looks.Load()
+			r.until("three more looks", func(Status) bool { return looks.Load() >= at+3 })
+			if s := r.Status(); refused.Load() != 1 || s.Events[kind] != 1 {
+				t.Errorf("tried %d times: %v", refused.Load(), s.Recent)
+			}
+			r.Retry("bad")
+			r.until("it is refused again", func(s Status) bool { return refused.Load() == 2 && s.Events[kind] == 2 })
+			r.stop()
+		})
+	}
+}
+
+// What is handed to the copier again after a failure is counted once.
+func TestCountedOnce(t *testing.T) {
+	src, dst := pairOf(t, "x")
+	for range 5 {
+		produce(t, src, "x", 1, 4)
+	}
+	refused, heal := spoil(dst, "x", kerr.OutOfOrderSequenceNumber)
+	r := start(t, quickConfig(src, dst))
+	r.until("refusals", func(Status) bool { return refused.Load() > 2 })
+	if s := r.Status(); s.Records > 0 || s.Bytes > 0 {
+		t.Errorf("%d records, %d bytes, and nothing was appended", s.Records, s.Bytes)
+	}
+	heal()
+	r.caughtUp(src, "x")
+	r.until("all are counted", func(s Status) bool { return s.Records >= 20 })
+	if s := r.Status(); s.Records != 20 {
+		t.Errorf("%d records counted, 20 mirrored", s.Records)
+	}
+	r.stop()
+}
+
 // Restored, or copied by somebody else at the same offsets: adopted where it is the same, refused where it isn't.
 func TestAdopt(t *testing.T) {
 	src, dst := pairOf(t, "t")

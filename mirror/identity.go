@@ -105,11 +105,11 @@ func (e *engine) toNote(soon bool) []*part {
 }
 
 // noteNew notes copies that are about to be created: a flow the other way must not take them for topics of their own before their partitions are noted.
-func (e *engine) noteNew(ctx context.Context, named map[string]*topic) error {
-	put := make(map[string]any, len(named))
+func (e *engine) noteNew(ctx context.Context, topics []*topic) error {
+	put := make(map[string]any, len(topics))
 	e.mu.Lock()
-	for target, t := range named {
-		put[e.newKey(target)] = identity{Flow: e.cfg.Name, Topic: t.source, SourceID: t.sourceID.String(), Origins: e.origins[t.source], Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond)}
+	for _, t := range topics {
+		put[e.newKey(t.target)] = identity{Flow: e.cfg.Name, Topic: t.source, SourceID: t.sourceID.String(), Origins: e.origins[t.source], Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond)}
 	}
 	e.mu.Unlock()
 	if err := e.ledger.Put(ctx, put); err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
 )
 
-// keeper keeps what belongs to the topics in step: configs, ACLs and quotas, one after another, in a goroutine of their own, and groups in another.
+// keeper keeps what belongs to the topics in step: configs, ACLs and quotas, side by side, and groups in a rhythm of their own.
 type keeper struct {
 	e       *engine
 	configs *instep.Configs
@@ -115,13 +114,14 @@ func (k *keeper) once(ctx context.Context) error {
 	}
 	began := time.Now()
 	for n := 1; ; n++ {
-		var errs []error
-		steps = slices.DeleteFunc(steps, func(sync func(context.Context) error) bool {
-			err := sync(ctx)
-			errs = append(errs, err)
-			return err == nil
-		})
-		if len(steps) == 0 {
+		errs := atOnce(steps, func(sync func(context.Context) error) error { return sync(ctx) })
+		var left []func(context.Context) error
+		for i, err := range errs {
+			if err != nil {
+				left = append(left, steps[i])
+			}
+		}
+		if steps = left; len(steps) == 0 {
 			return nil
 		}
 		if time.Since(began) >= patience {
@@ -149,12 +149,21 @@ func (k *keeper) syncSlow(ctx context.Context) error {
 	k.slowing.Lock()
 	defer k.slowing.Unlock()
 	v := k.e.view()
-	var errs []error
-	for _, s := range k.slow {
+	return errors.Join(atOnce(k.slow, func(s named) error {
 		_, err := k.sync(ctx, s, v)
-		errs = append(errs, err)
+		return err
+	})...)
+}
+
+// atOnce does all at once, and returns their errors in the same order.
+func atOnce[T any](all []T, do func(T) error) []error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, one := range all {
+		wg.Go(func() { errs[i] = do(one) })
 	}
-	return errors.Join(errs...)
+	wg.Wait()
+	return errs
 }
 
 func (k *keeper) syncGroups(ctx context.Context) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -175,8 +177,12 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 	if len(ps) == 0 {
 		return nil, nil
 	}
-	sources, serr := e.near.Topics(ctx, names(ps, func(p *part) string { return p.source })...)
-	targets, terr := e.far.Topics(ctx, names(ps, func(p *part) string { return p.target })...)
+	var sources, targets map[string]rawkafka.Topic
+	var serr, terr error
+	var wg sync.WaitGroup
+	wg.Go(func() { sources, serr = e.near.Topics(ctx, names(ps, func(p *part) string { return p.source })...) })
+	wg.Go(func() { targets, terr = e.far.Topics(ctx, names(ps, func(p *part) string { return p.target })...) })
+	wg.Wait()
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -251,36 +257,75 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 		}
 		e.mu.Unlock()
 	}
-	ask := func(c *rawkafka.Cluster, ps []rawkafka.Partition, at int64, isolation int8, replica int32, take func(*facts, rawkafka.Offset)) error {
-		got, err := c.ListOffsets(ctx, ps, at, isolation, replica)
-		for i, p := range ps {
-			if o := got[p]; o.Err != nil {
-				found[i].err = errors.Join(found[i].err, o.Err)
-			} else {
-				take(found[i], o)
-			}
-		}
-		return err
-	}
-	err := errors.Join(
-		ask(target, dst, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }),
-		ask(target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }),
-		ask(target, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.watermark = o.Offset }),
-		ask(source, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }),
-		ask(source, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }),
-		ask(source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }),
-		ask(source, src, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }),
+	// The note is read before the standby's end, and that before the source's: each may only have grown since.
+	standby := &asker{c: target, ps: dst, found: found}
+	err := standby.ask(ctx,
+		question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }},
+		question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }},
+		question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.watermark = o.Offset }},
 	)
 	if err != nil {
 		return nil, err
 	}
-	ends, err := source.EpochEnds(ctx, epochs)
+	var ends map[rawkafka.Partition]rawkafka.EpochEnd
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		ends, err = source.EpochEnds(gctx, epochs)
+		return err
+	})
+	g.Go(func() error {
+		return (&asker{c: source, ps: src, found: found}).ask(gctx,
+			question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }},
+			question{rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }},
+			question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }},
+			question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }},
+		)
+	})
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
 	for i, p := range src {
 		if end, ok := ends[p]; ok {
 			found[i].epochEnd, found[i].err = end, errors.Join(found[i].err, end.Err)
 		}
 	}
-	return found, err
+	return found, nil
+}
+
+// asker asks one side for offsets.
+type asker struct {
+	c     *rawkafka.Cluster
+	ps    []rawkafka.Partition
+	mu    sync.Mutex
+	found []*facts // as ps
+}
+
+type question struct {
+	at        int64
+	isolation int8
+	replica   int32
+	take      func(*facts, rawkafka.Offset)
+}
+
+// ask asks all questions at once. What is the matter with a partition is in its facts; the error is the context's.
+func (a *asker) ask(ctx context.Context, questions ...question) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, q := range questions {
+		g.Go(func() error {
+			got, err := a.c.ListOffsets(gctx, a.ps, q.at, q.isolation, q.replica)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			for i, p := range a.ps {
+				if o := got[p]; o.Err != nil {
+					a.found[i].err = errors.Join(a.found[i].err, o.Err)
+				} else {
+					q.take(a.found[i], o)
+				}
+			}
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // verdict judges, and compares contents where it must be.
@@ -400,6 +445,8 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	grown := f.standbyEnd > p.position
 	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
 	p.position, p.durable = f.standbyEnd, f.certain(v)
+	p.count()
+	p.handed = slices.DeleteFunc(p.handed, func(h handed) bool { return h.end > p.position }) // to be handed over again
 	p.tracker, p.tail = segment.AbortTracker{}, tail{}
 	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
 	if e.cfg.Once && p.end < 0 {
@@ -419,6 +466,9 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	var was *EventError
 	if p.doubt == noDoubt {
 		was, p.was = p.was, nil
+	}
+	if f.stable > p.next { // something comes: the standby's partition is opened meanwhile
+		e.start(p)
 	}
 	p.following = p.end < 0 || p.next < p.end
 	e.finish(p)

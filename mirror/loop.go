@@ -198,6 +198,7 @@ func (e *engine) settle(ctx context.Context) error {
 	for dst, p := range at {
 		if end := ends[dst]; end.Err == nil && p.state == Copying {
 			p.durable = max(p.durable, min(end.Offset, p.position))
+			p.count()
 			e.finish(p)
 		}
 	}
@@ -279,8 +280,10 @@ func (e *engine) onceDone() bool {
 // endOnce notes positions and keeps everything else in step once more.
 func (e *engine) endOnce(ctx context.Context) error {
 	e.followStarts(ctx)
+	noted := make(chan error, 1)
+	go func() { noted <- e.noteAll(ctx, e.toNote(false)) }()
 	left := e.keep.once(ctx)
-	if err := e.noteAll(ctx, e.toNote(false)); err != nil {
+	if err := <-noted; err != nil {
 		return err
 	}
 	return errors.Join(e.stopped(), left)

@@ -69,7 +69,7 @@ func (m *Mirror) Stop(ctx context.Context) error {
 	return fmt.Errorf("mirror: stop: %w", context.Cause(ctx))
 }
 
-// Retry looks again at partitions that an event has stopped: all of them, or those of the source's topics that are named.
+// Retry looks again at partitions that an event has stopped: all of them, or those of the source's topics that are named. Topics that the target has refused are tried again too.
 func (m *Mirror) Retry(topics ...string) {
 	if e := m.engine(); e != nil {
 		e.retry(topics)

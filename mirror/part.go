@@ -86,6 +86,8 @@ type part struct {
 	failing time.Time // since when it can't be looked at, or what looking doesn't prove cured fails again and again
 	doubt   doubt
 
+	handed                 []handed // to the copier, and not known to be durable yet, in order
+	counted                int64    // up to where records and bytes count what is durable
 	records, bytes         int64
 	rateRecords, rateBytes rate
 }
@@ -101,6 +103,22 @@ const (
 
 // well forgets that the partition failed; the engine's lock is held.
 func (p *part) well() { p.tries, p.failing, p.doubt = 0, time.Time{}, noDoubt }
+
+// handed is a batch that was given to the copier.
+type handed struct{ end, records, bytes int64 }
+
+// count takes in what has become durable, each batch once, however often it was handed over; the engine's lock is held.
+func (p *part) count() {
+	n := 0
+	for ; n < len(p.handed) && p.handed[n].end <= p.durable; n++ {
+		if h := p.handed[n]; h.end > p.counted {
+			p.records, p.bytes, p.counted = p.records+h.records, p.bytes+h.bytes, h.end
+		}
+	}
+	if p.handed = p.handed[n:]; len(p.handed) == 0 {
+		p.handed = nil
+	}
+}
 
 // tail is the last batch of a log.
 type tail struct {
@@ -151,6 +169,7 @@ func (t *topic) unclaim() {
 
 // reached takes in how far the standby has got.
 func (p *part) reached() {
+	defer p.count()
 	if p.to == nil {
 		return
 	}

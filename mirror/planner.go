@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -27,26 +30,46 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 		return nil, err
 	}
 	defer e.close()
-	p, err := e.plan(ctx)
+	pl, err := e.newPlanner(ctx)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	p, err := pl.plan(ctx)
 	return p, wrap(err)
 }
 
 // planner makes a plan.
 type planner struct {
 	*engine
-	p     *Plan
-	all   map[string]rawkafka.Topic // the source's
-	there map[string]rawkafka.Topic // of the target, by its names
+	p       *Plan
+	all     map[string]rawkafka.Topic // the source's
+	there   map[string]rawkafka.Topic // of the target, by its names
+	brokers int                       // of the target
+	configs kadm.ResourceConfigs      // of one of them; none where they may not be read
 }
 
-func (e *engine) plan(ctx context.Context) (*Plan, error) {
+// newPlanner asks both clusters, at once, for what doesn't depend on anything else. What is written elsewhere meanwhile, as a flow that is announced, isn't in it.
+func (e *engine) newPlanner(ctx context.Context) (*planner, error) {
 	pl := &planner{engine: e, p: &Plan{
 		Flow: e.cfg.Name, SourceCluster: e.source.ID(), TargetCluster: e.target.ID(), Topics: []TopicPlan{}, Warnings: []string{}, Conflicts: []Conflict{},
 	}}
-	var err error
-	if pl.all, err = e.sel.list(ctx, e.source); err != nil {
-		return nil, fmt.Errorf("source: topics: %w", err)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		if pl.all, err = e.sel.list(gctx, e.source); err != nil {
+			return fmt.Errorf("source: topics: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error { return pl.lookAtStandby(gctx) })
+	if err := g.Wait(); err != nil {
+		return nil, err
 	}
+	return pl, nil
+}
+
+// plan makes the plan. What the source's own ledger says is read here, so after the topics were listed: a copy is noted before it is made.
+func (pl *planner) plan(ctx context.Context) (*Plan, error) {
+	e := pl.engine
 	warning, err := e.sel.missing(e.cfg, pl.all)
 	if err != nil {
 		return nil, err
@@ -65,17 +88,44 @@ func (e *engine) plan(ctx context.Context) (*Plan, error) {
 	selected := e.sel.of(pl.all)
 	copies, _ := copiesOf(e.back, e.target.ID(), pl.all)
 	pl.p.LeftOut = e.leaveOut(selected, copies)
-	if err := pl.topics(ctx, selected); err != nil {
+	known, fresh, err := pl.topics(ctx, selected)
+	if err != nil {
 		return nil, err
 	}
-	gone, err := e.absent(ctx, pl.all, e.source, e.target)
-	if err != nil {
+	var gone []*topic
+	var rights []string
+	var lacking []Conflict
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		gone, err = e.absent(gctx, pl.all, e.source, e.target)
+		return err
+	})
+	source, target := pl.named()
+	g.Go(func() (err error) {
+		rights, lacking, err = e.rights(gctx, source, target)
+		return err
+	})
+	g.Go(func() error {
+		if err := pl.known(gctx, known); err != nil {
+			return err
+		}
+		return pl.fresh(gctx, fresh)
+	})
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	for _, t := range gone {
 		pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s: %s: %s; its copy %s: %s", t.source, TopicDeleted, topicGone, t.target, e.cfg.Policies.of(TopicDeleted)))
 	}
-	return pl.p, pl.standby(ctx)
+	if pl.p.HoleMethod == string(exactcopy.Transactions) {
+		pl.warn("the target denies ClusterAction and Alter on the cluster: holes are made by empty transactions, slower and weaker")
+	}
+	if err := pl.holes(ctx); err != nil {
+		return nil, err
+	}
+	pl.p.Warnings, pl.p.Conflicts = append(pl.p.Warnings, rights...), append(pl.p.Conflicts, lacking...)
+	pl.risks()
+	return pl.p, nil
 }
 
 func (pl *planner) warn(text string) {
@@ -92,25 +142,19 @@ func topicConflict(topic, kind, format string, args ...any) Conflict {
 	return c
 }
 
-// topics plans each topic.
-func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topic) error {
+// topics plans each topic. It returns the partitions that the target has, and those that it hasn't.
+func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topic) (known, fresh []*part, err error) {
 	targets := make([]string, 0, len(selected))
 	for name := range selected {
 		targets = append(targets, pl.cfg.Prefix+name)
 	}
 	if len(targets) == 0 {
-		return nil
+		return nil, nil, nil
 	}
-	var err error
 	if pl.there, err = pl.target.Topics(ctx, targets...); err != nil {
-		return fmt.Errorf("target: topics: %w", err)
-	}
-	brokers, err := pl.target.Admin().ListBrokers(ctx)
-	if err != nil {
-		return fmt.Errorf("target: brokers: %w", err)
+		return nil, nil, fmt.Errorf("target: topics: %w", err)
 	}
 	others := pl.othersCopies()
-	var fresh, known []*part
 	for _, name := range slices.Sorted(maps.Keys(selected)) {
 		from, to := selected[name], pl.there[pl.cfg.Prefix+name]
 		tp := TopicPlan{Source: name, Target: pl.cfg.Prefix + name, Partitions: []PartitionPlan{}}
@@ -128,8 +172,8 @@ func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topi
 			pl.refuse(topicConflict(name, "partitions", "the copy has %d partitions, the source's topic %d", len(to.Partitions), len(from.Partitions)))
 		case exists && others[to.ID.String()] != "":
 			pl.refuse(topicConflict(name, string(ForeignWriter), "the target's topic %s is a copy of cluster %s", to.Name, others[to.ID.String()]))
-		case !exists && int(pl.factor(replication(from))) > len(brokers):
-			pl.refuse(topicConflict(name, "replication_factor", "%d replicas, but the target has %d brokers", pl.factor(replication(from)), len(brokers)))
+		case !exists && int(pl.factor(replication(from))) > pl.brokers:
+			pl.refuse(topicConflict(name, "replication_factor", "%d replicas, but the target has %d brokers", pl.factor(replication(from)), pl.brokers))
 		}
 		tp.Create, tp.ReplicationFactor = !exists, pl.factor(replication(from))
 		if exists {
@@ -149,10 +193,7 @@ func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topi
 		}
 		pl.p.Topics = append(pl.p.Topics, tp)
 	}
-	if err := pl.known(ctx, known); err != nil {
-		return err
-	}
-	return pl.fresh(ctx, fresh)
+	return known, fresh, nil
 }
 
 func kindOf(err error) string {
@@ -187,6 +228,9 @@ func (pl *planner) known(ctx context.Context, ps []*part) error {
 	if err != nil {
 		return err
 	}
+	if err := pl.undecided(ctx, ps, found); err != nil {
+		return err
+	}
 	for i, p := range ps {
 		f := found[i]
 		if f.err != nil {
@@ -216,6 +260,25 @@ func (pl *planner) known(ctx context.Context, ps []*part) error {
 	return nil
 }
 
+// undecided names partitions of the target with transactions that are open there, as those of an application that wrote to it before it became the standby: what ends one appends a marker.
+// Without one, the last stable offset has reached the high watermark that was told before.
+func (pl *planner) undecided(ctx context.Context, ps []*part, found []*facts) error {
+	dst := make([]rawkafka.Partition, len(ps))
+	for i, p := range ps {
+		dst[i] = p.dst
+	}
+	stables, err := pl.target.ListOffsets(ctx, dst, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	for i, p := range ps {
+		if stable := stables[p.dst]; found[i].err == nil && stable.Err == nil && stable.Offset < found[i].watermark {
+			pl.warn(fmt.Sprintf("%s on the target: a transaction is open, or not decided yet, since offset %d: its end appends a marker there, behind which nothing can be mirrored; end it first", p.dst, stable.Offset))
+		}
+	}
+	return nil
+}
+
 // unread says that a partition couldn't be looked at: a conflict, where that doesn't pass by itself.
 func (pl *planner) unread(p *part, err error) {
 	if rawkafka.Denies(err) {
@@ -241,7 +304,7 @@ func (pl *planner) describeParts(ctx context.Context, ps []*part) error {
 			topics = append(topics, p.topic)
 		}
 	}
-	return pl.describe(ctx, topics)
+	return pl.describe(ctx, topics, nil)
 }
 
 // fresh plans partitions that the target hasn't.
@@ -253,12 +316,17 @@ func (pl *planner) fresh(ctx context.Context, ps []*part) error {
 	if len(ps) == 0 {
 		return nil
 	}
-	starts, err := pl.source.ListOffsets(ctx, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err != nil {
+	var starts, stables map[rawkafka.Partition]rawkafka.Offset
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		starts, err = pl.source.ListOffsets(gctx, src, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
 		return err
-	}
-	stables, err := pl.source.ListOffsets(ctx, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
-	if err != nil {
+	})
+	g.Go(func() (err error) {
+		stables, err = pl.source.ListOffsets(gctx, src, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
+		return err
+	})
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	for _, p := range ps {
@@ -294,13 +362,21 @@ func (pl *planner) add(p *part, pp PartitionPlan) {
 	pl.p.Topics[i].Partitions = append(pl.p.Topics[i].Partitions, pp)
 }
 
-// standby asks how holes would be made, and warns of settings under which the target may lose what it has acknowledged.
-func (pl *planner) standby(ctx context.Context) error {
+// lookAtStandby asks how holes would be made, for the brokers, and for their settings.
+func (pl *planner) lookAtStandby(ctx context.Context) error {
 	c, err := exactcopy.New(ctx, exactcopy.Config{Cluster: pl.target, TransactionalID: copyID(pl.source.ID())})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	meta, err := pl.target.Admin().BrokerMetadata(ctx)
+	if err != nil {
+		return fmt.Errorf("target: brokers: %w", err)
+	}
+	pl.brokers = len(meta.Brokers)
+	if pl.configs, err = pl.target.Admin().DescribeBrokerConfigs(ctx, meta.Controller); err != nil {
+		pl.configs = nil
+	}
 	m, err := c.Method(ctx)
 	if err != nil {
 		return fmt.Errorf("target: hole method: %w", err)
@@ -310,31 +386,17 @@ func (pl *planner) standby(ctx context.Context) error {
 		return fmt.Errorf("target: round trip: %w", err)
 	}
 	pl.p.HoleMethod, pl.p.RoundTrip = string(m), max(rtt, time.Microsecond)
-	if m == exactcopy.Transactions {
-		pl.warn("the target denies ClusterAction and Alter on the cluster: holes are made by empty transactions, slower and weaker")
-	}
-	if err := pl.holes(ctx); err != nil {
-		return err
-	}
-	if err := pl.rights(ctx); err != nil {
-		return err
-	}
-	return pl.risks(ctx)
+	return nil
 }
 
 // risks warns of min.insync.replicas and unclean elections.
-func (pl *planner) risks(ctx context.Context) error {
-	meta, err := pl.target.Admin().BrokerMetadata(ctx)
-	if err != nil {
-		return fmt.Errorf("target: brokers: %w", err)
-	}
-	rs, err := pl.target.Admin().DescribeBrokerConfigs(ctx, meta.Controller)
-	if err != nil || len(rs) == 0 || rs[0].Err != nil {
+func (pl *planner) risks() {
+	if len(pl.configs) == 0 || pl.configs[0].Err != nil {
 		pl.warn("the target's broker configs may not be read: whether min.insync.replicas is 1 isn't known")
-		return nil
+		return
 	}
 	replicated := slices.ContainsFunc(pl.p.Topics, func(t TopicPlan) bool { return t.ReplicationFactor > 1 })
-	for _, c := range rs[0].Configs {
+	for _, c := range pl.configs[0].Configs {
 		switch {
 		case c.Key == "min.insync.replicas" && c.MaybeValue() == "1" && replicated:
 			pl.warn("the target's default of min.insync.replicas is 1: a copy may lose what was acknowledged when a broker dies; it is copied again then")
@@ -342,5 +404,4 @@ func (pl *planner) risks(ctx context.Context) error {
 			pl.warn("the target allows unclean elections: a copy may lose what was acknowledged; it is copied again then")
 		}
 	}
-	return nil
 }

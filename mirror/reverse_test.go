@@ -4,7 +4,10 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -82,4 +85,42 @@ func TestReverseForked(t *testing.T) {
 	back.Topics = []string{"same"}
 	once(t, back)
 	same(t, b, a, []string{"same"})
+}
+
+// The plan of the way back names transactions that are open on the old primary.
+func TestPlanOpenTransaction(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "x")
+	produce(t, a, "x", 1, 3)
+	c := testkafka.Client(t, a, kgo.TransactionalID("open"))
+	if err := c.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: "x", Value: []byte("open")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	there, back := quickConfig(a, b), quickConfig(b, a)
+	once(t, there)
+	if err := Retire(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Reverse(t.Context(), there); err != nil {
+		t.Fatal(err)
+	}
+	named := func() bool {
+		p, err := NewPlan(t.Context(), back)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(p.String(), "x/0 on the target: a transaction is open, or not decided yet, since offset 3")
+	}
+	if !named() {
+		t.Error("an open transaction isn't named")
+	}
+	if err := c.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	if named() {
+		t.Error("a transaction that has ended is named")
+	}
 }

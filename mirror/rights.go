@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -33,24 +34,37 @@ func targetRights() []right {
 	}
 }
 
-// rights looks what the brokers say that may be done with the topics that are there.
-func (pl *planner) rights(ctx context.Context) error {
-	var source, target []string
+// named are the plan's topics that are there on either side.
+func (pl *planner) named() (source, target []string) {
 	for _, t := range pl.p.Topics {
 		source = append(source, t.Source)
 		if !t.Create {
 			target = append(target, t.Target)
 		}
 	}
-	if err := pl.rightsOn(ctx, "the source", pl.source, source, sourceRights()); err != nil {
-		return err
-	}
-	return pl.rightsOn(ctx, "the target", pl.target, target, targetRights())
+	return source, target
 }
 
-func (pl *planner) rightsOn(ctx context.Context, side string, c *rawkafka.Cluster, names []string, needed []right) error {
+// rights looks what the brokers say that may be done with the topics that are there.
+func (e *engine) rights(ctx context.Context, source, target []string) (warnings []string, conflicts []Conflict, err error) {
+	var there []string
+	var alsoThere []Conflict
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		warnings, conflicts, err = rightsOn(gctx, "the source", e.source, source, sourceRights())
+		return err
+	})
+	g.Go(func() (err error) {
+		there, alsoThere, err = rightsOn(gctx, "the target", e.target, target, targetRights())
+		return err
+	})
+	err = g.Wait()
+	return append(warnings, there...), append(conflicts, alsoThere...), err
+}
+
+func rightsOn(ctx context.Context, side string, c *rawkafka.Cluster, names []string, needed []right) (warnings []string, conflicts []Conflict, err error) {
 	if len(names) == 0 {
-		return nil
+		return nil, nil, nil
 	}
 	req := kmsg.NewPtrMetadataRequest()
 	req.IncludeTopicAuthorizedOperations = true
@@ -61,7 +75,7 @@ func (pl *planner) rightsOn(ctx context.Context, side string, c *rawkafka.Cluste
 	}
 	resp, err := req.RequestWith(ctx, c.Client())
 	if err != nil {
-		return fmt.Errorf("%s: rights: %w", side, err)
+		return nil, nil, fmt.Errorf("%s: rights: %w", side, err)
 	}
 	lacking := make(map[string][]string)
 	for _, t := range resp.Topics {
@@ -72,14 +86,13 @@ func (pl *planner) rightsOn(ctx context.Context, side string, c *rawkafka.Cluste
 			switch {
 			case t.AuthorizedOperations&(1<<r.op) != 0:
 			case r.must:
-				pl.refuse(topicConflict(*t.Topic, string(Denied), "the right to %s it on %s is missing", r.op, side))
+				conflicts = append(conflicts, topicConflict(*t.Topic, string(Denied), "the right to %s it on %s is missing", r.op, side))
 			default:
 				what := fmt.Sprintf("the right to %s is missing on %s: %s", r.op, side, r.why)
 				lacking[what] = append(lacking[what], *t.Topic)
 			}
 		}
 	}
-	var warnings []string
 	for what, topics := range lacking {
 		slices.Sort(topics)
 		if n := len(topics); n > 5 {
@@ -88,6 +101,5 @@ func (pl *planner) rightsOn(ctx context.Context, side string, c *rawkafka.Cluste
 		warnings = append(warnings, what+": "+strings.Join(topics, ", "))
 	}
 	slices.Sort(warnings)
-	pl.p.Warnings = append(pl.p.Warnings, warnings...)
-	return nil
+	return warnings, conflicts, nil
 }

@@ -31,27 +31,47 @@ func connect(ctx context.Context, cfg Config) (*engine, error) {
 		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), refused: make(map[string]*EventError), lost: make(map[string]*topic),
 	}
 	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: e.hooks.retry, RetryFor: cfg.tuning.retryFor}
-	if e.source, err = rawkafka.Connect(ctx, cfg.Source, rc); err != nil {
-		return nil, fmt.Errorf("mirror: source: %w", err)
-	}
-	if e.target, err = rawkafka.Connect(ctx, cfg.Target, rc); err != nil {
-		e.source.Close()
-		return nil, fmt.Errorf("mirror: target: %w", err)
+	if err := e.open(ctx, rc); err != nil {
+		e.close()
+		return nil, err
 	}
 	e.near, e.far = e.source.Patient(impatience), e.target.Patient(impatience)
 	if cfg.Heartbeat > 0 {
 		e.sel.own = e.heartbeatTopic()
 	}
-	if e.ledger, err = ledger.Open(ctx, e.target); err != nil {
-		e.close()
-		return nil, fmt.Errorf("mirror: target: %w", err)
-	}
 	return e, nil
 }
 
+// open connects to both clusters at once, and reads the target's ledger. Where both fail, the source's error counts.
+func (e *engine) open(ctx context.Context, rc rawkafka.Config) error {
+	tctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		if e.target, err = rawkafka.Connect(tctx, e.cfg.Target, rc); err == nil {
+			e.ledger, err = ledger.Open(tctx, e.target)
+		}
+		opened <- err
+	}()
+	var err error
+	if e.source, err = rawkafka.Connect(ctx, e.cfg.Source, rc); err != nil {
+		cancel()
+		<-opened
+		return fmt.Errorf("mirror: source: %w", err)
+	}
+	if err := <-opened; err != nil {
+		return fmt.Errorf("mirror: target: %w", err)
+	}
+	return nil
+}
+
 func (e *engine) close() {
-	e.source.Close()
-	e.target.Close()
+	for _, c := range []*rawkafka.Cluster{e.source, e.target} {
+		if c != nil {
+			c.Close()
+		}
+	}
 }
 
 // connect is ended by Stop as well, without an engine then: there is nothing to be finished yet.
@@ -92,11 +112,25 @@ func (m *Mirror) run(ctx context.Context) error {
 
 // admit announces the flow, and refuses to run against a plan with conflicts.
 func (e *engine) admit(ctx context.Context) error {
+	var pl *planner
+	looked := make(chan error, 1)
+	lctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		var err error
+		pl, err = e.newPlanner(lctx)
+		looked <- err
+	}()
 	undo, err := e.announce(ctx)
 	if err != nil {
+		cancel()
+		<-looked
 		return err
 	}
-	p, err := e.plan(ctx)
+	var p *Plan
+	if err = <-looked; err == nil {
+		p, err = pl.plan(ctx)
+	}
 	if err == nil && len(p.Conflicts) > 0 {
 		err = &RefusedError{Conflicts: p.Conflicts}
 	}
@@ -109,6 +143,7 @@ func (e *engine) admit(ctx context.Context) error {
 	for _, w := range p.beside {
 		e.cfg.Logger.Warn(w)
 	}
+	e.method, e.planned = exactcopy.Method(p.HoleMethod), &looks{all: pl.all, there: pl.there}
 	return nil
 }
 
@@ -120,7 +155,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	e.locks = e.newLocks()
 	e.copier, err = exactcopy.New(ctx, exactcopy.Config{
 		Cluster: e.target, TransactionalID: copyID(e.source.ID()), QueueBytes: queueBytes(e.cfg.MemoryBytes), OnRetry: e.hooks.retry,
-		RetryFor: min(appendFor, e.cfg.tuning.retryFor), Quiet: e.cfg.tuning.quiet, MayHole: e.mayHole,
+		RetryFor: min(appendFor, e.cfg.tuning.retryFor), Quiet: e.cfg.tuning.quiet, MayHole: e.mayHole, Method: e.method,
 	})
 	if err != nil {
 		return err

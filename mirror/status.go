@@ -51,7 +51,7 @@ type Totals struct {
 	Copying    int `json:"copying"`
 	Stopped    int `json:"stopped"`
 	Done       int `json:"done"`
-	// Records and Bytes were appended since the start: visible records, and batches as they are sent.
+	// Records and Bytes have become durable on the target since the start, each counted once: visible records, and batches as they are sent.
 	Records          int64   `json:"records"`
 	Bytes            int64   `json:"bytes"`
 	RecordsPerSecond float64 `json:"records_per_second"`
@@ -99,7 +99,7 @@ type PartitionStatus struct {
 	LagRecords          int64 `json:"lag_records"`
 	LagMillis           int64 `json:"lag_ms"`
 	LSOLag              int64 `json:"lso_lag"`
-	// Records and Bytes were appended since the start.
+	// Records and Bytes have become durable since the start.
 	Records          int64   `json:"records"`
 	Bytes            int64   `json:"bytes"`
 	RecordsPerSecond float64 `json:"records_per_second"`

@@ -36,6 +36,8 @@ type Config struct {
 	QueueBytes int
 	// JoinBelow joins adjacent small batches up to this length where round trips bind. Default 256 KiB; negative: never.
 	JoinBelow int
+	// Method is how holes are made, where another Copier of the process has just found out. Default: it is tried before the first partition is opened.
+	Method Method
 	// Limiter bounds the bytes produced; nil: no bound.
 	Limiter *rate.Limiter
 	// RetryFor is how long a partition's leader may stay away before the partition ends with [ErrUndecided]. Default 2 min.
@@ -113,6 +115,7 @@ func New(ctx context.Context, cfg Config) (*Copier, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Copier{
 		cfg:     cfg.withDefaults(),
+		method:  cfg.Method,
 		brokers: make(map[int32]*broker),
 		open:    make(map[rawkafka.Partition]*Partition),
 	}

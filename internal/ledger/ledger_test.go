@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -123,6 +124,33 @@ func TestPutAndGet(t *testing.T) {
 	})
 }
 
+// What a Put has written isn't read, unless somebody else has written before it.
+func TestPutReadsOthersAlone(t *testing.T) {
+	cl := testkafka.Fake(t, testkafka.Options{})
+	l, other := open(t, cl), open(t, cl)
+	put(t, l, map[string]any{"a": note{Offset: 1}})
+	var read atomic.Int64
+	testkafka.Kfake(cl).ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		testkafka.Kfake(cl).KeepControl()
+		read.Add(1)
+		return nil, nil, false
+	})
+	put(t, l, map[string]any{"b": note{Offset: 2}, "c": note{Offset: 3}})
+	put(t, l, map[string]any{"a": nil})
+	want(t, l, "", map[string]note{"b": {Offset: 2}, "c": {Offset: 3}})
+	if n := read.Load(); n > 0 {
+		t.Errorf("it was read %d times", n)
+	}
+	put(t, other, map[string]any{"d": note{Offset: 4}})
+	put(t, l, map[string]any{"b": nil})
+	for _, l := range []*ledger.Ledger{l, open(t, cl)} {
+		want(t, l, "", map[string]note{"c": {Offset: 3}, "d": {Offset: 4}})
+	}
+	if read.Load() == 0 {
+		t.Error("what another has written wasn't read")
+	}
+}
+
 // Many entries, and long ones, go in several batches.
 func TestLarge(t *testing.T) {
 	cl := testkafka.Fake(t, testkafka.Options{})
@@ -172,7 +200,7 @@ func TestLostAnswers(t *testing.T) {
 			t.Run(fmt.Sprintf("%s-%v", key.Name(), before), func(t *testing.T) {
 				cl := testkafka.Fake(t, testkafka.Options{})
 				k, n := testkafka.Kfake(cl), 0
-				l := open(t, cl)
+				l, other := open(t, cl), open(t, cl)
 				k.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
 					k.KeepControl()
 					if n++; n%3 == 1 {
@@ -181,6 +209,7 @@ func TestLostAnswers(t *testing.T) {
 					return nil, nil, false
 				})
 				for i := range int64(5) {
+					put(t, other, map[string]any{"k": note{Offset: -1}}) // so that there is something to be read
 					put(t, l, map[string]any{"k": note{Offset: i}, fmt.Sprintf("k%d", i): note{Offset: i}})
 				}
 				if n == 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -44,7 +45,7 @@ func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if l.out.part.Topic == "" {
-		if l.out.part, err = l.prepare(ctx); err != nil {
+		if err := l.begin(ctx); err != nil {
 			return err
 		}
 	}
@@ -54,12 +55,59 @@ func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 			size += len(rs[n].Key) + len(rs[n].Value)
 			n++
 		}
-		if err := l.produce(ctx, rs[:n]); err != nil {
+		base, err := l.produce(ctx, rs[:n])
+		if err != nil {
+			return err
+		}
+		if err := l.written(ctx, rs[:n], base); err != nil {
 			return err
 		}
 		rs = rs[n:]
 	}
-	return l.Refresh(ctx)
+	return nil
+}
+
+// written takes in what a Put has appended at base. Where nobody else has written since the last look, nothing is read.
+func (l *Ledger) written(ctx context.Context, rs []*kgo.Record, base int64) error {
+	l.reading.Lock()
+	if l.part.Topic == "" && base == 0 { // the topic's first
+		l.part = l.out.part
+	}
+	if base < 0 || l.part != l.out.part || base != l.next {
+		l.reading.Unlock()
+		return l.Refresh(ctx)
+	}
+	defer l.reading.Unlock()
+	for i, r := range rs {
+		r.Offset = base + int64(i)
+		if err := l.take(r); err != nil {
+			return err
+		}
+	}
+	l.next = base + int64(len(rs))
+	return nil
+}
+
+// begin finds or makes the topic, and gets a producer id meanwhile.
+func (l *Ledger) begin(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		l.out.part, err = l.prepare(gctx)
+		return err
+	})
+	if l.out.id < 0 {
+		g.Go(func() error {
+			if err := l.initProducer(gctx); err != nil {
+				return wrap("write", err)
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		l.out.part = rawkafka.Partition{}
+		return err
+	}
+	return nil
 }
 
 // records encodes entries, in the order of their keys.
@@ -104,39 +152,39 @@ func encode(key string, v any) ([]byte, error) {
 	return out, nil
 }
 
-// produce appends a batch. The same bytes are sent until an answer is decisive: their sequence sees to it that they are appended once.
-func (l *Ledger) produce(ctx context.Context, rs []*kgo.Record) error {
+// produce appends a batch, and returns where; -1: not known. The same bytes are sent until an answer is decisive: their sequence sees to it that they are appended once.
+func (l *Ledger) produce(ctx context.Context, rs []*kgo.Record) (base int64, err error) {
 	batch, err := l.batchOf(ctx, rs)
 	if err != nil {
-		return err
+		return -1, err
 	}
 	since := time.Now()
 	for n := 1; ; n++ {
-		err := l.send(ctx, batch)
+		base, err := l.send(ctx, batch)
 		switch {
 		case err == nil, errors.Is(err, kerr.DuplicateSequenceNumber):
 			l.out.sequence += int32(len(rs)) // far from a wrap: a Ledger writes little
-			return nil
+			return base, nil
 		case ctx.Err() != nil:
 			l.out.id = -1 // undecided: what follows mustn't be taken for it
-			return context.Cause(ctx)
+			return -1, context.Cause(ctx)
 		case errors.Is(err, kerr.OutOfOrderSequenceNumber), errors.Is(err, kerr.UnknownProducerID), errors.Is(err, kerr.InvalidProducerEpoch):
 			l.out.id = -1 // a leader that has lost our state
 			if batch, err = l.batchOf(ctx, rs); err != nil {
-				return err
+				return -1, err
 			}
 		case !rawkafka.Retriable(err) && !rawkafka.Unknown(err), time.Since(since) > retryFor:
 			l.out.id, l.out.part = -1, rawkafka.Partition{}
-			return wrap("write", err)
+			return -1, wrap("write", err)
 		}
 		l.cl.Forget(l.out.part)
 		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
 			l.out.id = -1
-			return err
+			return -1, err
 		}
 		if rawkafka.Unknown(err) { // deleted, or made anew
 			if l.out.part, err = l.prepare(ctx); err != nil {
-				return err
+				return -1, err
 			}
 		}
 	}
@@ -184,10 +232,11 @@ func (l *Ledger) initProducer(ctx context.Context) error {
 	}
 }
 
-func (l *Ledger) send(ctx context.Context, batch []byte) error {
+// send returns where the batch was appended; -1 beside an error, or where the broker doesn't say.
+func (l *Ledger) send(ctx context.Context, batch []byte) (base int64, err error) {
 	leader, _, err := l.cl.Leader(ctx, l.out.part)
 	if err != nil {
-		return err
+		return -1, err
 	}
 	req := kmsg.NewPtrProduceRequest()
 	req.Acks, req.TimeoutMillis = -1, int32(produceTime.Milliseconds())
@@ -199,11 +248,14 @@ func (l *Ledger) send(ctx context.Context, batch []byte) error {
 	req.Topics = append(req.Topics, rt)
 	kresp, err := l.cl.Request(ctx, leader, req)
 	if err != nil {
-		return err
+		return -1, err
 	}
 	resp := kresp.(*kmsg.ProduceResponse)
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return fmt.Errorf("produce: the answer has no partition")
+		return -1, fmt.Errorf("produce: the answer has no partition")
 	}
-	return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+	if err := kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode); err != nil {
+		return -1, err
+	}
+	return resp.Topics[0].Partitions[0].BaseOffset, nil
 }

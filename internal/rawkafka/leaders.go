@@ -20,6 +20,12 @@ func Backoff(n int) time.Duration {
 	return d/2 + rand.N(d/2)
 }
 
+// Eager is Backoff from 10 ms on: for a partition that was just made, or has moved, which is often there within milliseconds.
+func Eager(n int) time.Duration {
+	d := min(10*time.Millisecond<<min(max(n-1, 0), 10), 2*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
 // Sleep waits for d or the context's end, which is its error.
 func Sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
@@ -65,7 +71,7 @@ func eachLeader[A any](ctx context.Context, c *Cluster, op string, ps []Partitio
 			break
 		}
 		c.retrying(op, last)
-		if err := Sleep(ctx, Backoff(try)); err != nil {
+		if err := Sleep(ctx, Eager(try)); err != nil {
 			return nil, err
 		}
 	}
