@@ -56,8 +56,12 @@ func startBackup(ctx context.Context, s *story, archive *storage.Archive, first 
 	return b, nil
 }
 
-// waitForSnapshots waits until n full snapshots are committed.
+// waitForSnapshots waits until n further full snapshots are committed. The
+// first of them may have begun before.
 func (b *runningBackup) waitForSnapshots(ctx context.Context, n int) error {
+	for len(b.snapshots) > 0 {
+		<-b.snapshots
+	}
 	for range n {
 		select {
 		case <-b.snapshots:

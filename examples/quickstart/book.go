@@ -25,7 +25,8 @@ type book struct {
 	failed []error                   // promises that weren't kept
 
 	next    map[place]int64 // one past the last offset that was billed
-	back    []step          // where the group got offsets again
+	carried map[place]int64 // how far the standby knew the group to be, at a moment before the switch
+	back    []step          // where the group got offsets again, since then
 	skipped []step          // where it got others than the next
 
 	lastAck time.Time

@@ -46,3 +46,13 @@ func createTopics(ctx context.Context, cl *kgo.Client) error {
 	}
 	return nil
 }
+
+// withAdmin does something with an admin client of a cluster.
+func withAdmin(c *kfake.Cluster, do func(*kadm.Client) error) error {
+	cl, err := kgo.NewClient(clientOpts(c)...)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	return do(kadm.NewClient(cl))
+}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -40,18 +42,43 @@ func (a *applications) consume(ctx context.Context, g group) {
 		poll, cancel := context.WithTimeout(ctx, time.Second)
 		fetches := cl.PollRecords(poll, 100)
 		cancel()
-		if ctx.Err() != nil || fetches.IsClientClosed() || fetches.Empty() {
-			return // the cluster is gone
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return // the application goes down with its cluster
 		}
 		commit, cancel := context.WithTimeout(ctx, time.Second)
 		err := cl.CommitUncommittedOffsets(commit)
 		cancel()
-		if err != nil {
-			return
+		if err == nil {
+			a.ledger.noteCommit(g.name, cl.CommittedOffsets())
 		}
-		a.ledger.noteCommit(g.name, cl.CommittedOffsets())
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// waitForCommits waits until each group has committed in each partition of its
+// topic.
+func (a *applications) waitForCommits(ctx context.Context) error {
+	for !a.ledger.allCommitted() {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until the groups have committed: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+func (l *ledger) allCommitted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, g := range groups {
+		for p := range l.entries {
+			if p.topic == g.topic && l.commits[g.name][p] <= 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // noteCommit writes down how far a group has come.
@@ -68,8 +95,9 @@ func (l *ledger) noteCommit(group string, offsets map[string]map[int32]kgo.Epoch
 	}
 }
 
-// groupsGoOn lets each group read on the second cluster and checks that it
-// gets the very record that it would have got next on the first.
+// groupsGoOn checks that the second cluster has each group's offsets, lets the
+// group read on there and checks that it gets the very record that it would
+// have got next on the first.
 func groupsGoOn(ctx context.Context, s *story, snapshot *storage.Snapshot, second *kfake.Cluster, l *ledger) error {
 	offsets, err := groupOffsets(ctx, snapshot)
 	if err != nil {
@@ -80,13 +108,19 @@ func groupsGoOn(ctx context.Context, s *story, snapshot *storage.Snapshot, secon
 		if err != nil {
 			return err
 		}
+		restored, err := restoredOffsets(ctx, second, g)
+		if err != nil {
+			return err
+		}
+		same := len(restored) > 0 && len(restored) == len(offsets[g.name])
 		want := make(map[place]int64) // the first visible record at or behind the committed offset
 		for p, offset := range offsets[g.name] {
+			same = same && restored[p] == min(offset, ends[p])
 			if next, ok := l.nextVisible(p, offset, ends[p]); ok {
 				want[p] = next
 			}
 		}
-		got, err := firstRecords(ctx, second, g, len(want))
+		got, err := firstRecords(ctx, second, g, want)
 		if err != nil {
 			return err
 		}
@@ -97,7 +131,7 @@ func groupsGoOn(ctx context.Context, s *story, snapshot *storage.Snapshot, secon
 		for p, offset := range want {
 			s.check(got[p] == offset, "%s: committed %d of %s, goes on with the record at %d", g.name, offsets[g.name][p], p, got[p])
 		}
-		s.check(len(want) > 0, "%s is in the middle of %s in %d partitions (it committed %d offsets more after the last snapshot)", g.name, g.topic, len(want), again)
+		s.check(same, "%s has its offsets in %d partitions of %s (it committed %d offsets more after the last snapshot)", g.name, len(restored), g.topic, again)
 	}
 	return nil
 }
@@ -117,9 +151,29 @@ func groupOffsets(ctx context.Context, snapshot *storage.Snapshot) (map[string]m
 	return all, nil
 }
 
+// restoredOffsets are the committed offsets that the second cluster has.
+func restoredOffsets(ctx context.Context, second *kfake.Cluster, g group) (all map[place]int64, err error) {
+	err = withAdmin(second, func(adm *kadm.Client) error {
+		all, err = committedOffsets(ctx, adm, g)
+		return err
+	})
+	return all, err
+}
+
+// committedOffsets are those that a cluster has of a group.
+func committedOffsets(ctx context.Context, adm *kadm.Client, g group) (map[place]int64, error) {
+	offsets, err := adm.FetchOffsets(ctx, g.name)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[place]int64)
+	offsets.Each(func(o kadm.OffsetResponse) { all[place{o.Topic, o.Partition}] = o.At })
+	return all, nil
+}
+
 // firstRecords joins the group and returns the first offset that it gets of
-// each of n partitions.
-func firstRecords(ctx context.Context, c *kfake.Cluster, g group, n int) (map[place]int64, error) {
+// each partition that is wanted.
+func firstRecords(ctx context.Context, c *kfake.Cluster, g group, want map[place]int64) (map[place]int64, error) {
 	cl, err := g.join(ctx, c)
 	if err != nil {
 		return nil, err
@@ -127,8 +181,8 @@ func firstRecords(ctx context.Context, c *kfake.Cluster, g group, n int) (map[pl
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	got := make(map[place]int64)
-	for len(got) < n {
+	got, missing := make(map[place]int64), maps.Clone(want)
+	for len(missing) > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			return got, fmt.Errorf("group %s: %w", g.name, errors.Join(err, context.Cause(ctx)))
@@ -138,6 +192,7 @@ func firstRecords(ctx context.Context, c *kfake.Cluster, g group, n int) (map[pl
 			if _, seen := got[p]; !seen {
 				got[p] = r.Offset
 			}
+			delete(missing, p)
 		})
 	}
 	return got, nil

@@ -80,10 +80,13 @@ func disaster(ctx context.Context, s *story, archive *storage.Archive, seed uint
 	apps.start(ctx)
 
 	s.chapter("At a moment that nobody announced, the first cluster stops")
-	unannounced := 1500*time.Millisecond + time.Duration(rand.New(rand.NewPCG(seed, 1)).Int64N(int64(2*time.Second))) //nolint:gosec // not a secret
-	if err := backup.waitForSnapshots(ctx, 2); err != nil {
+	if err := apps.waitForCommits(ctx); err != nil {
 		return nil, time.Time{}, err
 	}
+	if err := backup.waitForSnapshots(ctx, 2); err != nil { // the second of them has what the groups committed
+		return nil, time.Time{}, err
+	}
+	unannounced := 500*time.Millisecond + time.Duration(rand.New(rand.NewPCG(seed, 1)).Int64N(int64(2*time.Second))) //nolint:gosec // not a secret
 	select {
 	case <-time.After(unannounced):
 	case <-ctx.Done():

@@ -155,11 +155,13 @@ func TestBookFollowsTheGroup(t *testing.T) {
 	}
 	out := new(bytes.Buffer)
 	s := &story{out: out}
-	checkGoesOn(s, b, p, map[place]int64{p: 1})
+	b.carried = map[place]int64{p: 1}
+	checkGoesOn(s, b, p)
 	if s.checks != 2 || s.failed != 1 {
 		t.Errorf("%d checks, %d failed:\n%s", s.checks, s.failed, out)
 	}
-	checkGoesOn(s, b, p, map[place]int64{p: 2})
+	b.carried[p] = 2
+	checkGoesOn(s, b, p)
 	if s.failed != 3 {
 		t.Errorf("%d failed:\n%s", s.failed, out)
 	}

@@ -46,8 +46,7 @@ func survival(ctx context.Context, s *story, seed uint64) error {
 	}
 	defer app.end()
 	app.start(ctx)
-	carried, err := steady(ctx, s, app, standby)
-	if err != nil {
+	if err := steady(ctx, s, app, standby); err != nil {
 		return err
 	}
 
@@ -70,7 +69,7 @@ func survival(ctx context.Context, s *story, seed uint64) error {
 		return err
 	}
 	s.chapter("The proof: nothing is lost")
-	return proveSurvival(ctx, s, app, standby, carried)
+	return proveSurvival(ctx, s, app, standby)
 }
 
 // partitions of the topic.
@@ -97,25 +96,25 @@ func startPair(ctx context.Context) (primary, standby *kfake.Cluster, err error)
 	return primary, standby, nil
 }
 
-func withAdmin(c *kfake.Cluster, do func(*kadm.Client) error) error {
-	cl, err := kgo.NewClient(clientOpts(c)...)
-	if err != nil {
+// steady waits until orders are billed, and the mirror has carried the group
+// in each partition.
+func steady(ctx context.Context, s *story, app *shop, standby *kfake.Cluster) error {
+	b := app.book
+	if err := b.wait(ctx, "500 orders are billed", func() bool { return len(b.billed) >= 500 }); err != nil {
 		return err
 	}
-	defer cl.Close()
-	return do(kadm.NewClient(cl))
-}
-
-// steady waits until orders are billed, and the mirror has carried the group:
-// it returns the committed offsets that the standby has by then.
-func steady(ctx context.Context, s *story, app *shop, standby *kfake.Cluster) (carried map[place]int64, err error) {
-	if err := app.book.wait(ctx, "500 orders are billed", func() bool { return len(app.book.billed) >= 500 }); err != nil {
-		return nil, err
-	}
-	err = withAdmin(standby, func(adm *kadm.Client) error {
+	return withAdmin(standby, func(adm *kadm.Client) error {
 		for {
-			if carried, err = committedOffsets(ctx, adm, billing); err != nil || len(carried) == partitions {
+			carried, err := committedOffsets(ctx, adm, billing)
+			if err != nil {
 				return err
+			}
+			if len(carried) == partitions {
+				b.note(func() {
+					b.carried, b.back = carried, nil
+					s.say("%d orders are acked, %d are billed, and the standby knows how far %s is", len(b.acked), len(b.billed), billing.name)
+				})
+				return nil
 			}
 			select {
 			case <-time.After(20 * time.Millisecond):
@@ -124,21 +123,6 @@ func steady(ctx context.Context, s *story, app *shop, standby *kfake.Cluster) (c
 			}
 		}
 	})
-	app.book.look(func() {
-		s.say("%d orders are acked, %d are billed, and the standby knows how far %s is", len(app.book.acked), len(app.book.billed), billing.name)
-	})
-	return carried, err
-}
-
-// committedOffsets are those that a cluster has of a group.
-func committedOffsets(ctx context.Context, adm *kadm.Client, g group) (map[place]int64, error) {
-	offsets, err := adm.FetchOffsets(ctx, g.name)
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[place]int64)
-	offsets.Each(func(o kadm.OffsetResponse) { all[place{o.Topic, o.Partition}] = o.At })
-	return all, nil
 }
 
 // goesOn waits until orders are billed that were sent after the switch, and
@@ -163,7 +147,7 @@ func goesOn(ctx context.Context, s *story, app *shop) error {
 
 // proveSurvival reads the standby and holds it against the application's own
 // account.
-func proveSurvival(ctx context.Context, s *story, app *shop, standby *kfake.Cluster, carried map[place]int64) error {
+func proveSurvival(ctx context.Context, s *story, app *shop, standby *kfake.Cluster) error {
 	stored, err := readAll(ctx, standby, kgo.ReadCommitted(), orders)
 	if err != nil {
 		return err
@@ -177,7 +161,7 @@ func proveSurvival(ctx context.Context, s *story, app *shop, standby *kfake.Clus
 		s.check(f.reordered == 0, "%d aren't in the order in which their customer sent them", f.reordered)
 		s.check(len(b.unbilled()) == 0, "%s got every one: %d are missing", billing.name, len(b.unbilled()))
 		for p := range int32(partitions) {
-			checkGoesOn(s, b, place{orders, p}, carried)
+			checkGoesOn(s, b, place{orders, p})
 		}
 		s.say("%d orders came again: %s hadn't committed them, or the mirror hadn't carried that yet", b.again(), billing.name)
 	})
@@ -186,7 +170,7 @@ func proveSurvival(ctx context.Context, s *story, app *shop, standby *kfake.Clus
 
 // checkGoesOn checks that the group missed no offset of a partition, and went
 // back no further than to what the mirror had carried for certain.
-func checkGoesOn(s *story, b *book, p place, carried map[place]int64) {
+func checkGoesOn(s *story, b *book, p place) {
 	for _, x := range b.skipped {
 		if x.place == p {
 			s.check(false, "%s was at %d of %s, and went on at %d", billing.name, x.from, p, x.to)
@@ -198,5 +182,5 @@ func checkGoesOn(s *story, b *book, p place, carried map[place]int64) {
 			from, to = x.from, x.to
 		}
 	}
-	s.check(to >= carried[p], "%s was at %d of %s when the switch came, and went on at %d: the standby knew %d of it before", billing.name, from, p, to, carried[p])
+	s.check(to >= b.carried[p], "%s was at %d of %s when the switch came, and went on at %d: the standby knew %d of it before", billing.name, from, p, to, b.carried[p])
 }
