@@ -79,7 +79,7 @@ type Replay struct {
 	Bytes   int64
 	// LetGo lets the oldest go where the buffer is full, counted. Default: producing waits, for as long as its context lets it, counted too.
 	LetGo bool
-	// Every is the time from one question what the standby has to the next. Default 1 s.
+	// Every is the time from one question what the standby has to the next; where an eighth of the buffer is full it is asked at once. Default 1 s.
 	Every time.Duration
 	// Confirmed says where the copy of the active cluster's partitions ends for certain: offsets by topic and partition, as on the active cluster. Default: the high watermarks of
 	// the next of Clusters, which is right for an exact mirror under the same names.
