@@ -72,7 +72,8 @@ const (
 	HandBack InDoubtPolicy = "hand_back"
 )
 
-// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as known.
+// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as known. Keys, values and headers' values are copied at the ack: the application may use their memory
+// for something else once the promise was called.
 type Replay struct {
 	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64 MiB.
 	Records int
