@@ -90,6 +90,9 @@ func (p *plain) start(m *drilltest.Mirror) {
 	p.away.Store(false)
 	p.done.Go(p.produce)
 	for m.Status().RPO.Unknown > 0 || !slices.ContainsFunc(m.Status().Topics, copied(p.topic)) {
+		if _, err := m.Lag(ctx, "primary", "standby"); err != nil {
+			p.s.t.Fatal(err)
+		}
 		select {
 		case <-ctx.Done():
 			p.s.t.Fatalf("%s isn't mirrored", p.topic)
@@ -169,7 +172,8 @@ func (p *plain) finish(ctx context.Context) *plainEnd {
 	defer timeout.Stop()
 	select {
 	case <-p.acked:
-		time.Sleep(time.Second) // what follows it, and fails
+		timeout.Reset(time.Second) // what follows it, and fails
+		<-timeout.C
 	case <-timeout.C:
 	}
 	close(p.stop)
