@@ -1,7 +1,7 @@
 # make test                         all tests of all modules; says at the end what was skipped and how to have it
 # make test GOTESTFLAGS='-race -run Crash'
 # make test-long                    the same with the long counts (hours; needs Kafka, MinIO, kcat and promtool)
-# make bench                        the README's tables, against a real Kafka and MirrorMaker 2
+# make bench                        the README's tables, against a real Kafka and MirrorMaker 2; what failover costs, and how long it takes
 # make lint fuzz
 
 GO            ?= go
@@ -26,8 +26,9 @@ test-long:
 
 # KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table,
 # KAFKADR_BENCH_ONLY a regular expression of its topics; KAFKADR_BENCH_MIRROR_OUT is a file for the mirror's tables, KAFKADR_BENCH_MM2_RUNS how often MirrorMaker runs.
+# KAFKADR_BENCH_FAILOVER_OUT is a file for failover's tables, KAFKADR_BENCH_KILLS how many kills, black holes and fenced ones there are (30; they take a quarter of an hour).
 bench:
-	cd examples/kdr && KAFKADR_BENCH=1 KAFKADR_REQUIRE=kafka,minio $(GO) test -v -run '^TestBench(Mirror)?$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
+	cd examples/kdr && KAFKADR_BENCH=1 KAFKADR_REQUIRE=kafka,minio $(GO) test -v -run '^TestBench(Mirror|Failover)?$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
 
 bench-memory:
 	cd examples/kdr && KAFKADR_BENCH_FLAT=1 KAFKADR_REQUIRE=kafka $(GO) test -v -run '^TestFlat$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench

@@ -21,7 +21,8 @@ type Client struct {
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex
-	changed sync.Cond        // at each change below, on mu
+	changed sync.Cond        // at each change below but of the outbox, on mu
+	room    sync.Cond        // at those too, and where the outbox has room
 	term                     // the last that the client knows
 	opened  []register.Epoch // opening epochs since the client's start
 	news    []term           // not acted on yet
@@ -38,6 +39,9 @@ type Client struct {
 	box     outbox
 	held    []refusal
 	poke    chan struct{} // has the register read at once
+	filling chan struct{} // has the copy asked at once
+	waiting int           // for room
+	linger  func()        // ends what keeps kgo from lingering meanwhile
 	report  *ClientReport // of the last switch
 	failing error         // why the active cluster can't be used
 }
@@ -53,8 +57,8 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, control: control, ids: make(map[string]string), poke: make(chan struct{}, 1)}
-	c.changed.L = &c.mu
+	c := &Client{cfg: cfg, control: control, ids: make(map[string]string), poke: make(chan struct{}, 1), filling: make(chan struct{}, 1)}
+	c.changed.L, c.room.L = &c.mu, &c.mu
 	c.box.init()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if err := c.begin(ctx); err != nil {
@@ -128,7 +132,7 @@ func (c *Client) close() {
 	c.closed = true
 	s := c.cur
 	c.cur = nil
-	c.changed.Broadcast()
+	c.wake()
 	c.mu.Unlock()
 	if s != nil {
 		c.leaveGroup(s)
@@ -239,5 +243,11 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 func (c *Client) broadcast() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.wake()
+}
+
+// wake has all who wait look again; c.mu is held.
+func (c *Client) wake() {
 	c.changed.Broadcast()
+	c.room.Broadcast()
 }

@@ -72,14 +72,15 @@ const (
 	HandBack InDoubtPolicy = "hand_back"
 )
 
-// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as known.
+// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as known. Keys, values and headers' values are copied at the ack: the application may use their memory
+// for something else once the promise was called.
 type Replay struct {
 	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64 MiB.
 	Records int
 	Bytes   int64
 	// LetGo lets the oldest go where the buffer is full, counted. Default: producing waits, for as long as its context lets it, counted too.
 	LetGo bool
-	// Every is the time from one question what the standby has to the next. Default 1 s.
+	// Every is the time from one question what the standby has to the next; where an eighth of the buffer is full it is asked at once. Default 1 s.
 	Every time.Duration
 	// Confirmed says where the copy of the active cluster's partitions ends for certain: offsets by topic and partition, as on the active cluster. Default: the high watermarks of
 	// the next of Clusters, which is right for an exact mirror under the same names.

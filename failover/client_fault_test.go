@@ -53,7 +53,7 @@ func TestClientPlannedSchedules(t *testing.T) {
 				from, to = to, from
 			}
 			s.ends(c, l, from)
-			if len(c.box.confirmable) > 0 && c.cfg.Replay == nil {
+			if len(c.box.lanes) > 0 && c.cfg.Replay == nil {
 				s.Error("kept without Replay")
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/internal/lease"
@@ -75,7 +76,7 @@ func (c *Client) refence() {
 	fenced := !c.lease.Valid()
 	changed := c.fenced != fenced && c.cur != nil
 	c.fenced = fenced
-	c.changed.Broadcast()
+	c.wake()
 	c.mu.Unlock()
 	if h := c.cfg.Hooks.OnFenced; h != nil && changed {
 		h(fenced)
@@ -96,13 +97,17 @@ func (c *Client) watch(ctx context.Context) {
 
 // await waits until f is true, the client is closed, or ctx ends: false then. c.mu is held, and given up meanwhile.
 func (c *Client) await(ctx context.Context, f func() bool) bool {
+	return c.awaitOn(ctx, &c.changed, f)
+}
+
+func (c *Client) awaitOn(ctx context.Context, at *sync.Cond, f func() bool) bool {
 	stop := context.AfterFunc(ctx, c.broadcast)
 	defer stop()
 	for !c.closed && ctx.Err() == nil {
 		if f() {
 			return true
 		}
-		c.changed.Wait()
+		at.Wait()
 	}
 	return false
 }
@@ -118,7 +123,7 @@ func (c *Client) see(e register.Epoch) term {
 		c.opened = append(c.opened, e)
 	}
 	c.fenced = true
-	c.changed.Broadcast()
+	c.wake()
 	return c.term
 }
 
@@ -152,7 +157,7 @@ func (c *Client) next(ctx context.Context) (term, bool) {
 // acted takes an epoch, and those before it, off the list; c.mu is held.
 func (c *Client) acted(number int64) {
 	c.news = slices.DeleteFunc(c.news, func(t term) bool { return t.epoch.Number <= number })
-	c.changed.Broadcast()
+	c.wake()
 }
 
 // leave stops sending to the cluster of an epoch that has ended. What is under way may still be answered, until the lease or the epoch behind ends that. It says whether it was t's own
@@ -175,7 +180,7 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	if again {
 		cause = ErrFenced
 	}
-	c.changed.Broadcast()
+	c.wake()
 	c.mu.Unlock()
 	c.cfg.Logger.Info("failover: leaving", "cluster", s.cluster.Name, "epoch", t.epoch.Number, "reason", t.epoch.Reason, "cause", cause)
 	switch {

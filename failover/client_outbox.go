@@ -1,8 +1,8 @@
 package failover
 
 import (
-	"bytes"
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,9 +16,19 @@ type outbox struct {
 	unacked, acked           int
 	unackedBytes, ackedBytes int64
 	letGo, waited            int64
-	// kept entries by partition.
-	confirmable map[topicPartition][]*entry
-	promises    sync.WaitGroup // that are called outside of kgo
+	// lanes have the kept entries by partition, last is the one of at: acks come many of a partition in a row.
+	lanes    map[topicPartition]*lane
+	at       topicPartition
+	last     *lane
+	spare    []*entry       // that nobody looks at any more, for the next records
+	unused   int            // how few those have been lately
+	promises sync.WaitGroup // that are called outside of kgo
+}
+
+// lane are the kept entries of a partition, in its order: those before first are gone.
+type lane struct {
+	kept  []*entry
+	first int
 }
 
 // entries is a list.
@@ -32,10 +42,12 @@ type topicPartition struct {
 // entry is a record on its way. kgo gets a copy, so that a client that is ended doesn't touch the caller's.
 type entry struct {
 	rec     kgo.Record
-	context entryContext
+	buf     []byte                   // what it owns of memory, see own
+	done    func(*kgo.Record, error) // takes kgo's answer
 	orig    *kgo.Record
 	promise func(*kgo.Record, error)
-	ctx     context.Context
+	ctx     context.Context    // that it was given with
+	recCtx  context.Context    // the record's own
 	cancel  context.CancelFunc // of a delivery timeout
 	size    int64
 
@@ -43,6 +55,7 @@ type entry struct {
 	in         *entries // nil: none
 	session    *session // that has it, or had it last
 	moved      bool     // it was given to more than one cluster
+	copied     bool     // of another, see again: that one's memory is its own
 	pending    bool     // kgo hasn't answered
 	given      int32    // the partition that the caller wrote, for a manual partitioner
 	pinned     int32    // the partition to produce to again; -1: the partitioner's
@@ -52,15 +65,27 @@ type entry struct {
 	txn        bool
 }
 
-func (b *outbox) init() { b.confirmable = make(map[topicPartition][]*entry) }
+func (b *outbox) init() {
+	b.lanes = make(map[topicPartition]*lane)
+}
 
-func newEntry(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) *entry {
-	e := &entry{rec: *r, orig: r, promise: promise, ctx: ctx, given: r.Partition, pinned: -1}
-	e.context = entryContext{r.Context, e}
-	if e.context.Context == nil {
-		e.context.Context = ctx
+// entry is one for a record.
+func (b *outbox) entry(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) *entry {
+	var e *entry
+	if n := len(b.spare) - 1; n >= 0 {
+		e, b.spare = b.spare[n], b.spare[:n]
+		b.unused = min(b.unused, n)
+		e.cancel, e.session = nil, nil
+		e.moved, e.acked, e.answered, e.gone, e.txn = false, false, false, false, false
+	} else {
+		e = new(entry)
 	}
-	e.rec.Context = &e.context
+	e.rec, e.orig, e.promise, e.ctx, e.given, e.pinned = *r, r, promise, ctx, r.Partition, -1
+	if e.recCtx = r.Context; e.recCtx == nil {
+		e.recCtx = ctx
+	}
+	e.rec.Context = e.recCtx
+	mark(&e.rec, r.Partition, -1)
 	e.rec.Partition = -1 // until kgo has chosen
 	e.size = int64(len(r.Key) + len(r.Value))
 	for _, h := range r.Headers {
@@ -69,29 +94,59 @@ func newEntry(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, erro
 	return e
 }
 
+// free takes back an entry that is over. kgo doesn't look at a record whose promise it has called: that may change it.
+func (b *outbox) free(e *entry) {
+	if !e.copied {
+		b.spare = append(b.spare, e)
+	}
+}
+
+// trim lets go of those that weren't needed since the last time, and of what they refer to.
+func (b *outbox) trim() {
+	n := copy(b.spare, b.spare[b.unused:]) // the last ones are taken first
+	clear(b.spare[n:])
+	b.spare = b.spare[:n]
+	b.unused = n
+}
+
 // own makes an entry independent of its caller, who may use the record's memory for something else once the promise was called.
 func (e *entry) own() {
-	e.rec.Key, e.rec.Value = bytes.Clone(e.rec.Key), bytes.Clone(e.rec.Value)
-	headers := e.rec.Headers
-	e.rec.Headers = nil
-	for _, h := range headers {
-		e.rec.Headers = append(e.rec.Headers, kgo.RecordHeader{Key: h.Key, Value: bytes.Clone(h.Value)})
+	buf := e.buf[:0]
+	if size := int(e.size); cap(buf) < size || cap(buf) > 2*size+tolerated {
+		buf = make([]byte, 0, size)
 	}
-	e.orig, e.promise = &e.rec, nil
+	keep := func(b []byte) []byte {
+		if len(b) == 0 {
+			return b // null isn't empty
+		}
+		at := len(buf)
+		buf = append(buf, b...)
+		return buf[at:len(buf):len(buf)]
+	}
+	e.rec.Key, e.rec.Value = keep(e.rec.Key), keep(e.rec.Value)
+	e.rec.Headers = slices.Clone(e.rec.Headers)
+	for i := range e.rec.Headers {
+		e.rec.Headers[i].Value = keep(e.rec.Headers[i].Value)
+	}
+	e.buf, e.orig, e.promise = buf, &e.rec, nil
 }
+
+// tolerated is how much more memory than it needs an entry may keep, beside as much again: the bounds of a replay are of records' bytes.
+const tolerated = 64
 
 // again is a copy of an entry, in its place, for the next kgo client: the last one may still look at what it was given. Once the promise was called nothing ends its context any more.
 func (b *outbox) again(e *entry) *entry {
 	n := new(entry)
 	*n = *e
+	n.done, n.copied = nil, true
 	if e.orig == &e.rec {
 		n.orig = &n.rec
 	}
 	if e.answered {
-		n.ctx, n.cancel, n.context.Context = context.WithoutCancel(e.ctx), nil, context.WithoutCancel(e.context.Context)
+		n.ctx, n.cancel, n.recCtx = context.WithoutCancel(e.ctx), nil, context.WithoutCancel(e.recCtx)
 	}
-	n.context.entry = n
-	n.rec.Context = &n.context
+	n.rec.Context = n.recCtx
+	mark(&n.rec, n.given, n.pinned)
 	in, prev := e.in, e.prev
 	e.unlink()
 	in.insert(n, prev)
@@ -103,7 +158,7 @@ func (e *entry) err() error {
 	if err := e.ctx.Err(); err != nil {
 		return err
 	}
-	return e.context.Err()
+	return e.recCtx.Err()
 }
 
 // insert puts an entry behind another, or first.
@@ -166,8 +221,33 @@ func (b *outbox) keep(e *entry) {
 	b.acked++
 	b.ackedBytes += e.size
 	e.acked = true
+	l := b.lane(e)
+	l.kept = append(l.kept, e)
+}
+
+// lane is an entry's.
+func (b *outbox) lane(e *entry) *lane {
 	at := topicPartition{e.rec.Topic, e.rec.Partition}
-	b.confirmable[at] = append(b.confirmable[at], e)
+	if b.last == nil || b.at != at {
+		if b.lanes[at] == nil {
+			b.lanes[at] = &lane{}
+		}
+		b.at, b.last = at, b.lanes[at]
+	}
+	return b.last
+}
+
+// entries are those of a lane.
+func (l *lane) entries() []*entry { return l.kept[l.first:] }
+
+// drop takes the first entry off a lane, and makes room where most are gone.
+func (l *lane) drop() {
+	l.kept[l.first] = nil
+	if l.first++; l.first > len(l.kept)/2 {
+		n := copy(l.kept, l.kept[l.first:])
+		clear(l.kept[n:])
+		l.kept, l.first = l.kept[:n], 0
+	}
 }
 
 // unkeep makes acked entries among es ones that have no ack, before all those that never had one.
@@ -183,38 +263,46 @@ func (b *outbox) unkeep(es []*entry) {
 		b.unackedBytes += e.size
 		e.acked, last = false, e
 	}
-	clear(b.confirmable)
+	clear(b.lanes)
+	b.last = nil
 	for e := b.kept.head; e != nil; e = e.next {
-		at := topicPartition{e.rec.Topic, e.rec.Partition}
-		b.confirmable[at] = append(b.confirmable[at], e)
+		l := b.lane(e)
+		l.kept = append(l.kept, e)
 	}
 }
 
 // confirmed forgets acked entries of a partition below an offset.
 func (b *outbox) confirmed(at topicPartition, end int64) {
-	es := b.confirmable[at]
-	n := 0
-	for n < len(es) && es[n].rec.Offset < end {
-		b.remove(es[n])
-		es[n] = nil
-		n++
-	}
-	if es = es[n:]; len(es) == 0 {
-		delete(b.confirmable, at)
+	l := b.lanes[at]
+	if l == nil {
 		return
 	}
-	b.confirmable[at] = es
+	for len(l.entries()) > 0 && l.entries()[0].rec.Offset < end {
+		e := l.entries()[0]
+		l.drop()
+		b.remove(e)
+		b.free(e)
+	}
+	b.tidy(at, l)
 }
 
-// letOldestGo forgets the oldest acked entry.
+// tidy forgets a lane that is empty.
+func (b *outbox) tidy(at topicPartition, l *lane) {
+	if len(l.entries()) == 0 {
+		delete(b.lanes, at)
+		b.last = nil
+	}
+}
+
+// letOldestGo forgets the oldest acked entry, which is its partition's oldest as well.
 func (b *outbox) letOldestGo() {
 	e := b.kept.head
+	at, l := topicPartition{e.rec.Topic, e.rec.Partition}, b.lane(e)
+	l.drop()
 	b.remove(e)
 	b.letGo++
-	at := topicPartition{e.rec.Topic, e.rec.Partition}
-	es := b.confirmable[at]
-	es[0] = nil // it is the partition's oldest as well
-	b.confirmable[at] = es[1:]
+	b.free(e)
+	b.tidy(at, l)
 }
 
 // all are the entries, in order.

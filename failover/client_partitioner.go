@@ -1,7 +1,7 @@
 package failover
 
 import (
-	"context"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -32,36 +32,49 @@ func (p pinning) ForTopic(topic string) kgo.TopicPartitioner {
 	return pinned
 }
 
-// entryOf is the client's own of a record.
-func entryOf(r *kgo.Record) *entry {
-	e, _ := r.Context.(*entryContext)
-	if e == nil {
-		return nil
+// A record of the client's own carries its marks to the partitioner in its offset, which is below noOffset, and in its leader epoch: kgo sets both with its answer, and an application's
+// records, through [Client.Do], have no such offsets. Contexts won't do: kgo holds on to them when records are over.
+const (
+	noOffset = math.MinInt64 + 2*pinMark
+	pinMark  = 1 << 32
+)
+
+// mark notes the partition that the caller wrote, and the one to produce to again, or -1.
+func mark(r *kgo.Record, given, pinned int32) {
+	r.Offset = math.MinInt64 + int64(uint32(given)) //nolint:gosec // and back
+	if pinned >= 0 {
+		r.Offset += pinMark
+		r.LeaderEpoch = pinned
 	}
-	return e.entry
 }
 
-// entryContext carries an entry to the partitioner, at the price of one allocation for a record.
-type entryContext struct {
-	context.Context
-	entry *entry
+func marked(r *kgo.Record) bool { return r.Offset < noOffset }
+
+func givenTo(r *kgo.Record) int32 { return int32(uint32(r.Offset - math.MinInt64)) } //nolint:gosec // see mark
+
+// pinnedTo is the partition that a record goes to again, or -1.
+func pinnedTo(r *kgo.Record) int32 {
+	if marked(r) && r.Offset >= math.MinInt64+pinMark {
+		return r.LeaderEpoch
+	}
+	return -1
 }
 
 type pinningTopic struct{ inner kgo.TopicPartitioner }
 
 func (p pinningTopic) RequiresConsistency(r *kgo.Record) bool {
-	if e := entryOf(r); e != nil {
-		if e.pinned >= 0 {
-			return true
-		}
-		r.Partition = e.given
+	if pinnedTo(r) >= 0 {
+		return true
+	}
+	if marked(r) {
+		r.Partition = givenTo(r)
 	}
 	return p.inner.RequiresConsistency(r)
 }
 
 func (p pinningTopic) Partition(r *kgo.Record, n int) int {
-	if e := entryOf(r); e != nil && e.pinned >= 0 {
-		return int(e.pinned)
+	if p := pinnedTo(r); p >= 0 {
+		return int(p)
 	}
 	return p.inner.Partition(r, n)
 }
@@ -72,8 +85,8 @@ type pinningBackup struct {
 }
 
 func (p pinningBackup) PartitionByBackup(r *kgo.Record, n int, it kgo.TopicBackupIter) int {
-	if e := entryOf(r); e != nil && e.pinned >= 0 {
-		return int(e.pinned)
+	if p := pinnedTo(r); p >= 0 {
+		return int(p)
 	}
 	return p.backup.PartitionByBackup(r, n, it)
 }

@@ -49,8 +49,8 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	if promise == nil {
 		promise = func(*kgo.Record, error) {}
 	}
-	e := newEntry(ctx, r, promise)
 	c.mu.Lock()
+	e := c.box.entry(ctx, r, promise)
 	err := c.admission(e)
 	if err != nil && wait && !final(err) {
 		err = c.waitFor(ctx, e, err)
@@ -104,8 +104,10 @@ func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
 	}
 	begun, wake := time.Now(), time.AfterFunc(c.cfg.MaxWait, c.broadcast)
 	defer wake.Stop()
+	c.unlinger()
+	defer c.relinger()
 	late := false
-	c.await(ctx, func() bool {
+	c.awaitOn(ctx, &c.room, func() bool {
 		err = c.admission(e)
 		if err == nil || final(err) {
 			return true
@@ -129,6 +131,30 @@ func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
 	return err
 }
 
+// unlinger has kgo send what it lingers with, for as long as somebody waits for room: kgo doesn't know of the buffer's bounds. c.mu is held.
+func (c *Client) unlinger() {
+	c.waiting++
+	if s := c.cur; s != nil && !s.limits.manual && c.linger == nil {
+		var ctx context.Context
+		ctx, c.linger = context.WithCancel(s.ctx)
+		c.wg.Go(func() { _ = s.cl.Flush(ctx) })
+	}
+}
+
+// relinger is called when that one doesn't wait any more; c.mu is held.
+func (c *Client) relinger() {
+	if c.waiting--; c.waiting == 0 && c.linger != nil {
+		c.linger()
+		c.linger = nil
+	}
+}
+
+// roomy says whether those who wait for room are to be woken: at each record that leaves they would come for one, and batches be as small. c.mu is held.
+func (c *Client) roomy(s *session) bool {
+	b, l := &c.box, &s.limits
+	return c.waiting > 0 && (b.unacked == 0 || int64(b.unacked) <= l.records-l.records/8 && b.unackedBytes <= l.bytes-l.bytes/8)
+}
+
 // give hands an entry to kgo, which doesn't block: its bounds are kept here. The client's lock makes kgo's order the outbox's; c.mu is held.
 func (c *Client) give(s *session, e *entry) {
 	if t := s.limits.timeout; t > 0 && e.cancel == nil && !e.answered {
@@ -140,7 +166,10 @@ func (c *Client) give(s *session, e *entry) {
 	e.session, e.txn, e.pending = s, c.txn != nil, true
 	s.sent++
 	s.flush = true
-	s.cl.Produce(e.ctx, &e.rec, func(_ *kgo.Record, err error) { c.answered(s, e, err) })
+	if e.done == nil { // an entry is given to one session only
+		e.done = func(_ *kgo.Record, err error) { c.answered(e.session, e, err) }
+	}
+	s.cl.Produce(e.ctx, &e.rec, e.done)
 }
 
 // answered takes kgo's answer in.
@@ -149,8 +178,10 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	s.sent--
 	e.pending = false
 	c.answers++
-	c.quiet = false
-	c.changed.Broadcast()
+	if c.quiet || err != nil || s.sent == 0 && c.cur != s {
+		c.quiet = false
+		c.wake()
+	}
 	switch {
 	case e.gone:
 		c.box.remove(e)
@@ -167,8 +198,14 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	}
 	call := e.answer()
 	promise, orig := e.promise, e.orig
-	if e.acked && promise != nil { // it is kept
+	switch {
+	case e.acked && promise != nil: // it is kept
 		e.own()
+	case err == nil && e.in == nil:
+		c.box.free(e)
+	}
+	if c.roomy(s) {
+		c.room.Broadcast()
 	}
 	c.mu.Unlock()
 	if call {
@@ -215,6 +252,7 @@ func (c *Client) ack(s *session, e *entry) {
 		return
 	}
 	c.box.keep(e)
+	c.fills(r)
 	for r.LetGo && (c.box.acked > r.Records || c.box.ackedBytes > r.Bytes) {
 		c.box.letOldestGo()
 	}
@@ -241,10 +279,13 @@ func (e *entry) answer() bool {
 	if e.cancel != nil {
 		e.cancel()
 	}
-	kept := e.orig.Context
+	kept, offset, epoch := e.orig.Context, e.orig.Offset, e.orig.LeaderEpoch
 	*e.orig = e.rec
 	if e.orig.Context = kept; kept == nil {
-		e.orig.Context = e.context.Context
+		e.orig.Context = e.recCtx
+	}
+	if marked(&e.rec) { // kgo never had it
+		e.orig.Offset, e.orig.LeaderEpoch = offset, epoch
 	}
 	if e.rec.Partition < 0 {
 		e.orig.Partition = e.given

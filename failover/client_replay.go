@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -20,7 +21,7 @@ func (c *Client) confirm(ctx context.Context) {
 		}
 	}()
 	name := ""
-	for ; ctx.Err() == nil; _ = rawkafka.Sleep(ctx, c.cfg.Replay.Every) {
+	for ; ctx.Err() == nil; c.untilFilling(ctx) {
 		active, topics := c.toConfirm()
 		if len(topics) == 0 {
 			continue
@@ -54,6 +55,36 @@ func (c *Client) confirm(ctx context.Context) {
 	}
 }
 
+// hurry is how soon is asked again where the buffer fills: where one part in filled of it is in use. The less there is, the better for caches.
+const (
+	hurry  = 20 * time.Millisecond
+	filled = 8
+)
+
+// untilFilling returns when it is time to ask, or earlier where the buffer fills.
+func (c *Client) untilFilling(ctx context.Context) {
+	soon := min(hurry, c.cfg.Replay.Every)
+	_ = rawkafka.Sleep(ctx, soon)
+	t := time.NewTimer(c.cfg.Replay.Every - soon)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.filling:
+	case <-ctx.Done():
+	}
+}
+
+// fills has the copy asked where the buffer fills; c.mu is held.
+func (c *Client) fills(r *Replay) {
+	if c.box.acked <= r.Records/filled && c.box.ackedBytes <= r.Bytes/filled {
+		return
+	}
+	select {
+	case c.filling <- struct{}{}:
+	default:
+	}
+}
+
 // compare takes out of ends what the standby has of its own: where it was active before, its log may end in records that this client's aren't, at the same offsets. Of each partition the last record
 // is compared that is on both; an exact copy has what is before it as well. In a scope's first epoch nothing can be there but the copy.
 func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends map[string]map[int32]int64) error {
@@ -84,10 +115,12 @@ func (c *Client) lastKept(ends map[string]map[int32]int64) map[topicPartition]*k
 		return nil
 	}
 	last := make(map[topicPartition]*kgo.Record)
-	for at, es := range c.box.confirmable {
-		end := ends[at.topic][at.partition]
+	for at, l := range c.box.lanes {
+		es, end := l.entries(), ends[at.topic][at.partition]
 		if n := sort.Search(len(es), func(i int) bool { return es[i].rec.Offset >= end }); n > 0 {
-			last[at] = &es[n-1].rec
+			e := entry{rec: es[n-1].rec, size: es[n-1].size}
+			e.own() // it may be let go meanwhile
+			last[at] = &e.rec
 		}
 	}
 	return last
@@ -100,7 +133,7 @@ func (c *Client) toConfirm() (active string, topics []string) {
 	if c.cur == nil {
 		return "", nil
 	}
-	for at := range c.box.confirmable {
+	for at := range c.box.lanes {
 		topics = append(topics, at.topic)
 	}
 	slices.Sort(topics)
@@ -123,7 +156,7 @@ func (c *Client) confirmed(active string, ends map[string]map[int32]int64, err e
 			c.box.confirmed(topicPartition{topic, p}, end)
 		}
 	}
-	c.changed.Broadcast()
+	c.wake()
 }
 
 // standby is the next of the clusters.

@@ -13,7 +13,7 @@ import (
 // quietFor is how long kgo may answer nothing before contexts are watched: a record that it has sent it gives back only with an answer, whatever becomes of the record's context.
 const quietFor = 2 * time.Second
 
-// listen notes when kgo falls silent.
+// listen notes when kgo falls silent, and tidies up.
 func (c *Client) listen(ctx context.Context) {
 	last := uint64(0)
 	for ctx.Err() == nil {
@@ -21,9 +21,10 @@ func (c *Client) listen(ctx context.Context) {
 		c.mu.Lock()
 		if quiet := c.box.unacked > 0 && c.answers == last; quiet != c.quiet {
 			c.quiet = quiet
-			c.changed.Broadcast()
+			c.wake()
 		}
 		last = c.answers
+		c.box.trim()
 		c.mu.Unlock()
 	}
 }
@@ -67,13 +68,13 @@ func (c *Client) arm(f func()) (disarm func()) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			f()
-			c.changed.Broadcast()
+			c.wake()
 		}))
 	}
 	for e := c.box.sent.head; e != nil; e = e.next {
 		if !e.answered && (!e.pending || e.err() == nil) {
 			watch(e.ctx)
-			watch(e.context.Context)
+			watch(e.recCtx)
 		}
 	}
 	return func() {
@@ -92,7 +93,7 @@ func (c *Client) expired() (answers []func()) {
 		case e.pending:
 			if c.cur != nil && !c.renew {
 				c.renew = true
-				c.changed.Broadcast()
+				c.wake()
 			}
 		default:
 			e.gone = true
@@ -150,7 +151,7 @@ func (c *Client) release(n int) {
 		}
 	}
 	c.held = c.held[n:]
-	c.changed.Broadcast()
+	c.wake()
 	c.mu.Unlock()
 	for _, answer := range answers {
 		answer()

@@ -55,7 +55,7 @@ func (c *Client) beginEnd(ctx context.Context) (s *session, ended bool, err erro
 	if s != nil {
 		ended = s != c.cur || s.ctx.Err() != nil
 		c.txn, c.ending = nil, !ended
-		c.changed.Broadcast()
+		c.wake()
 		c.mu.Unlock()
 		return s, ended, nil
 	}
@@ -68,7 +68,7 @@ func (c *Client) doneEnd() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ending = false
-	c.changed.Broadcast()
+	c.wake()
 }
 
 // drainTransaction waits for one that is being ended, and aborts one that is open: otherwise the old cluster would hold its readers, and the copy, back until that times out.

@@ -30,6 +30,8 @@ type Controller struct {
 	cfg ControllerConfig
 	sel *selection
 
+	// verdicts says that a cluster's state has changed.
+	verdicts chan struct{}
 	// busy is held while a switch runs: this controller does one at a time.
 	busy chan struct{}
 
@@ -56,7 +58,7 @@ func NewController(cfg ControllerConfig) (*Controller, error) {
 	if len(errs) > 0 {
 		return nil, &ConfigError{Faults: errs}
 	}
-	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
+	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), verdicts: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
 }
 
 // cluster is one of the configuration, by name.

@@ -38,7 +38,7 @@ type ControllerConfig struct {
 	Probe probe.Probe
 	// Health says when a cluster is down, and when it is back. Default: the zero [probe.Rule]'s.
 	Health probe.Rule
-	// Interval is the time from one look at the register, and one decision, to the next. Default 1 s.
+	// Interval is the time from one look at the register, and one decision, to the next; a probe's verdict doesn't wait for it. Default 1 s.
 	Interval time.Duration
 	// Manual controllers never switch by themselves: Run follows, probes and reports.
 	Manual bool

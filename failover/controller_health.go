@@ -18,10 +18,11 @@ type watch struct {
 	stale        time.Duration
 }
 
-func newWatch(cfg *ControllerConfig, c Cluster) (*watch, error) {
+// newWatch makes one that calls changed where the cluster's state changes.
+func newWatch(cfg *ControllerConfig, c Cluster, changed func()) (*watch, error) {
 	w := &watch{stale: 2 * cfg.Health.Detection()}
 	var err error
-	w.monitor, err = probe.NewMonitor(anyPath(cfg.Probe, c), probe.Target{Name: c.Name, Opts: c.Opts}, cfg.Health, probe.Hooks{OnResult: w.take})
+	w.monitor, err = probe.NewMonitor(anyPath(cfg.Probe, c), probe.Target{Name: c.Name, Opts: c.Opts}, cfg.Health, probe.Hooks{OnResult: w.take, OnChange: func(probe.Change) { changed() }})
 	return w, err
 }
 

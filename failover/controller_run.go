@@ -36,9 +36,28 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.enter(StateStarting, time.Time{}, "")
 	for ctx.Err() == nil {
 		l.turn(ctx)
-		_ = rawkafka.Sleep(ctx, c.cfg.Interval)
+		c.rest(ctx)
 	}
 	return context.Cause(ctx)
+}
+
+// rest returns when it is time for the next turn: earlier where a cluster's state has changed.
+func (c *Controller) rest(ctx context.Context) {
+	t := time.NewTimer(c.cfg.Interval)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.verdicts:
+	case <-ctx.Done():
+	}
+}
+
+// verdict has Run look at once.
+func (c *Controller) verdict() {
+	select {
+	case c.verdicts <- struct{}{}:
+	default:
+	}
 }
 
 func (c *Controller) start() error {
@@ -53,7 +72,7 @@ func (c *Controller) start() error {
 		return nil
 	}
 	for _, cl := range c.cfg.Clusters {
-		w, err := newWatch(&c.cfg, cl)
+		w, err := newWatch(&c.cfg, cl, c.verdict)
 		if err != nil {
 			return err
 		}

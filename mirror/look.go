@@ -43,18 +43,18 @@ func (e *engine) due(now time.Time) (ps []*part, next time.Time) {
 }
 
 // lookAll looks at the partitions that are due, and reads them on where that is right. An error is the context's.
-func (e *engine) lookAll(ctx context.Context) error {
+func (e *engine) lookAll(ctx, looking context.Context) error {
 	ps, _ := e.due(time.Now())
-	ps, err := e.living(ctx, e.blame(ps))
+	ps, err := e.living(looking, e.blame(ps))
 	if err != nil || len(ps) == 0 {
 		return err
 	}
-	found, err := e.facts(ctx, ps, e.near, e.far)
+	found, err := e.facts(looking, ps, e.near, e.far)
 	if err != nil {
 		return err
 	}
 	verdicts := make([]verdict, len(ps))
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(looking)
 	g.SetLimit(comparers)
 	for i, p := range ps {
 		f := found[i]

@@ -39,17 +39,19 @@ func (c *clock) due(every time.Duration) bool {
 func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 	tick := time.NewTicker(loopTick)
 	defer tick.Stop()
+	looking, cancel := until(ctx, stop)
+	defer cancel()
 	var discover, hurried, settle, note, soon, stuck clock
 	note.due(e.cfg.tuning.identity)
 	for {
 		if e.hurry() && hurried.due(fullLook) || discover.due(e.cfg.Discover) {
 			discover = clock{time.Now().Add(e.cfg.Discover)}
-			if err := e.survey(ctx); err != nil {
-				return err
+			if err := e.survey(looking); err != nil {
+				return e.cut(ctx, looking, err)
 			}
 		}
-		if err := e.lookAll(ctx); err != nil {
-			return err
+		if err := e.lookAll(ctx, looking); err != nil {
+			return e.cut(ctx, looking, err)
 		}
 		if settle.due(settleEvery) {
 			if err := e.settle(ctx); err != nil {
@@ -77,6 +79,27 @@ func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 		case <-e.wake:
 		}
 	}
+}
+
+// until is a context that ends with stop, too: looks at a source that is away aren't waited for then.
+func until(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		select {
+		case <-stop:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// cut is what becomes of an error of a look: where Stop has cut it short, what was read is still appended.
+func (e *engine) cut(ctx, looking context.Context, err error) error {
+	if looking.Err() != nil && ctx.Err() == nil {
+		return e.drain(ctx)
+	}
+	return err
 }
 
 // hurry says that discovery shall look now.

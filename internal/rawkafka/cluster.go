@@ -74,9 +74,10 @@ type Cluster struct {
 
 // connection is what clusters of different patience share.
 type connection struct {
-	cl  *kgo.Client
-	adm *kadm.Client
-	id  string
+	cl   *kgo.Client
+	adm  *kadm.Client
+	open *openHook
+	id   string
 
 	refresh chan struct{} // holds a token while nobody refreshes leaders
 
@@ -92,13 +93,14 @@ type connection struct {
 func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) {
 	cfg = cfg.withDefaults()
 	var login loginHook
-	own := []kgo.Opt{kgo.ClientID(cfg.ClientID), kgo.RetryTimeout(cfg.RequestTimeout), kgo.WithHooks(&login)}
+	open := &openHook{}
+	own := []kgo.Opt{kgo.ClientID(cfg.ClientID), kgo.RetryTimeout(cfg.RequestTimeout), kgo.WithHooks(&login, open)}
 	cl, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...), own...)...)
 	if err != nil {
 		return nil, &ConnectError{Kind: BadConfig, Err: err}
 	}
 	c := &Cluster{cfg: cfg, connection: &connection{
-		cl: cl, adm: kadm.NewClient(cl),
+		cl: cl, adm: kadm.NewClient(cl), open: open,
 		refresh: make(chan struct{}, 1),
 		leaders: make(map[Partition]leader),
 		wanted:  make(map[string]struct{}),
@@ -106,7 +108,7 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	c.refresh <- struct{}{}
 	if err := c.learnID(ctx); err != nil {
 		seeds, _ := cl.OptValue(kgo.SeedBrokers).([]string)
-		cl.Close()
+		c.Close()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -171,8 +173,15 @@ func (c *Cluster) Patient(retryFor time.Duration) *Cluster {
 	return &Cluster{cfg: cfg, connection: c.connection}
 }
 
-// Close ends all connections.
-func (c *Cluster) Close() { c.cl.Close() }
+// goodbye is how long kgo has to take its leave, until its connections are cut.
+const goodbye = 100 * time.Millisecond
+
+// Close ends all connections, soon also where the cluster is away.
+func (c *Cluster) Close() {
+	t := time.AfterFunc(goodbye, c.open.cut)
+	defer t.Stop()
+	c.cl.Close()
+}
 
 // ID is the cluster ID.
 func (c *Cluster) ID() string { return c.id }

@@ -99,15 +99,15 @@ func newBench(t *testing.T) *bench { return startBench(t, 512, "KAFKADR_BENCH_OU
 
 // startBench starts a cluster to measure on. out names the variable that names a file for the table.
 func startBench(t *testing.T, mb int, out string) *bench {
-	c := testkafka.Real(t, testkafka.Options{Heap: "1g", JVM: []string{"-XX:+UseG1GC"}, Configs: map[string]string{
-		"log.segment.bytes": "268435456", "log.retention.ms": "-1", "message.max.bytes": "8388608",
-	}})
-	cl, err := kgo.NewClient(append(c.Opts(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(900_000), kgo.ProducerLinger(20*time.Millisecond))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(cl.Close)
-	b := &bench{t: t, cluster: c, addrs: c.Addrs(), cl: cl, adm: kadm.NewClient(cl), out: os.Stdout, mb: intEnv("KAFKADR_BENCH_MB", mb), runs: intEnv("KAFKADR_BENCH_RUNS", 3)}
+	b := quietBench(t, mb, out)
+	b.start()
+	return b
+}
+
+// quietBench has no cluster yet.
+func quietBench(t *testing.T, mb int, out string) *bench {
+	b := &bench{t: t, out: os.Stdout, mb: intEnv("KAFKADR_BENCH_MB", mb), runs: intEnv("KAFKADR_BENCH_RUNS", 3)}
+	var err error
 	if b.only, err = regexp.Compile(os.Getenv("KAFKADR_BENCH_ONLY")); err != nil {
 		t.Fatal(err)
 	}
@@ -120,6 +120,18 @@ func startBench(t *testing.T, mb int, out string) *bench {
 		b.out = io.MultiWriter(os.Stdout, f)
 	}
 	return b
+}
+
+func (b *bench) start() {
+	b.cluster = testkafka.Real(b.t, testkafka.Options{Heap: "1g", JVM: []string{"-XX:+UseG1GC"}, Configs: map[string]string{
+		"log.segment.bytes": "268435456", "log.retention.ms": "-1", "message.max.bytes": "8388608",
+	}})
+	cl, err := kgo.NewClient(append(b.cluster.Opts(), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchMaxBytes(900_000), kgo.ProducerLinger(20*time.Millisecond))...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(cl.Close)
+	b.addrs, b.cl, b.adm = b.cluster.Addrs(), cl, kadm.NewClient(cl)
 }
 
 func intEnv(name string, def int) int {

@@ -6,5 +6,5 @@
 // checks each batch's CRC, writes and fsyncs the same bytes; that of restore and mirror
 // reads prebuilt batches from files and produces them, five requests in flight; that of verify
 // reads the same files through SHA-256 and CRC-32C; that of a backup to
-// MinIO uploads objects of the same size and number.
+// MinIO uploads objects of the same size and number; that of a failover client is plain kgo.
 package bench

@@ -36,6 +36,9 @@ type job struct {
 	Prefix, Target string
 	// Dir is a directory, Bucket a bucket URL.
 	Dir, Bucket string
+	// Client is the one that an application has: kgo, failover or replay. It produces or consumes so many Records, with values of Size bytes.
+	Client        string
+	Size, Records int
 }
 
 // measure is what a job cost.
@@ -152,6 +155,10 @@ func (j job) do(ctx context.Context) (m measure, err error) {
 		m.Bytes, err = j.verify(ctx)
 	case "limit-upload":
 		m.Bytes, err = j.upload(ctx)
+	case "produce":
+		m.Bytes, err = j.produceAll(ctx)
+	case "consume":
+		m.Bytes, err = j.consumeAll(ctx)
 	default:
 		err = fmt.Errorf("no such job: %s", j.Kind)
 	}
@@ -165,7 +172,7 @@ func (j job) profile() (stop func(), err error) {
 	if dir == "" {
 		return func() {}, nil
 	}
-	f, err := os.Create(filepath.Join(dir, j.Kind+".prof"))
+	f, err := os.Create(filepath.Join(dir, j.profileName()+".prof"))
 	if err != nil {
 		return nil, err
 	}
