@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -68,13 +69,33 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 
 // bothSides reads what the standby holds from an offset on, and the source's at the same offsets.
 func (e *engine) bothSides(ctx context.Context, p *part, f *facts, from int64) (here, there span, err error) {
-	if here, err = readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p)); err != nil {
+	if here, err = e.readCopy(ctx, p, f, from); err != nil {
 		return here, there, fmt.Errorf("compare: target: %w", err)
 	}
 	if there, err = readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, nobodys); err != nil {
 		return here, there, fmt.Errorf("compare: source: %w", err)
 	}
 	return here, there, nil
+}
+
+// readCopy reads what the standby holds, at either isolation level the same: but for what it has from the time when it was the source, of which the other side was a copy without aborted records.
+func (e *engine) readCopy(ctx context.Context, p *part, f *facts, from int64) (span, error) {
+	turned := min(f.note.Turned, f.standbyEnd)
+	if from >= turned {
+		return readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+	}
+	s, err := readSeen(ctx, e.far, p.dst, from, turned, rawkafka.ReadCommitted, e.owns(p))
+	if err != nil || s.to < turned || turned == f.standbyEnd {
+		return s, err
+	}
+	rest, err := readSeen(ctx, e.far, p.dst, turned, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+	s.to = rest.to
+	if rest.from > turned { // retention has just taken what is before
+		s.from = rest.from
+	}
+	maps.Copy(s.records, rest.records)
+	maps.Copy(s.markers, rest.markers)
+	return s, err
 }
 
 // mostShifted bounds how much is compared behind a log end that wasn't where it was to be.

@@ -17,6 +17,8 @@ type identity struct {
 	Origins []string `json:"origins,omitempty"`
 	// Start is where the copy's first record can be: what lies below was filler, or isn't there.
 	Start int64 `json:"start"`
+	// Turned is up to where the target's log was the source of the other one, before the two were turned around ([Reverse]): there it may hold aborted transactions, where a copy has holes.
+	Turned int64 `json:"turned,omitempty"`
 	// Position is up to where the standby was durable.
 	Position int64 `json:"position"`
 	// Base, End, Epoch and CRC are the source's last batch below Position: its leader epoch, -1 where there is none, and its own CRC-32C.

@@ -57,7 +57,7 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 			continue
 		}
 		note[now] = identity{
-			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
+			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: was.Position, Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
 		}
 	}
 	if len(note) > 0 {

@@ -179,7 +179,9 @@ func (s *realScope) back() {
 	wantAt(s, doc, "switched", "report", "end")
 	wantAt(s, doc, "a", "report", "to")
 	logPhases(s, doc)
-	s.mirror.wait(s).want(s, 0)
+	if o := s.mirror.wait(s).want(s, 0); strings.Contains(o.stderr, "policy=stop") {
+		s.Errorf("partitions have stopped: %s", o.stderr)
+	}
 	status := kdr(s, append(s.flags, "status")...).json(s)
 	wantAt(s, status, "a", "active")
 	wantAt(s, status, 5.0, "epoch")
