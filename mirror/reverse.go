@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // Reverse turns a retired flow's copies around, as after a failover: the target's topics are its own from then on, and the source's are known as copies of them, up to where the flow had
@@ -56,8 +58,13 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 		} else if there || partition == newCopy || was.Topic != target {
 			continue
 		}
+		n, _ := strconv.ParseInt(partition, 10, 32)
+		end, err := e.ownEnd(ctx, was.Topic, int32(n))
+		if err != nil {
+			return nil, err
+		}
 		note[now] = identity{
-			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: was.Position, Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
+			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: max(end, was.Position), Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
 		}
 	}
 	if len(note) > 0 {
@@ -71,4 +78,27 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 		}
 	}
 	return slices.Sorted(maps.Keys(names)), nil
+}
+
+// ownEnd is where a partition of the source ends before anything is copied onto it: all of that is its own. A flow that died may have noted less. Of a topic that is gone it is 0.
+func (e *engine) ownEnd(ctx context.Context, topic string, partition int32) (int64, error) {
+	found, err := e.source.Topics(ctx, topic)
+	if err == nil {
+		err = found[topic].Err
+	}
+	if rawkafka.Unknown(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("mirror: source: %s: %w", topic, err)
+	}
+	p := rawkafka.Partition{Topic: topic, TopicID: found[topic].ID, Partition: partition}
+	got, err := e.source.ListOffsets(ctx, []rawkafka.Partition{p}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	if err == nil {
+		err = got[p].Err
+	}
+	if err != nil {
+		return 0, fmt.Errorf("mirror: source: %s: %w", p, err)
+	}
+	return got[p].Offset, nil
 }
