@@ -16,7 +16,7 @@ var ErrTakenOver = copylock.ErrTakenOver
 
 // claim takes the topics that have holes over from whoever makes holes in them. Without the right to the transactional ids there is no lock, and a warning.
 func (r *runner) claim(ctx context.Context) error {
-	r.locks = copylock.New(r.cluster, copylock.Config{Lease: r.cfg.quiet, RetryFor: adminTimeout, OnRetry: r.retry})
+	r.locks = copylock.New(r.cluster, copylock.Config{Lease: r.cfg.quiet, OnRetry: r.retry})
 	var ids []kadm.TopicID
 	for _, t := range r.topics {
 		if t.holes() {

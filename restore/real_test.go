@@ -175,6 +175,7 @@ func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error) {
 		case 2:
 			cl.MoveLeader(t, "t", int32(n%6), b)
 		}
+		testkafka.InSync(t, cl) // else two are away at once, and with them what may not be
 		select {
 		case err := <-done:
 			if err != nil {

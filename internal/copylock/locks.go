@@ -14,7 +14,7 @@ import (
 type Config struct {
 	// Lease is how long a look that found a topic unchanged counts. Default 1.5 s.
 	Lease time.Duration
-	// RetryFor is how long a claim is tried. Default 30 s.
+	// RetryFor is how long a claim is tried. Default 1 min.
 	RetryFor time.Duration
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
@@ -52,7 +52,7 @@ func New(cl *rawkafka.Cluster, cfg Config) *Locks {
 		cfg.Lease = 1500 * time.Millisecond
 	}
 	if cfg.RetryFor <= 0 {
-		cfg.RetryFor = 30 * time.Second
+		cfg.RetryFor = time.Minute
 	}
 	if cfg.OnRetry == nil {
 		cfg.OnRetry = func(string, error) {}

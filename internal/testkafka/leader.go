@@ -34,6 +34,24 @@ func (c *cluster) MoveLeader(t testing.TB, topic string, partition, broker int32
 	})
 }
 
+// InSync waits until every replica of every topic is in sync, those of the coordinators' topics too: until one more broker may go.
+func InSync(t testing.TB, cl Cluster) {
+	t.Helper()
+	adm := kadm.NewClient(Client(t, cl, fresh()))
+	Eventually(t, 3*time.Minute, func(ctx context.Context) error {
+		topics, err := adm.ListTopicsWithInternal(ctx)
+		if err != nil {
+			return err
+		}
+		topics.EachPartition(func(p kadm.PartitionDetail) {
+			if err == nil && (p.Err != nil || p.Leader < 0 || len(p.ISR) < len(p.Replicas)) {
+				err = fmt.Errorf("%s/%d: the leader is %d, in sync are %v of %v: %v", p.Topic, p.Partition, p.Leader, p.ISR, p.Replicas, p.Err)
+			}
+		})
+		return err
+	})
+}
+
 // preferred puts broker first, in place of the last replica where it isn't one.
 func preferred(replicas []int32, broker int32) []int32 {
 	rest := slices.DeleteFunc(slices.Clone(replicas), func(r int32) bool { return r == broker })
