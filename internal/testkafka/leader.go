@@ -2,6 +2,7 @@ package testkafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -45,7 +46,7 @@ func InSync(t testing.TB, cl Cluster) {
 		}
 		topics.EachPartition(func(p kadm.PartitionDetail) {
 			if err == nil && (p.Err != nil || p.Leader < 0 || len(p.ISR) < len(p.Replicas)) {
-				err = fmt.Errorf("%s/%d: the leader is %d, in sync are %v of %v: %v", p.Topic, p.Partition, p.Leader, p.ISR, p.Replicas, p.Err)
+				err = errors.Join(p.Err, fmt.Errorf("%s/%d: the leader is %d, in sync are %v of %v", p.Topic, p.Partition, p.Leader, p.ISR, p.Replicas))
 			}
 		})
 		return err
