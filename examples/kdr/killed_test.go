@@ -133,10 +133,7 @@ func (p *killPair) file(t *testing.T, topic, dir string, logins map[string]strin
 // TestRealKills kills a client, a controller or the mirror at each step of a switch: processes of their own, between real clusters of three brokers. Whoever is left finishes the switch. Then all that
 // was acked is on the standby, once and in order, but for what a killed client had sent and the mirror hadn't carried: that is the tail of the cluster that was left.
 func TestRealKills(t *testing.T) {
-	random := rand.New(rand.NewPCG(1795892647711519676, 0)) // the same kills each time, other ones with KAFKADR_LONG
-	if os.Getenv("KAFKADR_LONG") != "" {
-		random = randomFor(t)
-	}
+	random := randomFor(t)
 	p := newKillPair(t)
 	var g errgroup.Group
 	g.SetLimit(3) // they mostly wait

@@ -41,6 +41,9 @@ const poll = 250 * time.Millisecond
 // quiet is how long a mirror's process that lives may need to see the closing epoch and to stop: when its flow stands so long with nothing appended, it is taken to be dead.
 func quiet(lease time.Duration) time.Duration { return lease/5 + stopFor(lease) + time.Second }
 
+// retireWithin is for the requests of a stop, beside the silence that it may have to wait for.
+const retireWithin = 10 * time.Second
+
 // stopFor is how long a mirror that follows the register may take to stop.
 func stopFor(lease time.Duration) time.Duration { return min(lease, commitWithin) }
 

@@ -87,7 +87,7 @@ func (s *switching) config() failover.ControllerConfig {
 		Probe: f.Probe.probe(s.clusters, true), Health: f.Probe.rule(),
 		Switch: failover.SwitchConfig{
 			Topics: f.Topics, Exclude: f.Exclude, Replication: s.mirror,
-			Deadlines: failover.Deadlines{Stop: 2*quiet(time.Duration(f.Lease)) + time.Duration(f.Lease)},
+			Deadlines: failover.Deadlines{Stop: 2*quiet(time.Duration(f.Lease)) + time.Duration(f.Lease) + retireWithin},
 		},
 		Hooks: failover.ControllerHooks{
 			OnPhase: func(p failover.Phase) {
