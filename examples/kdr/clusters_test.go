@@ -78,17 +78,7 @@ func TestClustersFaults(t *testing.T) {
 		{"mirror --from-name a --to-name b --from a:1 --to b:1", []string{"need --clusters"}},
 		{"mirror --from-name a --to-name a --clusters " + good, []string{"are the same"}},
 	} {
-		t.Run(c.args, func(t *testing.T) {
-			code, stdout, stderr := kdrIn(t, nil, strings.Fields(c.args)...)
-			if code != exitUsage || stdout != "" {
-				t.Errorf("exit code %d, standard output %q", code, stdout)
-			}
-			for _, want := range c.want {
-				if !strings.Contains(stderr, want) {
-					t.Errorf("standard error lacks %q:\n%s", want, stderr)
-				}
-			}
-		})
+		wantUsage(t, c.args, c.want...)
 	}
 }
 

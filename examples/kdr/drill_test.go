@@ -133,17 +133,7 @@ func TestDrillFaults(t *testing.T) {
 		{"drill --scenario " + write("two.json", "{} {}"), []string{"more than one", "nothing happens"}},
 		{"drill primary_killed", []string{`unexpected argument "primary_killed"`}},
 	} {
-		t.Run(c.args, func(t *testing.T) {
-			code, stdout, stderr := kdrIn(t, nil, strings.Fields(c.args)...)
-			if code != exitUsage || stdout != "" {
-				t.Errorf("exit code %d, standard output %q", code, stdout)
-			}
-			for _, want := range c.want {
-				if !strings.Contains(stderr, want) {
-					t.Errorf("standard error lacks %q:\n%s", want, stderr)
-				}
-			}
-		})
+		wantUsage(t, c.args, c.want...)
 	}
 }
 

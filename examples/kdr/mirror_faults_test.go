@@ -24,17 +24,7 @@ func TestMirrorUsage(t *testing.T) {
 		{"mirror --from a:1 --to b:1 --from-kafka-config /none --to-kafka-config /nil", []string{"--from-kafka-config", "/none", "--to-kafka-config", "/nil"}},
 		{"mirror --from a:1 --to b:1 extra", []string{`unexpected argument "extra"`}},
 	} {
-		t.Run(c.args, func(t *testing.T) {
-			code, stdout, stderr := kdrIn(t, nil, strings.Fields(c.args)...)
-			if code != exitUsage || stdout != "" {
-				t.Errorf("exit code %d, standard output %q", code, stdout)
-			}
-			for _, want := range c.want {
-				if !strings.Contains(stderr, want) {
-					t.Errorf("standard error lacks %q:\n%s", want, stderr)
-				}
-			}
-		})
+		wantUsage(t, c.args, c.want...)
 	}
 }
 

@@ -8,6 +8,22 @@ import (
 	"testing"
 )
 
+// wantUsage runs a command line that is wrong: each fault is named, and nothing is printed otherwise.
+func wantUsage(t *testing.T, args string, faults ...string) {
+	t.Helper()
+	t.Run(args, func(t *testing.T) {
+		code, stdout, stderr := kdrIn(t, nil, strings.Fields(args)...)
+		if code != exitUsage || stdout != "" {
+			t.Errorf("exit code %d, standard output %q", code, stdout)
+		}
+		for _, want := range faults {
+			if !strings.Contains(stderr, want) {
+				t.Errorf("standard error lacks %q:\n%s", want, stderr)
+			}
+		}
+	})
+}
+
 // kdrIn runs a command line in this process.
 func kdrIn(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
@@ -53,17 +69,7 @@ func TestFaultsAtOnce(t *testing.T) {
 		{"help frobnicate", []string{`unknown command "frobnicate"`}},
 		{"--bogus", []string{"unknown flag --bogus"}},
 	} {
-		t.Run(c.args, func(t *testing.T) {
-			code, stdout, stderr := kdrIn(t, nil, strings.Fields(c.args)...)
-			if code != exitUsage || stdout != "" {
-				t.Errorf("exit code %d, standard output %q", code, stdout)
-			}
-			for _, want := range c.want {
-				if !strings.Contains(stderr, want) {
-					t.Errorf("standard error lacks %q:\n%s", want, stderr)
-				}
-			}
-		})
+		wantUsage(t, c.args, c.want...)
 	}
 }
 
