@@ -16,13 +16,16 @@ type led struct {
 // Backoff is how long to wait before the n-th try again, n from 1: 50 ms
 // doubled each time up to 2 s, of which a random half to whole is taken.
 func Backoff(n int) time.Duration {
-	d := min(50*time.Millisecond<<min(max(n-1, 0), 10), 2*time.Second)
-	return d/2 + rand.N(d/2)
+	return backoff(50*time.Millisecond, n)
 }
 
 // Eager is Backoff from 10 ms on: for a partition that was just made, or has moved, which is often there within milliseconds.
 func Eager(n int) time.Duration {
-	d := min(10*time.Millisecond<<min(max(n-1, 0), 10), 2*time.Second)
+	return backoff(10*time.Millisecond, n)
+}
+
+func backoff(first time.Duration, n int) time.Duration {
+	d := min(first<<min(max(n-1, 0), 10), 2*time.Second)
 	return d/2 + rand.N(d/2)
 }
 
