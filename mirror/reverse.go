@@ -42,7 +42,7 @@ func Reverse(ctx context.Context, cfg Config) (topics []string, err error) {
 
 // reverse notes on the source what the target's notes say, and then forgets those. What the source has noted already is a newer one.
 func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
-	note, forget, names := make(map[string]any), make(map[string]any), make(map[string]bool)
+	turned, forget, names := make(map[string]identity), make(map[string]any), make(map[string]bool)
 	prefix := identityPrefix + e.source.ID() + "/"
 	for key, value := range e.ledger.Each(prefix) {
 		forget[key] = nil
@@ -58,14 +58,18 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 		} else if there || partition == newCopy || was.Topic != target {
 			continue
 		}
-		n, _ := strconv.ParseInt(partition, 10, 32)
-		end, err := e.ownEnd(ctx, was.Topic, int32(n))
-		if err != nil {
-			return nil, err
+		turned[now] = identity{
+			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: was.Position, Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
 		}
-		note[now] = identity{
-			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: max(end, was.Position), Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
-		}
+	}
+	ends, err := e.ownEnds(ctx, turned)
+	if err != nil {
+		return nil, err
+	}
+	note := make(map[string]any, len(turned))
+	for key, id := range turned {
+		id.Turned = max(ends[key], id.Turned)
+		note[key] = id
 	}
 	if len(note) > 0 {
 		if err := e.back.Put(ctx, note); err != nil {
@@ -80,25 +84,43 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 	return slices.Sorted(maps.Keys(names)), nil
 }
 
-// ownEnd is where a partition of the source ends before anything is copied onto it: all of that is its own. A flow that died may have noted less. Of a topic that is gone it is 0.
-func (e *engine) ownEnd(ctx context.Context, topic string, partition int32) (int64, error) {
-	found, err := e.source.Topics(ctx, topic)
-	if err == nil {
-		err = found[topic].Err
+// ownEnds are where partitions of the source end before anything is copied onto them, by the keys of their notes: all of that is their own. A flow that died may have noted less. Topics that are
+// gone have none.
+func (e *engine) ownEnds(ctx context.Context, turned map[string]identity) (map[string]int64, error) {
+	topics := make(map[string]bool)
+	for _, id := range turned {
+		topics[id.Topic] = true // the same name on both sides
 	}
-	if rawkafka.Unknown(err) {
-		return 0, nil
+	if len(topics) == 0 {
+		return nil, nil
 	}
+	found, err := e.source.Topics(ctx, slices.Sorted(maps.Keys(topics))...)
 	if err != nil {
-		return 0, fmt.Errorf("mirror: source: %s: %w", topic, err)
+		return nil, fmt.Errorf("mirror: source: topics: %w", err)
 	}
-	p := rawkafka.Partition{Topic: topic, TopicID: found[topic].ID, Partition: partition}
-	got, err := e.source.ListOffsets(ctx, []rawkafka.Partition{p}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
-	if err == nil {
-		err = got[p].Err
+	keys := make(map[rawkafka.Partition]string)
+	for key, id := range turned {
+		t := found[id.Topic]
+		if rawkafka.Unknown(t.Err) {
+			continue
+		}
+		if t.Err != nil {
+			return nil, fmt.Errorf("mirror: source: %s: %w", id.Topic, t.Err)
+		}
+		if n, err := strconv.ParseInt(key[strings.LastIndexByte(key, '/')+1:], 10, 32); err == nil {
+			keys[rawkafka.Partition{Topic: id.Topic, TopicID: t.ID, Partition: int32(n)}] = key
+		}
 	}
+	got, err := e.source.ListOffsets(ctx, slices.Collect(maps.Keys(keys)), rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
 	if err != nil {
-		return 0, fmt.Errorf("mirror: source: %s: %w", p, err)
+		return nil, fmt.Errorf("mirror: source: offsets: %w", err)
 	}
-	return got[p].Offset, nil
+	ends := make(map[string]int64, len(keys))
+	for p, key := range keys {
+		if o := got[p]; o.Err != nil {
+			return nil, fmt.Errorf("mirror: source: %s: %w", p, o.Err)
+		}
+		ends[key] = got[p].Offset
+	}
+	return ends, nil
 }
