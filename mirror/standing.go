@@ -61,8 +61,9 @@ func (e *engine) status() Status {
 		ts := TopicStatus{Source: t.source, Target: t.target}
 		for _, p := range t.parts {
 			p.reached()
-			ts.add(p.status(now))
-			s.RPO.add(p, now)
+			ps := p.status(now)
+			ts.add(ps)
+			s.RPO.add(p, ps, now)
 		}
 		s.Totals.sum(ts.Totals)
 		s.Topics = append(s.Topics, ts)
@@ -116,14 +117,14 @@ func (t *Totals) sum(o Totals) {
 }
 
 // add takes in what isn't durable of a partition.
-func (r *RPO) add(p *part, now time.Time) {
+func (r *RPO) add(p *part, ps PartitionStatus, now time.Time) {
 	if p.why != nil && p.state == Stopped { // it isn't read: there may be more by now
 		r.Unknown++
 		r.AgeMillis = max(r.AgeMillis, now.Sub(p.why.Event.Time).Milliseconds())
 	} else if p.hw < 0 || p.durable < 0 {
 		r.Unknown++
 	}
-	missing := p.status(now).Missing()
+	missing := ps.Missing()
 	if missing < 0 {
 		return
 	}
@@ -131,5 +132,5 @@ func (r *RPO) add(p *part, now time.Time) {
 		r.SourceAgeMillis = max(r.SourceAgeMillis, now.Sub(p.heard).Milliseconds())
 	}
 	r.Records += missing
-	r.AgeMillis = max(r.AgeMillis, p.oldest(now).Milliseconds())
+	r.AgeMillis = max(r.AgeMillis, ps.LagMillis)
 }

@@ -22,7 +22,7 @@ func TestStoppedRPO(t *testing.T) {
 		{"not known", part{topic: &topic{}, state: Stopped, why: why, hw: -1, lso: -1, position: -1, durable: -1}, 0, 0},
 	} {
 		var r RPO
-		r.add(&tt.p, now)
+		r.add(&tt.p, tt.p.status(now), now)
 		if want := (RPO{Records: tt.records, Unknown: 1, AgeMillis: time.Minute.Milliseconds()}); r != want {
 			t.Errorf("%s: %+v, want %+v", tt.name, r, want)
 		}
