@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/internal/lease"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // session is one kgo client: of one epoch, on one cluster. It is never moved.
@@ -30,7 +31,7 @@ type session struct {
 	limits  limits
 	flush   bool // something was produced
 
-	conns conns
+	conns rawkafka.Conns
 	sent  int    // records that it was given and hasn't answered; the client's lock guards it
 	acked *marks // of what was acked last; that lock too
 }
@@ -165,7 +166,7 @@ func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
 	manual, _ := probe.OptValue(kgo.ManualFlushing).(bool)
 	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64), timeout, manual}
 	return []kgo.Opt{
-		kgo.WithContext(s.ctx), kgo.Dialer(s.conns.dialer(dial)), kgo.DialTLSConfig(nil),
+		kgo.WithContext(s.ctx), kgo.Dialer(noting(&s.conns, dial)), kgo.DialTLSConfig(nil),
 		kgo.MaxBufferedRecords(math.MaxInt32), kgo.MaxBufferedBytes(0), kgo.RecordPartitioner(pinning{partitioner}),
 		kgo.RecordDeliveryTimeout(0), // it counts from the record's timestamp, which a replayed record keeps
 	}, nil
@@ -207,7 +208,7 @@ func (c *Client) identify(ctx context.Context, s *session) error {
 // close ends the kgo client at once: what isn't answered gets an error. Its connections are cut first: kgo waits for what some of them read, which of a cluster that is away takes until its timeout.
 func (s *session) close(cause error) {
 	s.end(cause)
-	s.conns.cut()
+	s.conns.Cut()
 	s.cl.CloseAllowingRebalance()
 	s.cl.AllowRebalance() // kgo's own last poll, in its Close, blocks those that leave the group
 }

@@ -178,7 +178,7 @@ const goodbye = 100 * time.Millisecond
 
 // Close ends all connections, soon also where the cluster is away.
 func (c *Cluster) Close() {
-	t := time.AfterFunc(goodbye, c.open.cut)
+	t := time.AfterFunc(goodbye, c.open.Cut)
 	defer t.Stop()
 	c.cl.Close()
 }

@@ -26,7 +26,7 @@ func TestOpenHookCuts(t *testing.T) {
 	h.OnBrokerDisconnect(kgo.BrokerMetadata{}, gone)
 	h.OnBrokerConnect(kgo.BrokerMetadata{}, time.Millisecond, open, nil)
 	h.OnBrokerConnect(kgo.BrokerMetadata{}, time.Millisecond, nil, net.ErrClosed)
-	h.cut()
+	h.Cut()
 	h.OnBrokerConnect(kgo.BrokerMetadata{}, time.Millisecond, late, nil)
 	if gone.closed || !open.closed || !late.closed {
 		t.Errorf("closed: %v %v %v, want all but the one that kgo has closed itself", gone.closed, open.closed, late.closed)
