@@ -81,7 +81,7 @@ func (m *Mirror) Status() Status {
 	if e := m.engine(); e != nil {
 		return e.status()
 	}
-	return Status{Flow: m.cfg.Name}
+	return unknown(m.cfg.Name)
 }
 
 // engine is what runs, or nil before.

@@ -33,17 +33,26 @@ func (e *engine) tick(seconds float64) {
 	}
 }
 
+// unknown is the status of which nothing is known, which isn't that nothing is missing.
+func unknown(flow string) Status {
+	return Status{
+		Flow:      flow,
+		RPO:       RPO{SourceAgeMillis: -1},
+		Heartbeat: HeartbeatStatus{AgeMillis: -1, LatencyMillis: -1},
+		Groups:    GroupStatus{AgeMillis: -1},
+	}
+}
+
 // status is where the engine stands.
 func (e *engine) status() Status {
 	now := time.Now()
-	s := Status{
-		Flow: e.cfg.Name, SourceCluster: e.source.ID(), TargetCluster: e.target.ID(), Started: e.started, Seconds: now.Sub(e.started).Seconds(),
-		Retries: e.hooks.retries.Load(),
-	}
+	s := unknown(e.cfg.Name)
+	s.SourceCluster, s.TargetCluster, s.Started, s.Seconds = e.source.ID(), e.target.ID(), e.started, now.Sub(e.started).Seconds()
+	s.Retries = e.hooks.retries.Load()
 	e.mu.Lock()
 	keep := e.keep
 	e.mu.Unlock()
-	if s.Groups.AgeMillis = -1; keep != nil {
+	if keep != nil {
 		s.Groups = keep.groupStatus(now)
 	}
 	e.hooks.mu.Lock()
@@ -52,11 +61,11 @@ func (e *engine) status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.LeftOut = maps.Clone(e.leftOut)
-	s.Heartbeat = e.beat
-	if s.Heartbeat.AgeMillis = -1; !e.beatAt.IsZero() {
+	s.Heartbeat.Enabled = e.beat.Enabled
+	if !e.beatAt.IsZero() {
+		s.Heartbeat = e.beat
 		s.Heartbeat.AgeMillis = now.Sub(e.beatAt).Milliseconds()
 	}
-	s.RPO.SourceAgeMillis = -1
 	for _, t := range e.topics {
 		ts := TopicStatus{Source: t.source, Target: t.target}
 		for _, p := range t.parts {

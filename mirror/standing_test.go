@@ -4,8 +4,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
+
+// Of a mirror that has heard nothing yet nothing is known: not that nothing is missing.
+func TestUnknownStatus(t *testing.T) {
+	m, err := New(Config{Name: "f", Source: []kgo.Opt{kgo.SeedBrokers("127.0.0.1:1")}, Target: []kgo.Opt{kgo.SeedBrokers("127.0.0.1:2")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.Status()
+	for what, n := range map[string]float64{
+		"source's age": float64(s.RPO.SourceAgeMillis), "heartbeat's age": float64(s.Heartbeat.AgeMillis), "heartbeat's latency": s.Heartbeat.LatencyMillis, "groups' age": float64(s.Groups.AgeMillis),
+	} {
+		if n != -1 {
+			t.Errorf("%s: %v, want -1", what, n)
+		}
+	}
+}
 
 // What has stopped isn't up to date, however it was then: its source's end isn't known any more, and its age grows.
 func TestStoppedRPO(t *testing.T) {

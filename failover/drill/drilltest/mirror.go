@@ -104,16 +104,16 @@ func (m *Mirror) Lag(_ context.Context, from, to string) (failover.Lag, error) {
 	return l, nil
 }
 
-// Drain returns when the standby has what the source's logs hold now, and committed offsets were carried since.
+// Drain returns when the standby has what the source's logs hold now, and committed offsets were carried since. A mirror that has just started, or finds no topic, is waited for.
 func (m *Mirror) Drain(ctx context.Context, from, to string) error {
 	if err := m.is(from, to); err != nil {
 		return err
 	}
-	ends, err := m.ends(ctx)
+	l := m.now()
+	ends, err := l.ends(ctx, m.cfg.Source)
 	if err != nil {
 		return err
 	}
-	l := m.now()
 	var g groupLooks
 	for {
 		s := l.run.Status()
@@ -150,25 +150,41 @@ func (g *groupLooks) two(ageMillis int64) bool {
 	return g.n >= 2
 }
 
-// ends are the source's high watermarks.
-func (m *Mirror) ends(ctx context.Context) (kadm.ListedOffsets, error) {
-	cl, err := kgo.NewClient(m.cfg.Source...)
+// ends are the high watermarks of the source's topics that the mirror has.
+func (l *life) ends(ctx context.Context, source []kgo.Opt) (kadm.ListedOffsets, error) {
+	topics, err := l.topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(source...)
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
-	var topics []string
-	for _, t := range m.Status().Topics {
-		topics = append(topics, t.Source)
-	}
-	if len(topics) == 0 {
-		return nil, errors.New("drain: nothing is mirrored")
-	}
 	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return nil, err
 	}
 	return ends, ends.Error()
+}
+
+// topics are the names at the source of what is mirrored. Those of a mirror that has just started are waited for.
+func (l *life) topics(ctx context.Context) (topics []string, err error) {
+	for {
+		for _, t := range l.run.Status().Topics {
+			topics = append(topics, t.Source)
+		}
+		if len(topics) > 0 {
+			return topics, nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-l.ended:
+			return nil, errors.Join(errors.New("drain: nothing is mirrored, and the mirror has ended"), l.err)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("drain: nothing is mirrored: %w", context.Cause(ctx))
+		}
+	}
 }
 
 func missing(s mirror.Status, ends kadm.ListedOffsets) (n int64) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/mirror"
 )
 
 func newPair(t *testing.T) *Pair {
@@ -143,6 +144,34 @@ func TestMirrorBehind(t *testing.T) {
 	}
 	if end, _ := standbyEnd(t, p); end != 5 {
 		t.Errorf("%d records on the standby", end)
+	}
+}
+
+// Drain waits for a mirror that knows no topic yet.
+func TestMirrorDrainedAtOnce(t *testing.T) {
+	p := newPair(t)
+	m, err := p.mirror(mirror.Config{Topics: exactly([]string{"t"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	if l, err := m.Lag(t.Context(), "primary", "standby"); err != nil || !l.At.IsZero() {
+		t.Errorf("a lag is known of a mirror that has just started: %v %v", l, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := m.Drain(ctx, "primary", "standby"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	if err := p.clusters[drill.Primary].CreateTopic("t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, p, 5)
+	if err := m.Drain(t.Context(), "primary", "standby"); err != nil {
+		t.Fatal(err)
+	}
+	if end, committed := standbyEnd(t, p); end != 5 || committed != 5 {
+		t.Errorf("drained: %d records, %d committed", end, committed)
 	}
 }
 
