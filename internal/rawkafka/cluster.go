@@ -106,7 +106,9 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 		wanted:  make(map[string]struct{}),
 	}}
 	c.refresh <- struct{}{}
-	if err := c.learnID(ctx); err != nil {
+	ictx, cancel := context.WithTimeoutCause(ctx, cfg.RequestTimeout, errDeadline)
+	defer cancel()
+	if c.id, err = ClusterID(ictx, cl); err != nil {
 		seeds, _ := cl.OptValue(kgo.SeedBrokers).([]string)
 		c.Close()
 		if ctx.Err() != nil {
@@ -121,26 +123,48 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	return c, nil
 }
 
-// learnID doesn't wait for kgo, whose dials outlive the context.
-func (c *Cluster) learnID(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, errDeadline)
+// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and all seeds beside. Of a broker that stands still kgo waits for an answer until its timeout, so that
+// two of three would take more time than there is. It returns when the context ends, which kgo's dials outlive.
+func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{}
-	answer := make(chan func() (string, error), 1)
-	go func() {
-		resp, err := req.RequestWith(ctx, c.cl)
-		answer <- func() (string, error) { return idOf(resp, err) }
-	}()
-	select {
-	case idOrErr := <-answer:
-		var err error
-		c.id, err = idOrErr()
+	usual, found := make(chan error, 1), make(chan string, 1)
+	ask := func(r kmsg.Requestor) error {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{}
+		resp, err := req.RequestWith(ctx, r)
+		id, err := idOf(resp, err)
+		if err == nil {
+			select {
+			case found <- id:
+			default:
+			}
+		}
 		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	}
+	go func() { usual <- ask(cl) }()
+	hedge := time.NewTimer(hedgeAfter)
+	defer hedge.Stop()
+	for {
+		select {
+		case id := <-found:
+			return id, nil
+		case err := <-usual:
+			if err != nil {
+				return "", err
+			}
+		case <-hedge.C:
+			for _, seed := range cl.SeedBrokers() {
+				go func() { _ = ask(seed) }()
+			}
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
 	}
 }
+
+// hedgeAfter is how long the first broker that is asked has to itself.
+const hedgeAfter = time.Second
 
 func idOf(resp *kmsg.MetadataResponse, err error) (string, error) {
 	if err != nil {

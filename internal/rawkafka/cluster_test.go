@@ -106,6 +106,25 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
+// Brokers that stand still take connections and say nothing: one that answers is enough.
+func TestConnectPastFrozen(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1))
+	seeds := c.ListenAddrs()
+	for range 4 {
+		l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts: the kernel does
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = l.Close() }()
+		seeds = append(seeds, l.Addr().String())
+	}
+	rc, err := rawkafka.Connect(t.Context(), []kgo.Opt{kgo.SeedBrokers(seeds...)}, rawkafka.Config{RequestTimeout: 8 * time.Second}) // less than kgo waits for one
+	if err != nil {
+		t.Fatal(err)
+	}
+	rc.Close()
+}
+
 func TestConnectCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

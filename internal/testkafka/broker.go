@@ -105,15 +105,19 @@ func (p permanent) Unwrap() error { return p.error }
 func poll(ctx context.Context, f func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var last error
 	for {
 		err := f()
 		var p permanent
 		if err == nil || errors.As(err, &p) {
 			return err
 		}
+		if last == nil || ctx.Err() == nil { // what the context's end has cut off says less than what was before
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+			return errors.Join(last, ctx.Err())
 		case <-tick.C:
 		}
 	}
