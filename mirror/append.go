@@ -51,6 +51,7 @@ func (e *engine) next(ctx context.Context, p *part) *chunk {
 		case p.to == nil || p.flushed():
 			p.working = false
 			p.reached()
+			e.release(p)
 			p.caughtUp(time.Now())
 			e.finish(p)
 			e.tell()
@@ -201,6 +202,7 @@ func (e *engine) appendChunk(ctx context.Context, p *part, c *chunk) error {
 		}
 		if h.bytes > 0 {
 			given = append(given, h)
+			c.keeps.until = h.end
 		}
 	}
 	return nil

@@ -53,7 +53,7 @@ type engine struct {
 	parts      map[rawkafka.Partition]*part
 	leftOut    map[string]string
 	origins    map[string][]string // of the source's topics that are copies: see identity
-	queued     int                 // bytes in chunks
+	memory     memory              // that chunks keep
 	queuing    int                 // parts that have some
 	soon       bool
 	discovered bool // every topic that was selected is taken in

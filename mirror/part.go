@@ -63,7 +63,8 @@ type part struct {
 	behind            time.Time // since when something isn't appended; zero: nothing
 
 	chunks  []*chunk
-	queued  int
+	queued  int       // bytes that they keep
+	sent    []keeping // of chunks that the copier has
 	tracker segment.AbortTracker
 	tail    tail // of what is queued
 	to      *exactcopy.Partition
@@ -135,6 +136,7 @@ type chunk struct {
 	aborted   []segment.AbortedTxn
 	first     int64 // timestamp of the first record
 	tail      tail
+	keeps     keeping
 }
 
 // rate is a smoothed count per second.

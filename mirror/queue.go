@@ -58,7 +58,7 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 		if !waited {
 			p.told(f, time.Now())
 		}
-		if e.queued == 0 || e.queued+len(f.Batches) <= e.budget() {
+		if e.memory.room(f, e.budget()) {
 			break
 		}
 		if err := e.wait(ctx); err != nil {
@@ -74,7 +74,7 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 	if c != nil {
 		e.push(p, c)
 	}
-	if p.queued > 0 && (!whole || p.queued+len(f.Batches) > e.share()) { // the next response will be like this one
+	if p.queued > 0 && (!whole || p.queued+keepingOf(f, len(f.Batches)).bytes > e.share()) { // the next response will be like this one
 		p.following, p.paused = false, true
 		return true, nil
 	}
@@ -109,11 +109,11 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 // crcOf is the batch's own CRC-32C, from its header.
 func crcOf(b segment.Batch) uint32 { return binary.BigEndian.Uint32(b.Raw()[17:]) }
 
-// take copies the batches that fit; whole says that all of them did. What doesn't has to be read again: so all do while half of the budget is free, and beyond that what is
+// take takes the batches that fit; whole says that all of them did. What doesn't has to be read again: so all do while half of the budget is free, and beyond that what is
 // within the partition's share.
 func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err error) {
 	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
-	room, n := max(e.share()-p.queued, e.budget()/2-e.queued), 0
+	room, n := max(e.share()-p.queued, e.budget()/2-e.memory.bytes), 0
 	whole = true
 	for b, err := range segment.Batches(f.Batches) {
 		if err != nil {
@@ -139,7 +139,10 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 	if c.end == c.base {
 		return nil, whole, nil
 	}
-	c.raw = slices.Clone(f.Batches[:n])
+	c.raw, c.keeps = f.Batches[:n:n], keepingOf(f, n)
+	if c.keeps.of == nil {
+		c.raw = slices.Clone(c.raw)
+	}
 	c.aborted = slices.Clone(f.Aborted)
 	return c, whole, nil
 }
@@ -150,8 +153,8 @@ func (e *engine) push(p *part, c *chunk) {
 		e.queuing++
 	}
 	p.chunks = append(p.chunks, c)
-	p.queued += len(c.raw)
-	e.queued += len(c.raw)
+	p.queued += c.keeps.bytes
+	e.memory.keep(c.keeps)
 	p.next, p.tail = c.end, c.tail
 	e.start(p)
 }
@@ -172,8 +175,9 @@ func (e *engine) pop(p *part) (again bool) {
 		p.chunks = nil
 		e.queuing--
 	}
-	p.queued -= len(c.raw)
-	e.queued -= len(c.raw)
+	p.queued -= c.keeps.bytes
+	p.sent = append(p.sent, c.keeps)
+	e.release(p)
 	p.batch = c.tail
 	e.tell()
 	if p.paused && !p.broken && p.queued <= e.share()/2 {
@@ -186,21 +190,19 @@ func (e *engine) pop(p *part) (again bool) {
 // breakLocked drops what is queued: the partition is looked at again. e.mu is held.
 func (e *engine) breakLocked(p *part) {
 	for _, c := range p.chunks {
-		e.queued -= len(c.raw)
+		e.memory.drop(c.keeps)
+	}
+	for _, k := range p.sent {
+		e.memory.drop(k)
 	}
 	if len(p.chunks) > 0 {
 		e.queuing--
 	}
-	p.chunks, p.queued = nil, 0
+	p.chunks, p.sent, p.queued = nil, nil, 0
 	p.life++
 	p.following, p.paused, p.broken = false, false, true
 	e.tell()
 }
-
-// budget is how much may be queued, share how much of it by one partition. The rest of the memory is for what the copier has.
-func (e *engine) budget() int { return int(e.cfg.MemoryBytes / 4 * 3) }
-
-func (e *engine) share() int { return max(e.budget()/(2*max(e.queuing, 1)), e.budget()/64) }
 
 // from is where the fetcher goes on.
 func (p *part) from() rawkafka.Position {

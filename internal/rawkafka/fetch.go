@@ -71,8 +71,10 @@ type Fetched struct {
 	// Position is the offset that was asked for, Tag the one that was set with it.
 	Position, Tag int64
 	// Batches are whole batches of magic 2, their CRC checked, back to back,
-	// for [segment.Batches]. The first may begin before Position.
+	// for [segment.Batches]. The first may begin before Position. The handler may keep and change them; they keep the Response in memory.
 	Batches []byte
+	// Response is what the batches are a part of, the same for all partitions of one.
+	Response *Response
 	// Aborted lists the aborted transactions that overlap the batches.
 	Aborted []segment.AbortedTxn
 	// HighWatermark, LastStable and LogStart are the offsets that came along.
@@ -82,12 +84,18 @@ type Fetched struct {
 	Void bool
 }
 
+// Response is a response of a broker's.
+type Response struct {
+	// Bytes is about how much memory it takes.
+	Bytes int
+}
+
 // Handler takes what a Fetcher reads. Its methods are called concurrently for
 // partitions of different brokers.
 type Handler interface {
 	// Fetched takes data, in offset order per partition: where Position isn't
 	// the end of what came before, the partition was moved meanwhile and the
-	// data is to be dropped. The slices are valid until it returns. While it
+	// data is to be dropped. While it
 	// runs, at most one more response is asked for of that broker. An error
 	// ends Run.
 	Fetched(ctx context.Context, f Fetched) error

@@ -20,6 +20,7 @@ type asked struct {
 	*reading
 	offset int64
 	answer *kmsg.FetchResponseTopicPartition
+	of     *Response
 	data   bool // it has some
 	void   bool
 }
@@ -161,8 +162,10 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	total, got := 0, make(map[*reading]bool)
+	of := &Response{Bytes: size(resp)}
 	for i := range asks {
 		a := &asks[i]
+		a.of = of
 		a.answer = find(a.Partition)
 		if a.answer == nil || a.removed {
 			continue // a full response may leave partitions out
@@ -186,6 +189,18 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		return -1
 	})
 	return total
+}
+
+// size is about how long a response is.
+func size(resp *kmsg.FetchResponse) (n int) {
+	const fixed, aborted = 64, 17
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			p := &resp.Topics[i].Partitions[j]
+			n += fixed + aborted*len(p.AbortedTransactions) + len(p.RecordBatches)
+		}
+	}
+	return n
 }
 
 // nothing says that the broker read and found no batch below the last stable offset. One that fails, or sends elsewhere, hasn't read.
@@ -313,7 +328,7 @@ func (f *Fetcher) deliver(ctx context.Context, a *asked) error {
 		return nil
 	}
 	fetched := Fetched{
-		Partition: a.Partition, Position: a.offset, Tag: a.tag, Batches: raw, Void: a.void,
+		Partition: a.Partition, Position: a.offset, Tag: a.tag, Batches: raw, Response: a.of, Void: a.void,
 		HighWatermark: a.answer.HighWatermark, LastStable: a.answer.LastStableOffset, LogStart: a.answer.LogStartOffset,
 	}
 	for _, t := range a.answer.AbortedTransactions {
