@@ -36,6 +36,7 @@ type Client struct {
 	ids     map[string]string
 	txn     *session // of the transaction that is under way
 	ending  bool     // that one is being ended
+	acks    acks
 	box     outbox
 	held    []refusal
 	poke    chan struct{} // has the register read at once
@@ -188,6 +189,7 @@ type Status struct {
 // Status may be called at any time.
 func (c *Client) Status() Status {
 	c.mu.Lock()
+	c.takeAcks()
 	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Waited: c.box.waited, LeaseMillis: c.lease.Left().Milliseconds()}
 	if c.report != nil {
 		last := *c.report
@@ -248,6 +250,8 @@ func (c *Client) broadcast() {
 
 // wake has all who wait look again; c.mu is held.
 func (c *Client) wake() {
+	c.ease()
+	c.takeAcks()
 	c.changed.Broadcast()
 	c.room.Broadcast()
 }

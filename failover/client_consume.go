@@ -32,6 +32,7 @@ func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetche
 		}
 		fs := s.cl.PollRecords(nil, maxPollRecords) //nolint:staticcheck // kgo's way to say so
 		s.tagAll(fs)
+		c.polled(c.ctx, s, fs)
 		return fs
 	}
 	for {
@@ -50,6 +51,7 @@ func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetche
 			}
 		}
 		s.tagAll(fs)
+		c.polled(ctx, s, fs)
 		return fs
 	}
 }

@@ -39,30 +39,34 @@ type topicPartition struct {
 	partition int32
 }
 
-// entry is a record on its way. kgo gets a copy, so that a client that is ended doesn't touch the caller's.
+// entry is a record on its way. What is looked at for each one comes first: there are many, and caches are small.
 type entry struct {
-	rec     kgo.Record
-	buf     []byte                   // what it owns of memory, see own
-	done    func(*kgo.Record, error) // takes kgo's answer
-	orig    *kgo.Record
-	promise func(*kgo.Record, error)
-	ctx     context.Context    // that it was given with
-	recCtx  context.Context    // the record's own
-	cancel  context.CancelFunc // of a delivery timeout
-	size    int64
-
+	rec        *kgo.Record              // what kgo gets: the caller's, or, once kgo has given it back without an answer, the entry's own
+	orig       *kgo.Record              // the caller's, or the entry's own where the promise was called
+	done       func(*kgo.Record, error) // takes kgo's answer
+	promise    func(*kgo.Record, error)
+	session    *session // that has it, or had it last
 	prev, next *entry
 	in         *entries // nil: none
-	session    *session // that has it, or had it last
-	moved      bool     // it was given to more than one cluster
-	copied     bool     // of another, see again: that one's memory is its own
-	pending    bool     // kgo hasn't answered
-	given      int32    // the partition that the caller wrote, for a manual partitioner
-	pinned     int32    // the partition to produce to again; -1: the partitioner's
-	acked      bool
-	answered   bool // its promise was called, or is about to be
-	gone       bool // that was because of its context, whatever becomes of the record
-	txn        bool
+
+	cancel   context.CancelFunc // of a delivery timeout
+	size     int64
+	pending  bool // kgo hasn't answered
+	acked    bool
+	answered bool // its promise was called, or is about to be
+	gone     bool // that was because of its context, whatever becomes of the record
+	txn      bool
+	moved    bool            // it was given to more than one cluster
+	copied   bool            // of another, see again: that one's memory is its own
+	given    int32           // the partition that the caller wrote, for a manual partitioner
+	pinned   int32           // the partition to produce to again; -1: the partitioner's
+	ctx      context.Context // that it was given with
+	recCtx   context.Context // the record's own
+
+	offset int64 // as the caller wrote it, and the leader epoch
+	epoch  int32
+	own    *kgo.Record // see separate
+	buf    []byte      // what it owns of memory, see detach
 }
 
 func (b *outbox) init() {
@@ -80,13 +84,10 @@ func (b *outbox) entry(ctx context.Context, r *kgo.Record, promise func(*kgo.Rec
 	} else {
 		e = new(entry)
 	}
-	e.rec, e.orig, e.promise, e.ctx, e.given, e.pinned = *r, r, promise, ctx, r.Partition, -1
+	e.rec, e.orig, e.promise, e.ctx, e.given, e.pinned, e.offset, e.epoch = r, r, promise, ctx, r.Partition, -1, r.Offset, r.LeaderEpoch
 	if e.recCtx = r.Context; e.recCtx == nil {
 		e.recCtx = ctx
 	}
-	e.rec.Context = e.recCtx
-	mark(&e.rec, r.Partition, -1)
-	e.rec.Partition = -1 // until kgo has chosen
 	e.size = int64(len(r.Key) + len(r.Value))
 	for _, h := range r.Headers {
 		e.size += int64(len(h.Key) + len(h.Value))
@@ -109,8 +110,28 @@ func (b *outbox) trim() {
 	b.unused = n
 }
 
-// own makes an entry independent of its caller, who may use the record's memory for something else once the promise was called.
-func (e *entry) own() {
+// address writes into the record what kgo is to know.
+func (e *entry) address() {
+	e.rec.Context = e.recCtx
+	mark(e.rec, e.given, e.pinned)
+	if e.pinned < 0 {
+		e.rec.Partition = -1 // until kgo has chosen
+	}
+}
+
+// separate gives the entry a record of its own: what becomes of one that kgo has given back without an answer is found out while its promise may be called.
+func (e *entry) separate() {
+	if e.own == nil {
+		e.own = new(kgo.Record)
+	}
+	if e.rec != e.own {
+		*e.own = *e.rec
+		e.rec = e.own
+	}
+}
+
+// detach makes an entry independent of its caller, who may use the record and its memory for something else once the promise was called.
+func (e *entry) detach() {
 	buf := e.buf[:0]
 	if size := int(e.size); cap(buf) < size || cap(buf) > 2*size+tolerated {
 		buf = make([]byte, 0, size)
@@ -123,30 +144,33 @@ func (e *entry) own() {
 		buf = append(buf, b...)
 		return buf[at:len(buf):len(buf)]
 	}
-	e.rec.Key, e.rec.Value = keep(e.rec.Key), keep(e.rec.Value)
-	e.rec.Headers = slices.Clone(e.rec.Headers)
-	for i := range e.rec.Headers {
-		e.rec.Headers[i].Value = keep(e.rec.Headers[i].Value)
+	e.separate()
+	r := e.own
+	r.Key, r.Value = keep(r.Key), keep(r.Value)
+	r.Headers = slices.Clone(r.Headers)
+	for i := range r.Headers {
+		r.Headers[i].Value = keep(r.Headers[i].Value)
 	}
-	e.buf, e.orig, e.promise = buf, &e.rec, nil
+	e.buf, e.orig, e.promise = buf, r, nil
 }
 
 // tolerated is how much more memory than it needs an entry may keep, beside as much again: the bounds of a replay are of records' bytes.
 const tolerated = 64
 
 // again is a copy of an entry, in its place, for the next kgo client: the last one may still look at what it was given. Once the promise was called nothing ends its context any more.
+// Its record is addressed.
 func (b *outbox) again(e *entry) *entry {
 	n := new(entry)
 	*n = *e
-	n.done, n.copied = nil, true
-	if e.orig == &e.rec {
-		n.orig = &n.rec
+	n.done, n.copied, n.own = nil, true, nil
+	n.separate()
+	if e.orig == e.own {
+		n.orig = n.own
 	}
 	if e.answered {
 		n.ctx, n.cancel, n.recCtx = context.WithoutCancel(e.ctx), nil, context.WithoutCancel(e.recCtx)
 	}
-	n.rec.Context = n.recCtx
-	mark(&n.rec, n.given, n.pinned)
+	n.address()
 	in, prev := e.in, e.prev
 	e.unlink()
 	in.insert(n, prev)

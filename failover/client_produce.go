@@ -52,10 +52,15 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	c.mu.Lock()
 	e := c.box.entry(ctx, r, promise)
 	err := c.admission(e)
+	if errors.Is(err, kgo.ErrMaxBuffered) {
+		c.takeAcks()
+		err = c.admission(e)
+	}
 	if err != nil && wait && !final(err) {
 		err = c.waitFor(ctx, e, err)
 	}
 	if err == nil {
+		e.address()
 		c.box.push(e)
 		c.give(c.cur, e)
 	}
@@ -134,6 +139,8 @@ func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
 // unlinger has kgo send what it lingers with, for as long as somebody waits for room: kgo doesn't know of the buffer's bounds. c.mu is held.
 func (c *Client) unlinger() {
 	c.waiting++
+	c.ease()
+	c.takeAcks()
 	if s := c.cur; s != nil && !s.limits.manual && c.linger == nil {
 		var ctx context.Context
 		ctx, c.linger = context.WithCancel(s.ctx)
@@ -147,12 +154,23 @@ func (c *Client) relinger() {
 		c.linger()
 		c.linger = nil
 	}
+	c.ease()
 }
 
-// roomy says whether those who wait for room are to be woken: at each record that leaves they would come for one, and batches be as small. c.mu is held.
-func (c *Client) roomy(s *session) bool {
+// makeRoom wakes those who wait for room, where there is enough: at each record that leaves they would come for one, and batches be as small. c.mu is held.
+func (c *Client) makeRoom(s *session) {
 	b, l := &c.box, &s.limits
-	return c.waiting > 0 && (b.unacked == 0 || int64(b.unacked) <= l.records-l.records/8 && b.unackedBytes <= l.bytes-l.bytes/8)
+	if c.waiting > 0 && (b.unacked == 0 || int64(b.unacked) <= l.records-l.records/2 && b.unackedBytes <= l.bytes-l.bytes/2) {
+		c.room.Broadcast()
+	}
+}
+
+// heard tells those who wait for it that kgo has answered; c.mu is held.
+func (c *Client) heard(s *session, err error) {
+	if c.quiet || err != nil || s.sent == 0 && c.cur != s {
+		c.quiet = false
+		c.wake()
+	}
 }
 
 // give hands an entry to kgo, which doesn't block: its bounds are kept here. The client's lock makes kgo's order the outbox's; c.mu is held.
@@ -169,19 +187,20 @@ func (c *Client) give(s *session, e *entry) {
 	if e.done == nil { // an entry is given to one session only
 		e.done = func(_ *kgo.Record, err error) { c.answered(e.session, e, err) }
 	}
-	s.cl.Produce(e.ctx, &e.rec, e.done)
+	s.cl.Produce(e.ctx, e.rec, e.done)
 }
 
 // answered takes kgo's answer in.
 func (c *Client) answered(s *session, e *entry, err error) {
+	if err == nil && c.leaveAck(s, e) {
+		return
+	}
 	c.mu.Lock()
+	c.takeAcks()
 	s.sent--
 	e.pending = false
 	c.answers++
-	if c.quiet || err != nil || s.sent == 0 && c.cur != s {
-		c.quiet = false
-		c.wake()
-	}
+	c.heard(s, err)
 	switch {
 	case e.gone:
 		c.box.remove(e)
@@ -190,6 +209,7 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	case err == nil:
 		c.ack(s, e)
 	case c.unanswered(s, e, err):
+		e.separate()
 		c.mu.Unlock() // the switch settles it
 		return
 	default:
@@ -200,13 +220,11 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	promise, orig := e.promise, e.orig
 	switch {
 	case e.acked && promise != nil: // it is kept
-		e.own()
+		e.detach()
 	case err == nil && e.in == nil:
 		c.box.free(e)
 	}
-	if c.roomy(s) {
-		c.room.Broadcast()
-	}
+	c.makeRoom(s)
 	c.mu.Unlock()
 	if call {
 		promise(orig, err)
@@ -264,13 +282,14 @@ func (c *Client) firstAck(s *session) {
 		return
 	}
 	r.FirstAckMillis = time.Since(r.Closed).Milliseconds()
+	c.ease()
 	if h := c.cfg.Hooks.OnFirstAck; h != nil {
 		report := *r
 		c.box.promises.Go(func() { h(report) })
 	}
 }
 
-// answer writes what kgo knows into the caller's record, once, and says whether the promise is to be called. c.mu is held.
+// answer writes what kgo knows into the caller's record, once, and says whether the promise is to be called. kgo is done with the record.
 func (e *entry) answer() bool {
 	if e.answered {
 		return false
@@ -279,15 +298,14 @@ func (e *entry) answer() bool {
 	if e.cancel != nil {
 		e.cancel()
 	}
-	kept, offset, epoch := e.orig.Context, e.orig.Offset, e.orig.LeaderEpoch
-	*e.orig = e.rec
-	if e.orig.Context = kept; kept == nil {
-		e.orig.Context = e.recCtx
+	if e.orig != e.rec {
+		*e.orig = *e.rec
 	}
-	if marked(&e.rec) { // kgo never had it
-		e.orig.Offset, e.orig.LeaderEpoch = offset, epoch
+	e.orig.Context = e.recCtx
+	if marked(e.orig) { // kgo never had it
+		e.orig.Offset, e.orig.LeaderEpoch = e.offset, e.epoch
 	}
-	if e.rec.Partition < 0 {
+	if e.orig.Partition < 0 {
 		e.orig.Partition = e.given
 	}
 	return true

@@ -31,10 +31,13 @@ type ClientReport struct {
 	Covered  int64 `json:"covered"`
 	Replayed int64 `json:"replayed"`
 	LetGo    int64 `json:"let_go"`
+	// Redelivered records were polled again on To that the client had polled on From, since they weren't committed there: in [Client.Status] it grows until its consumer has passed where it
+	// was. Those that another member of the group had polled aren't counted, nor any where nothing says which offset of To a position on From is.
+	Redelivered int64 `json:"redelivered"`
 }
 
 // String is the report on one line.
 func (r ClientReport) String() string {
-	return fmt.Sprintf("%s: %s to %s in epoch %d, ready after %v: %d in doubt (%d found, %d resent, %d dropped, %d handed back, %d aborted), %d covered, %d replayed, %d let go",
-		r.Scope, r.From, r.To, r.Epoch, r.Ready.Sub(r.Closed).Round(time.Millisecond), r.InDoubt, r.Found, r.Resent, r.Dropped, r.HandedBack, r.Aborted, r.Covered, r.Replayed, r.LetGo)
+	return fmt.Sprintf("%s: %s to %s in epoch %d, ready after %v: %d in doubt (%d found, %d resent, %d dropped, %d handed back, %d aborted), %d covered, %d replayed, %d let go, %d delivered again",
+		r.Scope, r.From, r.To, r.Epoch, r.Ready.Sub(r.Closed).Round(time.Millisecond), r.InDoubt, r.Found, r.Resent, r.Dropped, r.HandedBack, r.Aborted, r.Covered, r.Replayed, r.LetGo, r.Redelivered)
 }

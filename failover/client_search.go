@@ -67,13 +67,13 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 	seed := maphash.MakeSeed()
 	wanted := make(map[uint64][]*entry, len(es))
 	for _, e := range es {
-		h := contentHash(seed, &e.rec)
+		h := contentHash(seed, e.rec)
 		wanted[h] = append(wanted[h], e)
 	}
 	take := func(r *kgo.Record) {
 		h := contentHash(seed, r)
 		for i, e := range wanted[h] {
-			if sameContent(r, &e.rec) { // the first of equal ones that isn't found yet
+			if sameContent(r, e.rec) { // the first of equal ones that isn't found yet
 				found[e] = r.Offset
 				wanted[h] = append(wanted[h][:i:i], wanted[h][i+1:]...)
 				return

@@ -31,6 +31,8 @@ type session struct {
 	limits  limits
 	flush   bool // something was produced
 
+	positions positions
+
 	conns rawkafka.Conns
 	sent  int    // records that it was given and hasn't answered; the client's lock guards it
 	acked *marks // of what was acked last; that lock too
@@ -45,6 +47,9 @@ type limits struct {
 
 // inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.
 func (s *session) inherit(last *session) {
+	if last != nil {
+		s.positions.inherit(last)
+	}
 	if last != nil && last.cluster.Name == s.cluster.Name {
 		s.acked = last.acked
 		return
@@ -184,15 +189,9 @@ func (s *session) guard(key int16) error {
 func (c *Client) identify(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, identifyWithin)
 	defer cancel()
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{}
-	resp, err := req.RequestWith(ctx, s.cl)
+	got, err := rawkafka.ClusterID(ctx, s.cl)
 	if err != nil {
-		return fmt.Errorf("metadata: %w", err)
-	}
-	got := ""
-	if resp.ClusterID != nil {
-		got = *resp.ClusterID
+		return fmt.Errorf("cluster ID: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

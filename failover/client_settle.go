@@ -166,7 +166,7 @@ func (c *Client) concluded(r ClientReport) {
 		return
 	}
 	r.InDoubt -= r.Resent - c.report.Resent
-	r.Resent, r.Replayed, r.Epoch, r.FirstAckMillis = c.report.Resent, c.report.Replayed, c.report.Epoch, c.report.FirstAckMillis
+	r.Resent, r.Replayed, r.Epoch, r.FirstAckMillis, r.Redelivered = c.report.Resent, c.report.Replayed, c.report.Epoch, c.report.FirstAckMillis, c.report.Redelivered
 	c.report = &r
 }
 
@@ -179,8 +179,8 @@ func (c *Client) told(s *session, r ClientReport) {
 		c.mu.Unlock()
 		return
 	}
-	if c.report != nil && c.report.FirstAckMillis >= 0 && c.report.Epoch == r.Epoch {
-		r.FirstAckMillis = c.report.FirstAckMillis
+	if c.report != nil && c.report.Epoch == r.Epoch { // the session is in use already
+		r.FirstAckMillis, r.Redelivered = c.report.FirstAckMillis, c.report.Redelivered
 	}
 	kept := r // the first ack is noted in it
 	c.report = &kept
@@ -200,6 +200,12 @@ func (c *Client) crossed(from, to register.Epoch) bool {
 
 // there says whether what lies below an offset of one epoch's cluster is at the same offsets on another's; known is false where an epoch in between doesn't tell. c.mu is held.
 func (c *Client) there(from, to register.Epoch, at topicPartition, end int64) (there, known bool) {
+	below, known := c.below(from, to, at, end)
+	return known && below == end, known
+}
+
+// below is how much of what lies below an offset of one epoch's cluster is at the same offsets on another's: the end of that. c.mu is held.
+func (c *Client) below(from, to register.Epoch, at topicPartition, end int64) (below int64, known bool) {
 	active := from.Active
 	for i := range c.opened {
 		e := &c.opened[i]
@@ -208,12 +214,10 @@ func (c *Client) there(from, to register.Epoch, at topicPartition, end int64) (t
 		}
 		active = e.Active
 		fork, ok := e.Fork(at.topic, at.partition)
-		switch {
-		case !ok:
-			return false, false
-		case end > fork:
-			return false, true
+		if !ok {
+			return 0, false
 		}
+		end = min(end, fork)
 	}
-	return true, true
+	return end, true
 }

@@ -19,6 +19,7 @@ func (c *Client) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = rawkafka.Sleep(ctx, quietFor)
 		c.mu.Lock()
+		c.takeAcks()
 		if quiet := c.box.unacked > 0 && c.answers == last; quiet != c.quiet {
 			c.quiet = quiet
 			c.wake()
@@ -72,7 +73,7 @@ func (c *Client) arm(f func()) (disarm func()) {
 		}))
 	}
 	for e := c.box.sent.head; e != nil; e = e.next {
-		if !e.answered && (!e.pending || e.err() == nil) {
+		if e.pending && e.err() == nil || !e.pending && !e.answered {
 			watch(e.ctx)
 			watch(e.recCtx)
 		}
@@ -89,12 +90,12 @@ func (c *Client) arm(f func()) (disarm func()) {
 func (c *Client) expired() (answers []func()) {
 	for e := c.box.sent.head; e != nil; e = e.next {
 		switch {
-		case e.answered || e.err() == nil:
 		case e.pending:
-			if c.cur != nil && !c.renew {
+			if c.cur != nil && !c.renew && e.err() != nil {
 				c.renew = true
 				c.wake()
 			}
+		case e.answered || e.err() == nil:
 		default:
 			e.gone = true
 			err := c.expiry(e)
@@ -199,6 +200,7 @@ func (c *Client) settled(ctx context.Context, s *session) error {
 func (c *Client) BufferedProduceRecords() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.takeAcks()
 	return int64(c.box.unacked)
 }
 
@@ -206,5 +208,6 @@ func (c *Client) BufferedProduceRecords() int64 {
 func (c *Client) BufferedProduceBytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.takeAcks()
 	return c.box.unackedBytes
 }

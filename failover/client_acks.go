@@ -1,0 +1,80 @@
+package failover
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// acks are answers that kgo's goroutine leaves for whoever has the client's lock next, so that the two don't take turns at it record by record: those that say nothing but that a record
+// is written, while nobody waits for any. Their promises were called.
+type acks struct {
+	// easy is the session whose acks may be left; nil: none's.
+	easy atomic.Pointer[session]
+
+	spare []*entry // for left; the client's lock guards it
+
+	mu   sync.Mutex // behind that one
+	left []*entry
+}
+
+// ackBatch is how many acks are left at most.
+const ackBatch = 256
+
+// ease says whose acks may be left from now on; c.mu is held. It is called at all that its answer depends on.
+func (c *Client) ease() {
+	s := c.cur
+	if s != nil && (c.closed || c.fenced || c.quiet || c.waiting > 0 || s.epoch.Number != c.epoch.Number || c.report != nil && c.report.FirstAckMillis < 0) {
+		s = nil
+	}
+	c.acks.easy.Store(s)
+}
+
+// leaveAck leaves an ack, once its promise was called, where that may be done. kgo calls it for one record at a time.
+func (c *Client) leaveAck(s *session, e *entry) bool {
+	if c.acks.easy.Load() != s || e.answered || e.txn || e.cancel != nil {
+		return false
+	}
+	promise, orig := e.promise, e.orig
+	e.answer()
+	if c.cfg.Replay != nil {
+		e.detach()
+	}
+	promise(orig, nil)
+	c.acks.mu.Lock()
+	c.acks.left = append(c.acks.left, e)
+	full := len(c.acks.left) >= ackBatch
+	c.acks.mu.Unlock()
+	if full || c.acks.easy.Load() != s { // somebody has begun to wait meanwhile
+		c.mu.Lock()
+		c.takeAcks()
+		c.heard(s, nil)
+		c.makeRoom(s)
+		c.mu.Unlock()
+	}
+	return true
+}
+
+// takeAcks takes in what was left; c.mu is held.
+func (c *Client) takeAcks() {
+	a := &c.acks
+	a.mu.Lock()
+	if len(a.left) == 0 {
+		a.mu.Unlock()
+		return
+	}
+	left := a.left
+	a.left, a.spare = a.spare[:0], nil
+	a.mu.Unlock()
+	for _, e := range left {
+		s := e.session
+		s.sent--
+		e.pending = false
+		c.answers++
+		c.ack(s, e)
+		if e.in == nil {
+			c.box.free(e)
+		}
+	}
+	clear(left)
+	a.spare = left[:0]
+}
