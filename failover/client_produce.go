@@ -160,7 +160,7 @@ func (c *Client) relinger() {
 // makeRoom wakes those who wait for room, where there is enough: at each record that leaves they would come for one, and batches be as small. c.mu is held.
 func (c *Client) makeRoom(s *session) {
 	b, l := &c.box, &s.limits
-	if c.waiting > 0 && (b.unacked == 0 || int64(b.unacked) <= l.records-l.records/2 && b.unackedBytes <= l.bytes-l.bytes/2) {
+	if c.waiting > 0 && (b.unacked == 0 || int64(b.unacked) <= l.records/2 && b.unackedBytes <= l.bytes/2) {
 		c.room.Broadcast()
 	}
 }

@@ -106,15 +106,15 @@ func TestMirrorCrash(t *testing.T) {
 	wantSame(t, from, to, orders, payments)
 }
 
-// TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB; in the long run between real brokers.
+// TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB; in the long run between three real brokers on either side.
 func TestMirrorManyPartitions(t *testing.T) {
 	const topics, partitions, most = 10, 1000, 400
-	cluster := testkafka.Fake
+	cluster, opts := testkafka.Fake, testkafka.Options{}
 	if os.Getenv("KAFKADR_LONG") != "" {
-		cluster = testkafka.Real
+		cluster, opts = testkafka.Real, testkafka.Options{Brokers: 3, Heap: "1g"}
 	}
-	from := newSource(t, cluster(t, testkafka.Options{Heap: "1g"}), "")
-	to := cluster(t, testkafka.Options{Heap: "1g"})
+	from := newSource(t, cluster(t, opts), "")
+	to := cluster(t, opts)
 	for i := range topics {
 		from.create(fmt.Sprintf("wide-%d", i), partitions, nil)
 	}
