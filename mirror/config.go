@@ -31,7 +31,7 @@ type Config struct {
 	ReplicationFactor int16
 	// MaxBytesPerSecond bounds what is fetched. Default 0: no bound.
 	MaxBytesPerSecond int64
-	// MemoryBytes bounds the batches in memory, the responses under way aside (two of 4 MiB, or MemoryBytes/8 where that is less, for each source broker).
+	// MemoryBytes bounds the batches in memory, the responses under way aside (two of 6 MiB, or MemoryBytes/8 where that is less, for each source broker).
 	// Default 64 MiB.
 	MemoryBytes int64
 	// Discover is the time from one look for new topics and partitions, and at log starts, to the next. Default 5 s.

@@ -162,7 +162,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	}
 	defer e.copier.Close()
 	e.f = rawkafka.NewFetcher(e.source, rawkafka.FetchConfig{
-		MaxBytes: int32(min(4<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, InTurn: true, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
+		MaxBytes: int32(min(6<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, InTurn: true, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
 	}, e)
 	keep := e.newKeeper()
 	e.mu.Lock()
