@@ -66,11 +66,8 @@ func (c *Client) takeAcks() {
 	a.left, a.spare = a.spare[:0], nil
 	a.mu.Unlock()
 	for _, e := range left {
-		s := e.session
-		s.sent--
-		e.pending = false
-		c.answers++
-		c.ack(s, e)
+		c.returned(e)
+		c.ack(e.session, e)
 		if e.in == nil {
 			c.box.free(e)
 		}

@@ -32,7 +32,7 @@ func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetche
 		}
 		fs := s.cl.PollRecords(nil, maxPollRecords) //nolint:staticcheck // kgo's way to say so
 		s.tagAll(fs)
-		c.polled(c.ctx, s, fs)
+		c.polled(s, fs)
 		return fs
 	}
 	for {
@@ -51,7 +51,8 @@ func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetche
 			}
 		}
 		s.tagAll(fs)
-		c.polled(ctx, s, fs)
+		c.translate(ctx, s, fs)
+		c.polled(s, fs)
 		return fs
 	}
 }
@@ -180,7 +181,7 @@ func (c *Client) carriedOffset(ctx context.Context, from, s *session, r *kgo.Rec
 	if from == nil {
 		return 0, false
 	}
-	if c.cfg.Translate != nil && from.cluster.Name != s.cluster.Name {
+	if c.translates(from.epoch, s.epoch) {
 		return c.cfg.Translate(ctx, from.cluster.Name, s.cluster.Name, r.Topic, r.Partition, at)
 	}
 	c.mu.Lock()

@@ -165,6 +165,13 @@ func (c *Client) makeRoom(s *session) {
 	}
 }
 
+// returned notes that kgo has answered; c.mu is held.
+func (c *Client) returned(e *entry) {
+	e.session.sent--
+	e.pending = false
+	c.answers++
+}
+
 // heard tells those who wait for it that kgo has answered; c.mu is held.
 func (c *Client) heard(s *session, err error) {
 	if c.quiet || err != nil || s.sent == 0 && c.cur != s {
@@ -197,9 +204,7 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	}
 	c.mu.Lock()
 	c.takeAcks()
-	s.sent--
-	e.pending = false
-	c.answers++
+	c.returned(e)
 	c.heard(s, err)
 	switch {
 	case e.gone:

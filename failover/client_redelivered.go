@@ -2,98 +2,111 @@ package failover
 
 import (
 	"context"
+	"maps"
 	"sort"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// positions are how far a session's consumer has got: a consumer goes on at what its group has committed, and gets again what it had polled beyond that.
+// positions are how far a session's consumer has got: a consumer goes on at what its group has committed, and gets again what it had polled beyond that. The client's lock guards them.
 type positions struct {
-	mu sync.Mutex
 	// polled are the ends of what was polled, by partition.
 	polled map[topicPartition]int64
 	// earlier are those of sessions before, of partitions that this one hasn't passed yet.
 	earlier map[topicPartition]consumed
 }
 
-// consumed is an offset in the log of an epoch's cluster; carried, in that of the session's own.
+// consumed is an offset in the log of an epoch's cluster.
 type consumed struct {
-	epoch   register.Epoch
-	offset  int64
-	carried bool
+	epoch  register.Epoch
+	offset int64
 }
 
-// inherit takes over what the session before had polled.
-func (p *positions) inherit(last *session) {
-	last.positions.mu.Lock()
-	defer last.positions.mu.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.earlier = make(map[topicPartition]consumed, len(last.positions.polled))
-	for at, e := range last.positions.earlier {
-		if e.carried {
-			e.epoch, e.carried = last.epoch, false
-		}
-		p.earlier[at] = e
+// inherit takes over what the session before had polled. One of the same epoch goes on with it: no switch is why it gets records again.
+func (p *positions) inherit(last, s *session) {
+	if last.epoch.Number == s.epoch.Number {
+		*p = last.positions
+		return
+	}
+	p.earlier = maps.Clone(last.positions.earlier)
+	if p.earlier == nil {
+		p.earlier = make(map[topicPartition]consumed, len(last.positions.polled))
 	}
 	for at, end := range last.positions.polled {
 		if e, ok := p.earlier[at]; !ok || e.epoch.Number != last.epoch.Number || e.offset < end {
-			p.earlier[at] = consumed{epoch: last.epoch, offset: end}
+			p.earlier[at] = consumed{last.epoch, end}
 		}
 	}
 }
 
 // polled takes in what was polled, and counts what of it an earlier session had polled already.
-func (c *Client) polled(ctx context.Context, s *session, fs kgo.Fetches) {
-	var again int64
-	s.positions.mu.Lock()
-	fs.EachPartition(func(p kgo.FetchTopicPartition) {
-		if len(p.Records) == 0 {
-			return
-		}
-		at := topicPartition{p.Topic, p.Partition}
-		end := p.Records[len(p.Records)-1].Offset + 1
-		if s.positions.polled == nil {
-			s.positions.polled = make(map[topicPartition]int64)
-		}
-		s.positions.polled[at] = end
-		e, ok := s.positions.earlier[at]
-		if !ok {
-			return
-		}
-		if !e.carried {
-			if e.offset, ok = c.carriedEnd(ctx, e.epoch, s.epoch, at, e.offset); !ok {
-				delete(s.positions.earlier, at)
-				return
-			}
-			e.carried = true
-			s.positions.earlier[at] = e
-		}
-		again += int64(sort.Search(len(p.Records), func(i int) bool { return p.Records[i].Offset >= e.offset }))
-		if end >= e.offset {
-			delete(s.positions.earlier, at)
-		}
-	})
-	s.positions.mu.Unlock()
-	if again == 0 {
-		return
-	}
+func (c *Client) polled(s *session, fs kgo.Fetches) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	fs.EachPartition(func(p kgo.FetchTopicPartition) {
+		if n := len(p.Records); n > 0 {
+			at := topicPartition{p.Topic, p.Partition}
+			if s.positions.polled == nil {
+				s.positions.polled = make(map[topicPartition]int64)
+			}
+			s.positions.polled[at] = p.Records[n-1].Offset + 1
+			c.passes(s, at, p.Records)
+		}
+	})
+}
+
+// passes counts records of a partition that come again, up to where an earlier session was; c.mu is held.
+func (c *Client) passes(s *session, at topicPartition, rs []*kgo.Record) {
+	e, ok := s.positions.earlier[at]
+	if !ok || c.translates(e.epoch, s.epoch) {
+		return
+	}
+	if e.epoch.Number != s.epoch.Number {
+		if e.offset, ok = c.below(e.epoch, s.epoch, at, e.offset); !ok {
+			delete(s.positions.earlier, at)
+			return
+		}
+		e.epoch = s.epoch
+		s.positions.earlier[at] = e
+	}
 	if c.report != nil {
-		c.report.Redelivered += again
+		c.report.Redelivered += int64(sort.Search(len(rs), func(i int) bool { return rs[i].Offset >= e.offset }))
+	}
+	if rs[len(rs)-1].Offset+1 >= e.offset {
+		delete(s.positions.earlier, at)
 	}
 }
 
-// carriedEnd is where what lies below an offset of one epoch's cluster ends on another's, as far as it is there.
-func (c *Client) carriedEnd(ctx context.Context, from, to register.Epoch, at topicPartition, end int64) (int64, bool) {
-	if c.cfg.Translate != nil && from.Active != to.Active {
-		return c.cfg.Translate(ctx, from.Active, to.Active, at.topic, at.partition, end)
+// translate has [Config.Translate] say, once for each partition that was polled, where on the session's cluster an earlier one was. It may take its time, so no lock is held, and a poll that mustn't wait does without.
+func (c *Client) translate(ctx context.Context, s *session, fs kgo.Fetches) {
+	if c.cfg.Translate == nil {
+		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.below(from, to, at, end)
+	fs.EachPartition(func(p kgo.FetchTopicPartition) {
+		at := topicPartition{p.Topic, p.Partition}
+		c.mu.Lock()
+		e, ok := s.positions.earlier[at]
+		c.mu.Unlock()
+		if !ok || !c.translates(e.epoch, s.epoch) || len(p.Records) == 0 {
+			return
+		}
+		e.offset, ok = c.cfg.Translate(ctx, e.epoch.Active, s.epoch.Active, at.topic, at.partition, e.offset)
+		e.epoch = s.epoch
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		switch now := s.positions.earlier[at]; {
+		case now.epoch.Number == e.epoch.Number || now.epoch.Number == 0: // another poll was faster
+		case ok:
+			s.positions.earlier[at] = e
+		default:
+			delete(s.positions.earlier, at)
+		}
+	})
+}
+
+// translates says whether offsets of one epoch's cluster are translated to mean something on another's.
+func (c *Client) translates(from, to register.Epoch) bool {
+	return c.cfg.Translate != nil && from.Active != to.Active
 }

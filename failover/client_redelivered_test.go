@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -43,16 +44,39 @@ func TestClientRedelivered(t *testing.T) {
 	})
 }
 
+// TestTranslateUnlocked: while [Config.Translate] thinks, the next session may take over.
+func TestTranslateUnlocked(t *testing.T) {
+	at := topicPartition{"t", 0}
+	first, second, third := &session{}, &session{}, &session{}
+	first.epoch.Number, second.epoch.Number, third.epoch.Number = 2, 4, 6
+	first.epoch.Active, second.epoch.Active, third.epoch.Active = "a", "b", "a"
+	c := &Client{report: &ClientReport{}}
+	c.cfg.Translate = func(context.Context, string, string, string, int32, int64) (int64, bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		third.positions.inherit(second, third)
+		return 3, true
+	}
+	first.positions.polled = map[topicPartition]int64{at: 10}
+	second.positions.inherit(first, second)
+	fs := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{Records: []*kgo.Record{{Offset: 2}, {Offset: 3}}}}}}}}
+	c.translate(t.Context(), second, fs)
+	c.polled(second, fs)
+	if c.report.Redelivered != 1 || third.positions.earlier[at].offset != 10 {
+		t.Errorf("%d delivered again, %v left", c.report.Redelivered, third.positions.earlier)
+	}
+}
+
 // TestPositions: what a session hasn't passed yet it leaves to the next, in whichever log it was.
 func TestPositions(t *testing.T) {
 	at := func(p int32) topicPartition { return topicPartition{"t", p} }
 	first, second, third := &session{}, &session{}, &session{}
-	first.epoch.Number, second.epoch.Number = 2, 4
+	first.epoch.Number, second.epoch.Number, third.epoch.Number = 2, 4, 6
 	first.positions.polled = map[topicPartition]int64{at(0): 10, at(1): 20, at(2): 30}
-	second.positions.inherit(first)
+	second.positions.inherit(first, second)
 	second.positions.polled = map[topicPartition]int64{at(0): 7, at(3): 5}
-	second.positions.earlier[at(1)] = consumed{first.epoch, 18, true} // carried over, and not passed
-	third.positions.inherit(second)
+	second.positions.earlier[at(1)] = consumed{second.epoch, 18} // carried over, and not passed
+	third.positions.inherit(second, third)
 	want := map[topicPartition]struct {
 		number int64
 		offset int64
@@ -61,7 +85,7 @@ func TestPositions(t *testing.T) {
 		t.Errorf("%+v", third.positions.earlier)
 	}
 	for at, w := range want {
-		if got := third.positions.earlier[at]; got.epoch.Number != w.number || got.offset != w.offset || got.carried {
+		if got := third.positions.earlier[at]; got.epoch.Number != w.number || got.offset != w.offset {
 			t.Errorf("%v: %+v, want %+v", at, got, w)
 		}
 	}

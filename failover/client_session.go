@@ -31,11 +31,10 @@ type session struct {
 	limits  limits
 	flush   bool // something was produced
 
+	conns     rawkafka.Conns
+	sent      int    // records that it was given and hasn't answered; the client's lock guards it
+	acked     *marks // of what was acked last; that lock too
 	positions positions
-
-	conns rawkafka.Conns
-	sent  int    // records that it was given and hasn't answered; the client's lock guards it
-	acked *marks // of what was acked last; that lock too
 }
 
 // limits are kgo's, which the client keeps itself.
@@ -48,7 +47,7 @@ type limits struct {
 // inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.
 func (s *session) inherit(last *session) {
 	if last != nil {
-		s.positions.inherit(last)
+		s.positions.inherit(last, s)
 	}
 	if last != nil && last.cluster.Name == s.cluster.Name {
 		s.acked = last.acked

@@ -77,7 +77,7 @@ func TestFaultLeaderStopped(t *testing.T) {
 	l.same(p.standby, "", time.Minute)
 	rounds := 4
 	if long() {
-		rounds = 20
+		rounds = 40
 	}
 	for i := range rounds {
 		topic := l.topics[p.random.IntN(len(l.topics))]

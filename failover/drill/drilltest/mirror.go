@@ -121,12 +121,8 @@ func (m *Mirror) Drain(ctx context.Context, from, to string) error {
 		if missing == 0 && (m.cfg.SkipGroups || g.two(s.Groups.AgeMillis)) {
 			return nil
 		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-l.ended:
-			return errors.Join(errors.New("drain: the mirror has ended"), l.err)
-		case <-ctx.Done():
-			return fmt.Errorf("drain: %d records are missing: %w", missing, context.Cause(ctx))
+		if err := l.pause(ctx); err != nil {
+			return fmt.Errorf("drain: %d records are missing: %w", missing, err)
 		}
 	}
 }
@@ -177,13 +173,21 @@ func (l *life) topics(ctx context.Context) (topics []string, err error) {
 		if len(topics) > 0 {
 			return topics, nil
 		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-l.ended:
-			return nil, errors.Join(errors.New("drain: nothing is mirrored, and the mirror has ended"), l.err)
-		case <-ctx.Done():
-			return nil, fmt.Errorf("drain: nothing is mirrored: %w", context.Cause(ctx))
+		if err := l.pause(ctx); err != nil {
+			return nil, fmt.Errorf("drain: nothing is mirrored: %w", err)
 		}
+	}
+}
+
+// pause is a moment, unless the mirror or ctx ends.
+func (l *life) pause(ctx context.Context) error {
+	select {
+	case <-time.After(5 * time.Millisecond):
+		return nil
+	case <-l.ended:
+		return errors.Join(errors.New("the mirror has ended"), l.err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
