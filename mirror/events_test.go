@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -235,10 +236,17 @@ func TestPolicies(t *testing.T) {
 			r.caughtUp(src, "t", "u")
 			deleteTopic(t, src, "t")
 			r.until("the event", func(s Status) bool { return s.Events[TopicDeleted] == 1 && len(s.Topics) == 1 })
+			settled := func(ctx context.Context) error {
+				topics, err := kadm.NewClient(testkafka.Client(t, dst)).ListTopics(ctx)
+				if err == nil && topics.Has("t") != kept {
+					err = fmt.Errorf("%s: %v", policy, topics.Names())
+				}
+				return err
+			}
+			testkafka.Eventually(t, 10*time.Second, settled) // the event is said first
 			r.stop()
-			topics, err := kadm.NewClient(testkafka.Client(t, dst)).ListTopics(t.Context())
-			if err != nil || topics.Has("t") != kept {
-				t.Errorf("%s: %v %v", policy, topics.Names(), err)
+			if err := settled(t.Context()); err != nil {
+				t.Error(err)
 			}
 		}
 	})
