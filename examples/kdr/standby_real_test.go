@@ -20,10 +20,7 @@ func TestRealUnfitStandby(t *testing.T) {
 		cl.CreateUser(t, "reader", "reader-secret")
 		testkafka.Allow(t, cl, "reader", kadm.NewACLs().Topics(topic).Operations(kadm.OpRead, kadm.OpDescribe))
 	}
-	adm := kadm.NewClient(testkafka.Client(t, p.a))
-	if _, err := adm.CreateTopic(t.Context(), 2, 3, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	createKnown(t, p.a, topic, 2)
 	wrong := p.b.ClientProperties(t, "app", "wrong")
 	reader := p.b.ClientProperties(t, "reader", "reader-secret")
 	for _, tt := range []struct {
@@ -37,9 +34,7 @@ func TestRealUnfitStandby(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.there {
-				if _, err := kadm.NewClient(testkafka.Client(t, p.b)).CreateTopic(t.Context(), 2, 3, nil, topic); err != nil {
-					t.Fatal(err)
-				}
+				createKnown(t, p.b, topic, 2)
 			}
 			file := p.file(t, topic, filepath.Join(t.TempDir(), "register"), map[string]string{"a": p.admin["a"], "b": tt.login})
 			if tt.kind == "rights" { // a fence, which is lifted, would be why

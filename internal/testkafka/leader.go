@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func (c *cluster) MoveLeader(t testing.TB, topic string, partition, broker int32) {
@@ -51,6 +53,40 @@ func InSync(t testing.TB, cl Cluster) {
 		})
 		return err
 	})
+}
+
+// Known waits until every broker knows the topics, and a leader of each partition: one that is asked right after their creation may not have heard of them.
+func Known(t testing.TB, cl Cluster, topics ...string) {
+	t.Helper()
+	c := Client(t, cl, fresh())
+	Eventually(t, time.Minute, func(ctx context.Context) error {
+		for _, b := range cl.Brokers() {
+			if err := knows(ctx, c.Broker(int(b)), topics); err != nil {
+				return fmt.Errorf("broker %d: %w", b, err)
+			}
+		}
+		return nil
+	})
+}
+
+func knows(ctx context.Context, b *kgo.Broker, topics []string) error {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range topics {
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = &name
+		req.Topics = append(req.Topics, rt)
+	}
+	resp, err := req.RequestWith(ctx, b)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		err = errors.Join(err, kerr.ErrorForCode(t.ErrorCode))
+		for _, p := range t.Partitions {
+			err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+		}
+	}
+	return err
 }
 
 // preferred puts broker first, in place of the last replica where it isn't one.
