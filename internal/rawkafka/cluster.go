@@ -123,8 +123,8 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	return c, nil
 }
 
-// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and all seeds beside. Of a broker that stands still kgo waits for an answer until its timeout, so that
-// two of three would take more time than there is. It returns when the context ends, which kgo's dials outlive.
+// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and beside that one more of the seeds each second. Of a broker that stands still kgo waits for an answer
+// until its timeout, so that two of three would take more time than there is. It returns when the context ends, which kgo's dials outlive.
 func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -143,7 +143,8 @@ func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 		return err
 	}
 	go func() { usual <- ask(cl) }()
-	hedge := time.NewTimer(hedgeAfter)
+	seeds := cl.SeedBrokers()
+	hedge := time.NewTicker(hedgeEvery)
 	defer hedge.Stop()
 	for {
 		select {
@@ -154,7 +155,9 @@ func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 				return "", err
 			}
 		case <-hedge.C:
-			for _, seed := range cl.SeedBrokers() {
+			if len(seeds) > 0 {
+				seed := seeds[0]
+				seeds = seeds[1:]
 				go func() { _ = ask(seed) }()
 			}
 		case <-ctx.Done():
@@ -163,8 +166,8 @@ func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 	}
 }
 
-// hedgeAfter is how long the first broker that is asked has to itself.
-const hedgeAfter = time.Second
+// hedgeEvery is how long those that were asked have to themselves: what is only slow isn't to be slowed down by logins to all of them at once.
+const hedgeEvery = time.Second
 
 func idOf(resp *kmsg.MetadataResponse, err error) (string, error) {
 	if err != nil {
