@@ -26,7 +26,7 @@ type chaos struct {
 	// disasters says whether clusters go down for good; else they only flap, or are slow.
 	disasters bool
 	slow      map[string]time.Duration
-	// lost is when a cluster was last seen to be down for good.
+	// lost is when a cluster last was in no state to be healthy again: down for good, or flapping since.
 	lost map[string]time.Time
 	// opened is when an epoch was written, by number; numbers are the highest that each controller has seen.
 	opened  map[int64]time.Time
@@ -41,6 +41,9 @@ const (
 	chaosTimeout  = 8 * time.Second
 	chaosLength   = 20 * time.Minute
 	longestPause  = 100 * time.Second
+	// maxBackoff is how long a cluster that flaps has to stay well, recovery when it is healthy again at the latest: three looks have to succeed, too.
+	maxBackoff = 30 * time.Second
+	recovery   = maxBackoff + 4*(chaosInterval+chaosTimeout)
 )
 
 func (c *chaos) roll(p float64) bool {
@@ -83,7 +86,7 @@ func (c *chaos) Create(ctx context.Context, e register.Epoch) error {
 		return err
 	}
 	c.mu.Lock()
-	if lost := c.lost[e.From]; e.Closing() && time.Since(lost) > longestPause+time.Minute {
+	if lost := c.lost[e.From]; e.Closing() && time.Since(lost) > recovery+longestPause+time.Minute {
 		c.faults = append(c.faults, fmt.Sprintf("epoch %d leaves %s, which wasn't down (last %v)", e.Number, e.From, lost))
 	}
 	c.mu.Unlock()
@@ -148,15 +151,14 @@ func (c *chaos) weather(ctx context.Context, name string) {
 		case c.disasters && c.roll(0.5):
 			c.break_(name, errSim)
 			for end := time.Now().Add(c.between(0, 5*time.Minute)); time.Now().Before(end) && ctx.Err() == nil; sleep(time.Second) {
-				c.mu.Lock()
-				c.lost[name] = time.Now()
-				c.mu.Unlock()
+				c.fails(name, true)
 			}
 			c.break_(name, nil)
 		case c.roll(0.5): // flaps: never two probes in a row
 			for range 30 {
 				c.break_(name, errSim)
 				sleep(c.between(0, chaosInterval))
+				c.fails(name, false)
 				c.break_(name, nil)
 				sleep(c.between(chaosInterval+time.Second, 3*chaosInterval))
 			}
@@ -168,6 +170,15 @@ func (c *chaos) weather(ctx context.Context, name string) {
 		}
 	}
 	c.break_(name, nil)
+}
+
+// fails notes that a cluster is down, for good or for a moment. A moment before it was healthy again has it stay down.
+func (c *chaos) fails(name string, forGood bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if forGood || time.Since(c.lost[name]) < recovery {
+		c.lost[name] = time.Now()
+	}
 }
 
 func (c *chaos) slowed(name string, d time.Duration) {
@@ -207,7 +218,7 @@ func (c *chaos) live(ctx context.Context, id int) {
 		name := fmt.Sprintf("%d-%d", id, life)
 		cfg := c.config(name)
 		cfg.Register, cfg.Probe, cfg.Interval, cfg.Lease = c, c.probe, chaosInterval, 5*time.Second
-		cfg.Health = probe.Rule{Interval: chaosInterval, Timeout: chaosTimeout}
+		cfg.Health = probe.Rule{Interval: chaosInterval, Timeout: chaosTimeout, MaxBackoff: maxBackoff}
 		cfg.Switch.Refill, cfg.Switch.Deadlines = chaosRefill{c}, Deadlines{Drain: time.Second, Stop: time.Second, Refill: time.Second, Offsets: time.Second, Rights: time.Second, GiveUp: 5 * time.Second}
 		cfg.tuning.after = func(Step) error { c.nap(0.05, longestPause); return nil }
 		cfg.Hooks.OnState = func(s ControllerStatus) {

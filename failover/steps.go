@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,7 +144,12 @@ func (r *run) loss(ctx context.Context) {
 	if err == nil && !lag.At.IsZero() {
 		r.report.RPO = &lag
 	}
+	if rpo := r.report.RPO; r.p.answers && (rpo == nil || rpo.At.Before(r.closedAt)) {
+		r.warn("what %s lacks is as of before the scope was closed, and producers may have gone on until then (%v)", r.p.To, cmp.Or(err, errNotAnew))
+	}
 }
+
+var errNotAnew = errors.New("the copy doesn't know it anew")
 
 // offsets takes care of groups.
 func (r *run) offsets(ctx context.Context) (result, error) {

@@ -98,6 +98,8 @@ func (noArchive) Refill(context.Context, string, string) (failover.RefillResult,
 func (p *process) control(ctx context.Context, s *switching) error {
 	cfg := s.config()
 	cfg.Name, cfg.Switch.Refill = p.Name, noArchive{}
+	const busy = time.Minute // many processes log in at once, on a machine that may have two cores
+	cfg.Switch.Deadlines = failover.Deadlines{Check: busy, Forks: busy, Offsets: busy, Rights: busy}
 	cfg.Hooks.OnPhase = func(ph failover.Phase) {
 		p.say("step %s %s %.0f %s", ph.Step, ph.Outcome, ph.Millis, oneLine(ph.Detail))
 		<-p.lines
