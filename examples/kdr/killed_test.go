@@ -145,7 +145,7 @@ func TestRealKills(t *testing.T) {
 	random := randomFor(t)
 	p := newKillPair(t)
 	var g errgroup.Group
-	g.SetLimit(3) // they mostly wait
+	g.SetLimit(2) // each is five processes beside the six brokers
 	for _, k := range kills(random) {
 		seed := random.Uint64()
 		g.Go(func() error {

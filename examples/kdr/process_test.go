@@ -99,7 +99,7 @@ func (p *process) control(ctx context.Context, s *switching) error {
 	cfg := s.config()
 	cfg.Name, cfg.Switch.Refill = p.Name, noArchive{}
 	const busy = time.Minute // many processes log in at once, on a machine that may have two cores
-	cfg.Switch.Deadlines = failover.Deadlines{Check: busy, Forks: busy, Offsets: busy, Rights: busy}
+	cfg.Switch.Deadlines = failover.Deadlines{Check: busy, Stop: busy, Forks: busy, Offsets: busy, Rights: busy, GiveUp: busy}
 	cfg.Hooks.OnPhase = func(ph failover.Phase) {
 		p.say("step %s %s %.0f %s", ph.Step, ph.Outcome, ph.Millis, oneLine(ph.Detail))
 		<-p.lines
@@ -155,10 +155,10 @@ func (p *process) application(ctx context.Context, s *switching) error {
 }
 
 func (p *process) produce(ctx context.Context, c *failover.Client) error {
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	keys := sortedKeys(p.Next)
-	for i := 0; ; i++ {
+	for i := 0; ; {
 		select {
 		case <-p.lines:
 			within, cancel := context.WithTimeout(ctx, time.Minute)
@@ -168,18 +168,25 @@ func (p *process) produce(ctx context.Context, c *failover.Client) error {
 			return err
 		case <-tick.C:
 		}
-		key := keys[i%len(keys)]
-		n := p.Next[key]
-		p.Next[key]++
-		p.say("sent %s %d", key, n)
-		c.Produce(ctx, &kgo.Record{Key: []byte(key), Value: fmt.Append(nil, n)}, func(_ *kgo.Record, err error) {
-			if err != nil {
-				p.say("fault %s %d: %v", key, n, err)
-				return
-			}
-			p.say("acked %s %d", key, n)
-		})
+		for range 5 { // few requests: many processes share a machine that may have two cores
+			p.send(ctx, c, keys[i%len(keys)])
+			i++
+		}
 	}
+}
+
+// send produces a key's next record.
+func (p *process) send(ctx context.Context, c *failover.Client, key string) {
+	n := p.Next[key]
+	p.Next[key]++
+	p.say("sent %s %d", key, n)
+	c.Produce(ctx, &kgo.Record{Key: []byte(key), Value: fmt.Append(nil, n)}, func(_ *kgo.Record, err error) {
+		if err != nil {
+			p.say("fault %s %d: %v", key, n, err)
+			return
+		}
+		p.say("acked %s %d", key, n)
+	})
 }
 
 func (p *process) consume(ctx context.Context, c *failover.Client) error {
