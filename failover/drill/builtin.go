@@ -79,12 +79,15 @@ func Find(name string) (Scenario, bool) {
 	return Scenario{}, false
 }
 
-// Scaled is the scenario with every fault's beginning and length n times as long.
+// Scaled is the scenario with every fault's beginning and length, and a flap's to and fro, n times as long. A latency stays what it is.
 func (s Scenario) Scaled(n float64) Scenario {
 	scale := func(d Duration) Duration { return Duration(float64(d) * n) }
 	faults := make([]Fault, len(s.Faults))
 	for i, f := range s.Faults {
 		f.After, f.For = scale(f.After), scale(f.For)
+		if f.Kind == Flap {
+			f.Every = scale(Duration(f.Every.or(defaultEvery)))
+		}
 		faults[i] = f
 	}
 	s.Faults, s.After = faults, scale(s.After)

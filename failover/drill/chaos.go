@@ -60,7 +60,7 @@ func (c *chaos) one(ctx context.Context, f Fault) error {
 
 // flap injects and heals in turn, and ends healed.
 func (c *chaos) flap(ctx context.Context, f Fault) error {
-	every := f.Every.or(300 * time.Millisecond)
+	every := f.Every.or(defaultEvery)
 	for spent := time.Duration(0); f.For == 0 || spent < time.Duration(f.For); spent += 2 * every {
 		if err := c.inject(ctx, f); err != nil {
 			return err

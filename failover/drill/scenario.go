@@ -71,6 +71,9 @@ type Fault struct {
 	Every Duration `json:"every,omitempty"`
 }
 
+// defaultEvery is a flap's.
+const defaultEvery = 300 * time.Millisecond
+
 // String is the fault as a line.
 func (f Fault) String() string {
 	s := fmt.Sprintf("%s of the %s", f.Kind, f.On)

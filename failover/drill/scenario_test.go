@@ -47,6 +47,14 @@ func TestScaled(t *testing.T) {
 	if twice.Faults[1].After != Duration(4*time.Second) || s.Faults[1].After != Duration(2*time.Second) {
 		t.Errorf("%v of %v", twice.Faults, s.Faults)
 	}
+	flapping, _ := Find("primary_flapping")
+	byDefault := flapping.Scaled(1)
+	byDefault.Faults[0].Every = 0
+	for want, s := range map[time.Duration]Scenario{500 * time.Millisecond: flapping, 2 * defaultEvery: byDefault} {
+		if twice := s.Scaled(2); twice.Faults[0].Every != Duration(want) {
+			t.Errorf("flaps every %v, want %v", twice.Faults[0].Every, want)
+		}
+	}
 }
 
 func TestParse(t *testing.T) {
