@@ -25,12 +25,16 @@ type drillFlags struct {
 	maxRTO   time.Duration
 	maxPause time.Duration
 	maxRPO   int64
+	lease    time.Duration
 
 	scenarios []drill.Scenario
 }
 
+// drillLease is what the built-in scenarios' times are made for.
+const drillLease = 500 * time.Millisecond
+
 func newDrill(a *app) *cobra.Command {
-	f := drillFlags{maxRPO: -1}
+	f := drillFlags{maxRPO: -1, lease: drillLease}
 	cmd := &cobra.Command{
 		Use:   "drill [--scenario FILE | --scenario NAME]",
 		Short: "Make a disaster on purpose, and measure what it costs",
@@ -63,7 +67,8 @@ aren't known are refused, all faults are named at once:
   }
 
 Clients and controllers have a lease of 500ms, and a cluster is down when it doesn't
-answer for about as long: your own RTO is longer by what yours are.
+answer for about as long. With --lease both take as long as yours, and the built-in
+scenarios take their time accordingly; your own do what their files say.
 
 RTO counts from the first fault, or the command, to the first record that the standby
 acknowledges. RPO is what the primary had acknowledged and the standby lacked when it
@@ -81,22 +86,30 @@ With --json one scenario prints its evidence, several a document with all of the
 	addFlag(a, fs, &f.maxRTO, "max-rto", "duration", "", "fail where the standby acknowledges its first record later than this (default the scenario's)", units.ParseDuration)
 	addFlag(a, fs, &f.maxPause, "max-pause", "duration", "", "fail where nothing is acknowledged for longer than this (default the scenario's)", units.ParseDuration)
 	addFlag(a, fs, &f.maxRPO, "max-rpo", "int", "", "fail where the standby lacks more records than this when it becomes active (default the scenario's)", parseInt(0, math.MaxInt64))
+	addFlag(a, fs, &f.lease, "lease", "duration", "500ms", "lease of clients and controllers", units.ParseDuration)
 	cmd.RunE = a.run(0, func([]string) { f.check(a) }, func(ctx context.Context) error {
 		if f.list {
 			return a.listScenarios(f.scenarios)
 		}
-		return a.drill(ctx, f.scenarios)
+		return a.drill(ctx, f.scenarios, f.lease)
 	})
 	return cmd
 }
 
 // check reads the scenarios, and finds all that is wrong with them.
 func (f *drillFlags) check(a *app) {
+	if f.lease < drillLease/5 {
+		a.fault("--lease: want at least %v, got %v", drillLease/5, f.lease)
+	}
+	scale := func(s drill.Scenario) drill.Scenario { return s.Scaled(max(1, f.lease.Seconds()/drillLease.Seconds())) }
 	if len(f.chosen) == 0 {
-		f.scenarios = drill.Scenarios()
+		for _, s := range drill.Scenarios() {
+			f.scenarios = append(f.scenarios, scale(s))
+		}
 	}
 	for _, chosen := range f.chosen {
 		s, ok := drill.Find(chosen)
+		s = scale(s)
 		if !ok {
 			own := &app{}
 			s = readScenario(own, chosen)
@@ -179,7 +192,7 @@ type notDrilled struct {
 }
 
 // drill drills scenarios one after the other. Those that cost too much don't keep it from the next.
-func (a *app) drill(ctx context.Context, scenarios []drill.Scenario) error {
+func (a *app) drill(ctx context.Context, scenarios []drill.Scenario, lease time.Duration) error {
 	began := time.Now()
 	p := a.startProgress("drill")
 	defer p.end()
@@ -187,7 +200,7 @@ func (a *app) drill(ctx context.Context, scenarios []drill.Scenario) error {
 	var errs []error
 	for i, s := range scenarios {
 		p.set(amounts{extra: fmt.Sprintf("%s, %d of %d", s.Name, i+1, len(scenarios))})
-		e, err := a.drillOne(ctx, s)
+		e, err := a.drillOne(ctx, s, lease)
 		if err != nil {
 			all.NotDone = append(all.NotDone, notDrilled{s.Name, oneLine(err.Error())})
 			errs = append(errs, err)
@@ -205,11 +218,11 @@ func (a *app) drill(ctx context.Context, scenarios []drill.Scenario) error {
 	return errors.Join(a.printDrills(&all), err)
 }
 
-func (a *app) drillOne(ctx context.Context, s drill.Scenario) (*drill.Evidence, error) {
+func (a *app) drillOne(ctx context.Context, s drill.Scenario, lease time.Duration) (*drill.Evidence, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("drill: %s: %w", s.Name, err)
 	}
-	var o drilltest.Options
+	o := drilltest.Options{Lease: lease}
 	if a.verbose {
 		o.Logger = a.log
 	}

@@ -99,11 +99,16 @@ func TestDrillList(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f := drillFlags{chosen: []string{path}, maxRPO: -1}
+	f := drillFlags{chosen: []string{path}, maxRPO: -1, lease: time.Second}
 	a := &app{}
-	if f.check(a); len(a.faults) > 0 || f.scenarios[0].Faults[0].Brokers[0] != 0 {
+	if f.check(a); len(a.faults) > 0 || f.scenarios[0].Faults[0].Brokers[0] != 0 || f.scenarios[0].Faults[0].After != drill.Duration(time.Second) {
 		t.Error(a.faults, f.scenarios)
 	}
+	doc := []map[string]any{}
+	decode(t, kdr(t, "drill", "--list", "--json", "--scenario", "broker_lost", "--lease", "2s").want(t, 0).stdout, &doc)
+	fault := at(t, doc[0], "faults").([]any)[0].(map[string]any)
+	wantAt(t, fault, "4s", "after")
+	wantAt(t, fault, "12s", "for")
 }
 
 // TestDrillFaults: all that is wrong is named at once, and nothing is drilled.
@@ -127,6 +132,7 @@ func TestDrillFaults(t *testing.T) {
 			"bad.json: unknown field colour", "unknown field budgets.lots", "expect: can't take number for a text", `invalid duration "soon"`, "faults[1].for: ", "budgets.rto: can't take bool",
 			"load.topics: can't take string for a list", "load.rate: can't take string for a whole number", `name "A B"`, `kind "zap"`, `on "x"`, "faults[0].brokers: want 0 to 2",
 		}},
+		{"drill --lease 1ms", []string{"--lease"}},
 		{"drill --scenario /nonesuch.json", []string{"/nonesuch.json"}},
 		{"drill --scenario " + write("no.json", "{"), []string{"not JSON"}},
 		{"drill --scenario " + write("list.json", "[]"), []string{"can't take array for an object"}},
