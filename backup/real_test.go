@@ -41,6 +41,7 @@ func create(t testing.TB, c testkafka.Cluster, partitions int32, replicas int16,
 	if err != nil {
 		t.Fatal(err)
 	}
+	testkafka.Known(t, c, topics...)
 }
 
 func endOf(t testing.TB, c testkafka.Cluster, topic string, partition int32) int64 {

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -187,5 +189,42 @@ func TestLive(t *testing.T) {
 	if s := r.Status(); len(s.Events) > 0 && s.Events[Recovered]+s.Events[Failed] > 0 {
 		t.Error(s.Recent)
 	}
+	r.stop()
+}
+
+// TestStandbyStartComesBack: a log start that the standby's brokers have forgotten since it was moved, as those do that are killed, is moved again.
+func TestStandbyStartComesBack(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "orders")
+	produce(t, src, "orders", 1, 20)
+	deleteBeforeAt(t, src, "orders", 7)
+	k := testkafka.Kfake(dst)
+	var forgetful atomic.Bool
+	forgetful.Store(true)
+	k.ControlKey(int16(kmsg.DeleteRecords), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.DeleteRecordsRequest)
+		if !forgetful.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
+		rt, rp := kmsg.NewDeleteRecordsResponseTopic(), kmsg.NewDeleteRecordsResponseTopicPartition()
+		rt.Topic, rp.LowWatermark = req.Topics[0].Topic, req.Topics[0].Partitions[0].Offset
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	r := start(t, quickConfig(src, dst))
+	r.caughtUp(src, "orders")
+	forgetful.Store(false)
+	starts := kadm.NewClient(testkafka.Client(t, dst))
+	testkafka.Eventually(t, 10*time.Second, func(ctx context.Context) error {
+		got, err := starts.ListStartOffsets(ctx, "orders")
+		if o, _ := got.Lookup("orders", 0); err == nil && o.Offset != 7 {
+			err = fmt.Errorf("the log starts at %d", o.Offset)
+		}
+		return err
+	})
+	same(t, src, dst, []string{"orders"})
 	r.stop()
 }

@@ -168,7 +168,7 @@ func (e *engine) watch(ctx context.Context) error {
 	return nil
 }
 
-// watchStarts takes in where the standby's logs start: its own retention moves them too.
+// watchStarts takes in where the standby's logs start: its own retention moves them too, and brokers that are killed may bring one back, which they write down once a minute.
 func (e *engine) watchStarts(ctx context.Context) error {
 	at := make(map[rawkafka.Partition]*part)
 	var ps []rawkafka.Partition
@@ -191,7 +191,7 @@ func (e *engine) watchStarts(ctx context.Context) error {
 	defer e.mu.Unlock()
 	for dst, p := range at {
 		if start := starts[dst]; start.Err == nil {
-			p.standbyStart = max(p.standbyStart, start.Offset)
+			p.standbyStart = start.Offset
 		}
 	}
 	return nil

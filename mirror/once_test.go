@@ -65,19 +65,12 @@ func TestOnce(t *testing.T) {
 // create makes topics.
 func create(t testing.TB, cl testkafka.Cluster, partitions int32, configs map[string]*string, topics ...string) {
 	t.Helper()
-	adm := kadm.NewClient(testkafka.Client(t, cl))
-	rs, err := adm.CreateTopics(t.Context(), partitions, 1, configs, topics...)
+	rs, err := kadm.NewClient(testkafka.Client(t, cl)).CreateTopics(t.Context(), partitions, 1, configs, topics...)
 	if err == nil {
 		err = rs.Error()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	testkafka.Eventually(t, 10*time.Second, func(ctx context.Context) error {
-		ts, err := adm.ListTopics(ctx, topics...)
-		if err == nil {
-			err = ts.Error()
-		}
-		return err
-	})
+	testkafka.Known(t, cl, topics...)
 }

@@ -13,6 +13,7 @@
 //
 //   - What has no visible record (control records, aborted transactions, what compaction and filters took) becomes a hole: transaction
 //     markers, which no consumer sees. Below the log start offset there is filler for a moment, then DeleteRecords takes it away.
+//     Brokers write a log start down once a minute: where all of a partition's, or its only one, are killed within that after Run's end, filler may come back. Run it again then.
 //   - Run goes on at the target's true end. That what is there is ours is checked by content: the last 3 batches and 16 spread ones per
 //     partition, or all ([Config.VerifyTarget]). Anything else is a conflict of kind foreign_records, before the first effect.
 //   - No damaged byte is produced: objects are checked for existence and size before the first effect, each frame against its digest

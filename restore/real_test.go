@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -140,7 +141,9 @@ func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
 	for p := range int64(6) {
 		ft.partitions = append(ft.partitions, holey(t, p*10, 150))
 	}
+	var late atomic.Bool
 	cfg := Config{Target: cl.Opts(), Snapshot: fakeArchive(t, nil, ft), MaxBytesPerSecond: 300_000}
+	cfg.Hooks.OnProgress = func(s Status) { late.Store(s.Bytes > s.TotalBytes*3/4) }
 	p, err := NewPlan(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -154,16 +157,17 @@ func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
 		_, err := p.Run(t.Context())
 		done <- err
 	})
-	disturb(t, cl, done)
+	disturb(t, cl, done, &late)
 	wg.Wait()
 	checkTopics(t, cl, copyops.Filter{}, ft)
 }
 
-// disturb kills brokers and moves leaders until the run is done.
-func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error) {
+// disturb kills brokers and moves leaders until it is late, and waits until the run is done: what a broker that is killed later forgets of log starts, nobody would tell it any more.
+func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error, late *atomic.Bool) {
 	t.Helper()
 	brokers := cl.Brokers()
-	for n := 0; ; n++ {
+	n := 0
+	for ; !late.Load() && len(done) == 0; n++ {
 		b := brokers[n%len(brokers)]
 		switch n % 3 {
 		case 0:
@@ -176,15 +180,13 @@ func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error) {
 			cl.MoveLeader(t, "t", int32(n%6), b)
 		}
 		testkafka.InSync(t, cl) // else two are away at once, and with them what may not be
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%d disturbances", n+1)
-			return
-		default:
-		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d disturbances", n)
+	if n < 6 {
+		t.Error("too few disturbances")
 	}
 }
 

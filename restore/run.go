@@ -89,6 +89,9 @@ func (r *runner) claimed(ctx context.Context) (*Result, error) {
 	if err := r.partitions(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.keepStarts(ctx); err != nil {
+		return nil, err
+	}
 	return r.finish(ctx)
 }
 
