@@ -229,3 +229,23 @@ func TestRealTwoAtOnce(t *testing.T) {
 	}
 	checkTopics(t, cl, copyops.Filter{}, ft)
 }
+
+// TestRealLogStartForgotten: a broker that is killed soon after a restore begins its logs at 0 again, as it hasn't written down yet where they start. A second run moves that, and nothing else.
+func TestRealLogStartForgotten(t *testing.T) {
+	cl := testkafka.Real(t, testkafka.Options{Configs: map[string]string{"log.flush.start.offset.checkpoint.interval.ms": "3600000"}})
+	ft := fakeTopic{name: "forgotten", partitions: []opstest.History{holey(t, 40, 20), holey(t, 0, 3)}}
+	cfg := Config{Target: cl.Opts(), Snapshot: fakeArchive(t, nil, ft)}
+	restored(t, cfg)
+	checkTopics(t, cl, copyops.Filter{}, ft)
+	for _, b := range cl.Brokers() {
+		cl.Kill(t, b)
+		cl.Start(t, b)
+	}
+	if _, start, _ := onTarget(t, connectTo(t, cl), ft.name, 0); start != 0 {
+		t.Errorf("the log starts at %d, want 0: the broker has written it down", start)
+	}
+	if res := restored(t, cfg); res.Records != 0 {
+		t.Errorf("%d records were produced again", res.Records)
+	}
+	checkTopics(t, cl, copyops.Filter{}, ft)
+}
