@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -263,7 +264,11 @@ func (b *bench) create(topic string, parts int32, configs ...string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.partitionsOf(topic) // waits until the broker has it
+	testkafka.Known(b.t, b.cluster, topic)
+	testkafka.Eventually(b.t, time.Minute, func(ctx context.Context) error { // a client that comes before the leaders do waits for 5 s
+		ends, err := b.adm.ListEndOffsets(ctx, topic)
+		return errors.Join(err, ends.Error())
+	})
 }
 
 func (b *bench) drop(topics ...string) {
