@@ -198,22 +198,9 @@ func TestStandbyStartComesBack(t *testing.T) {
 	create(t, src, 1, nil, "orders")
 	produce(t, src, "orders", 1, 20)
 	deleteBeforeAt(t, src, "orders", 7)
-	k := testkafka.Kfake(dst)
 	var forgetful atomic.Bool
 	forgetful.Store(true)
-	k.ControlKey(int16(kmsg.DeleteRecords), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
-		req := kreq.(*kmsg.DeleteRecordsRequest)
-		if !forgetful.Load() {
-			return nil, nil, false
-		}
-		resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
-		rt, rp := kmsg.NewDeleteRecordsResponseTopic(), kmsg.NewDeleteRecordsResponseTopicPartition()
-		rt.Topic, rp.LowWatermark = req.Topics[0].Topic, req.Topics[0].Partitions[0].Offset
-		rt.Partitions = append(rt.Partitions, rp)
-		resp.Topics = append(resp.Topics, rt)
-		return resp, nil, true
-	})
+	forget(dst, forgetful.Load)
 	r := start(t, quickConfig(src, dst))
 	r.caughtUp(src, "orders")
 	forgetful.Store(false)
@@ -227,4 +214,28 @@ func TestStandbyStartComesBack(t *testing.T) {
 	})
 	same(t, src, dst, []string{"orders"})
 	r.stop()
+
+	// Once looks again before it ends.
+	other := testkafka.Fake(t, testkafka.Options{})
+	forget(other, func() bool { return forgetful.CompareAndSwap(false, true) })
+	once(t, quickConfig(src, other))
+	same(t, src, other, []string{"orders"})
+}
+
+// forget has a cluster answer a DeleteRecords of one partition, where it is forgetful, and do nothing.
+func forget(cl testkafka.Cluster, forgetful func() bool) {
+	k := testkafka.Kfake(cl)
+	k.ControlKey(int16(kmsg.DeleteRecords), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		if !forgetful() {
+			return nil, nil, false
+		}
+		req := kreq.(*kmsg.DeleteRecordsRequest)
+		resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
+		rt, rp := kmsg.NewDeleteRecordsResponseTopic(), kmsg.NewDeleteRecordsResponseTopicPartition()
+		rt.Topic, rp.LowWatermark = req.Topics[0].Topic, req.Topics[0].Partitions[0].Offset
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
 }

@@ -174,7 +174,7 @@ func (e *engine) watchStarts(ctx context.Context) error {
 	var ps []rawkafka.Partition
 	e.mu.Lock()
 	for _, p := range e.parts {
-		if p.state == Copying && p.fill < 0 {
+		if (p.state == Copying || p.state == Done) && p.fill < 0 {
 			at[p.dst] = p
 			ps = append(ps, p.dst)
 		}
@@ -302,6 +302,9 @@ func (e *engine) onceDone() bool {
 
 // endOnce notes positions and keeps everything else in step once more.
 func (e *engine) endOnce(ctx context.Context) error {
+	if err := e.watchStarts(ctx); err != nil {
+		return err
+	}
 	e.followStarts(ctx)
 	noted := make(chan error, 1)
 	go func() { noted <- e.noteAll(ctx, e.toNote(false)) }()
