@@ -173,14 +173,7 @@ func TestLive(t *testing.T) {
 	if _, err := adm.DeleteRecords(t.Context(), os); err != nil {
 		t.Fatal(err)
 	}
-	starts := kadm.NewClient(testkafka.Client(t, dst))
-	testkafka.Eventually(t, 10*time.Second, func(ctx context.Context) error {
-		got, err := starts.ListStartOffsets(ctx, "orders")
-		if o, _ := got.Lookup("orders", 0); err == nil && o.Offset != 50 {
-			err = fmt.Errorf("the log starts at %d", o.Offset)
-		}
-		return err
-	})
+	startsAt(t, dst, "orders", 50)
 	r.stop()
 	produce(t, src, "orders", 4, 10)
 	r = start(t, quickConfig(src, dst))
@@ -200,42 +193,30 @@ func TestStandbyStartComesBack(t *testing.T) {
 	deleteBeforeAt(t, src, "orders", 7)
 	var forgetful atomic.Bool
 	forgetful.Store(true)
-	forget(dst, forgetful.Load)
+	testkafka.ForgetDeletes(dst, func(*kmsg.DeleteRecordsRequest) bool { return forgetful.Load() })
 	r := start(t, quickConfig(src, dst))
 	r.caughtUp(src, "orders")
 	forgetful.Store(false)
-	starts := kadm.NewClient(testkafka.Client(t, dst))
-	testkafka.Eventually(t, 10*time.Second, func(ctx context.Context) error {
-		got, err := starts.ListStartOffsets(ctx, "orders")
-		if o, _ := got.Lookup("orders", 0); err == nil && o.Offset != 7 {
-			err = fmt.Errorf("the log starts at %d", o.Offset)
-		}
-		return err
-	})
+	startsAt(t, dst, "orders", 7)
 	same(t, src, dst, []string{"orders"})
 	r.stop()
 
 	// Once looks again before it ends.
 	other := testkafka.Fake(t, testkafka.Options{})
-	forget(other, func() bool { return forgetful.CompareAndSwap(false, true) })
+	testkafka.ForgetDeletes(other, func(*kmsg.DeleteRecordsRequest) bool { return forgetful.CompareAndSwap(false, true) })
 	once(t, quickConfig(src, other))
 	same(t, src, other, []string{"orders"})
 }
 
-// forget has a cluster answer a DeleteRecords of one partition, where it is forgetful, and do nothing.
-func forget(cl testkafka.Cluster, forgetful func() bool) {
-	k := testkafka.Kfake(cl)
-	k.ControlKey(int16(kmsg.DeleteRecords), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.KeepControl()
-		if !forgetful() {
-			return nil, nil, false
+// startsAt waits until the log of a topic's first partition starts at an offset.
+func startsAt(t testing.TB, cl testkafka.Cluster, topic string, want int64) {
+	t.Helper()
+	adm := kadm.NewClient(testkafka.Client(t, cl))
+	testkafka.Eventually(t, 10*time.Second, func(ctx context.Context) error {
+		got, err := adm.ListStartOffsets(ctx, topic)
+		if o, _ := got.Lookup(topic, 0); err == nil && o.Offset != want {
+			err = fmt.Errorf("the log starts at %d", o.Offset)
 		}
-		req := kreq.(*kmsg.DeleteRecordsRequest)
-		resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
-		rt, rp := kmsg.NewDeleteRecordsResponseTopic(), kmsg.NewDeleteRecordsResponseTopicPartition()
-		rt.Topic, rp.LowWatermark = req.Topics[0].Topic, req.Topics[0].Partitions[0].Offset
-		rt.Partitions = append(rt.Partitions, rp)
-		resp.Topics = append(resp.Topics, rt)
-		return resp, nil, true
+		return err
 	})
 }

@@ -162,15 +162,18 @@ func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
 	checkTopics(t, cl, copyops.Filter{}, ft)
 }
 
-// disturb kills brokers and moves leaders until it is late, and waits until the run is done: what a broker that is killed later forgets of log starts, nobody would tell it any more.
+// disturb kills and stops brokers and moves leaders until the run is done. When it is late none is killed any more: what that one forgets of log starts, nobody would tell it.
 func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error, late *atomic.Bool) {
 	t.Helper()
 	brokers := cl.Brokers()
 	n := 0
-	for ; !late.Load() && len(done) == 0; n++ {
+	for ; len(done) == 0; n++ {
 		b := brokers[n%len(brokers)]
 		switch n % 3 {
 		case 0:
+			if late.Load() {
+				continue
+			}
 			cl.Kill(t, b)
 			cl.Start(t, b)
 		case 1:

@@ -30,11 +30,8 @@ type drillFlags struct {
 	scenarios []drill.Scenario
 }
 
-// drillLease is what the built-in scenarios' times are made for.
-const drillLease = 500 * time.Millisecond
-
 func newDrill(a *app) *cobra.Command {
-	f := drillFlags{maxRPO: -1, lease: drillLease}
+	f := drillFlags{maxRPO: -1, lease: drilltest.DefaultLease}
 	cmd := &cobra.Command{
 		Use:   "drill [--scenario FILE | --scenario NAME]",
 		Short: "Make a disaster on purpose, and measure what it costs",
@@ -98,18 +95,18 @@ With --json one scenario prints its evidence, several a document with all of the
 
 // check reads the scenarios, and finds all that is wrong with them.
 func (f *drillFlags) check(a *app) {
-	if f.lease < drillLease/5 {
-		a.fault("--lease: want at least %v, got %v", drillLease/5, f.lease)
+	const least = drilltest.DefaultLease / 5
+	if f.lease < least {
+		a.fault("--lease: want at least %v, got %v", least, f.lease)
 	}
-	scale := func(s drill.Scenario) drill.Scenario { return s.Scaled(max(1, f.lease.Seconds()/drillLease.Seconds())) }
 	if len(f.chosen) == 0 {
 		for _, s := range drill.Scenarios() {
-			f.scenarios = append(f.scenarios, scale(s))
+			f.chosen = append(f.chosen, s.Name)
 		}
 	}
 	for _, chosen := range f.chosen {
 		s, ok := drill.Find(chosen)
-		s = scale(s)
+		s = s.Scaled(max(1, f.lease.Seconds()/drilltest.DefaultLease.Seconds()))
 		if !ok {
 			own := &app{}
 			s = readScenario(own, chosen)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // fake is a kfake cluster. A broker that is stopped leaves the cluster where others remain, and only drops off the network where it is the last.
@@ -68,6 +69,30 @@ func Kfake(cl Cluster) *kfake.Cluster {
 		return c.Cluster
 	}
 	return nil
+}
+
+// ForgetDeletes has an in-process cluster answer a DeleteRecords as if it had obeyed, where forgets says so: as brokers do that are killed before they write down where a log starts.
+func ForgetDeletes(cl Cluster, forgets func(*kmsg.DeleteRecordsRequest) bool) {
+	k := Kfake(cl)
+	k.ControlKey(int16(kmsg.DeleteRecords), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.DeleteRecordsRequest)
+		if !forgets(req) {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
+		for _, t := range req.Topics {
+			rt := kmsg.NewDeleteRecordsResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewDeleteRecordsResponseTopicPartition()
+				rp.Partition, rp.LowWatermark = p.Partition, p.Offset
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
 }
 
 func (f *fake) close() {

@@ -20,9 +20,12 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
+// DefaultLease is what the built-in scenarios' times suit; [drill.Scenario.Scaled] stretches them for a longer one.
+const DefaultLease = 500 * time.Millisecond
+
 // Options change a drill. The zero value suits the built-in scenarios.
 type Options struct {
-	// Lease is the clients' and the controllers'. Default 500 ms.
+	// Lease is the clients' and the controllers'. Default [DefaultLease].
 	Lease time.Duration
 	// Client and Controller change the configuration of each client and controller before it is made.
 	Client     func(*failover.Config)
@@ -66,7 +69,7 @@ func Drill(ctx context.Context, s drill.Scenario, o Options) (*drill.Evidence, e
 	defer m.Close()
 	cfg := drill.Config{Scenario: s, Clusters: p.Clusters(), Injector: p, Replication: m, Lease: o.Lease, Client: o.Client, Controller: o.Controller, Logger: o.Logger}
 	if cfg.Lease == 0 {
-		cfg.Lease = 500 * time.Millisecond
+		cfg.Lease = DefaultLease
 	}
 	if o.Config != nil {
 		o.Config(&cfg)
