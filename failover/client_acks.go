@@ -39,7 +39,8 @@ func (c *Client) leaveAck(s *session, e *entry) bool {
 	if c.cfg.Replay != nil {
 		e.detach()
 	}
-	promise(orig, nil)
+	s.acked.set(topicPartition{orig.Topic, orig.Partition}, orig.Offset)
+	promise(orig, nil) // and the record is the caller's
 	c.acks.mu.Lock()
 	c.acks.left = append(c.acks.left, e)
 	full := len(c.acks.left) >= ackBatch
@@ -67,7 +68,8 @@ func (c *Client) takeAcks() {
 	a.mu.Unlock()
 	for _, e := range left {
 		c.returned(e)
-		c.ack(e.session, e)
+		c.firstAck(e.session)
+		c.keep(e)
 		if e.in == nil {
 			c.box.free(e)
 		}

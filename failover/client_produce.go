@@ -269,6 +269,11 @@ func refused(err error) bool {
 func (c *Client) ack(s *session, e *entry) {
 	c.firstAck(s)
 	s.acked.set(topicPartition{e.rec.Topic, e.rec.Partition}, e.rec.Offset)
+	c.keep(e)
+}
+
+// keep keeps an acked record for a replay, or forgets it. Without a replay the record is the caller's again, perhaps; c.mu is held.
+func (c *Client) keep(e *entry) {
 	r := c.cfg.Replay
 	if r == nil || e.txn || e.rec.Offset < 0 { // without acks nobody knows what to replay
 		c.box.remove(e)

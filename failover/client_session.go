@@ -33,7 +33,7 @@ type session struct {
 
 	conns     rawkafka.Conns
 	sent      int    // records that it was given and hasn't answered; the client's lock guards it
-	acked     *marks // of what was acked last; that lock too
+	acked     *marks // of what was acked last
 	positions positions
 }
 
@@ -56,7 +56,7 @@ func (s *session) inherit(last *session) {
 	s.acked = &marks{by: make(map[topicPartition]*int64)}
 }
 
-// marks are offsets by partition. Most are set several times in a row.
+// marks are offsets by partition. Most are set several times in a row. The goroutine that calls the session's promises has them to itself, until the session has ended.
 type marks struct {
 	by   map[topicPartition]*int64
 	at   topicPartition

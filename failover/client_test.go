@@ -487,3 +487,42 @@ func TestClientWrongCluster(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A record is its application's again when its promise was called: what was acked is noted before.
+func TestClientRecordReused(t *testing.T) {
+	for _, replay := range []*Replay{nil, {}} {
+		s := newStage(t, "t")
+		c := s.client(func(cfg *Config) { cfg.Replay = replay })
+		const n = 500
+		done := make(chan error, n)
+		want := make(map[topicPartition]int64)
+		for i := range n {
+			c.Produce(t.Context(), record("t", i, i), func(r *kgo.Record, err error) {
+				want[topicPartition{r.Topic, r.Partition}] = r.Offset
+				*r = kgo.Record{Topic: "another", Partition: 7, Offset: -9}
+				done <- err
+			})
+		}
+		for range n {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+		testkafka.Eventually(t, 10*time.Second, func(context.Context) error { // kgo's goroutine comes back from the last promise
+			if n := c.BufferedProduceRecords(); n > 0 {
+				return fmt.Errorf("%d are buffered", n)
+			}
+			return nil
+		})
+		c.mu.Lock()
+		if got := c.cur.acked.by; len(got) != len(want) {
+			t.Errorf("%d partitions, want %d", len(got), len(want))
+		}
+		for at, offset := range want {
+			if got := c.cur.acked.by[at]; got == nil || *got != offset {
+				t.Errorf("%v: %v, want %d", at, got, offset)
+			}
+		}
+		c.mu.Unlock()
+	}
+}
