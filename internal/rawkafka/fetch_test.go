@@ -408,3 +408,79 @@ func TestFetchInTurn(t *testing.T) {
 		t.Errorf("%d requests named what was being handled", h.both)
 	}
 }
+
+// rereads has partition 0's data until the request behind it has come, and reads again where something overtook what is missing, as the jobs do.
+type rereads struct {
+	*collector
+	asked chan struct{}
+	again func(p rawkafka.Partition, offset int64)
+}
+
+func (h *rereads) Fetched(ctx context.Context, f rawkafka.Fetched) error {
+	if f.Partition.Partition == 0 && len(f.Batches) > 0 {
+		select {
+		case <-h.asked:
+		case <-ctx.Done():
+		}
+	}
+	h.mu.Lock()
+	next := h.next[f.Partition]
+	h.mu.Unlock()
+	if f.Position > next {
+		h.again(f.Partition, next)
+		return nil
+	}
+	return h.collector.Fetched(ctx, f)
+}
+
+// TestFetchDamageIsFinal: a damaged batch is read a few times and then given up, though what is behind it was asked for before it was found.
+func TestFetchDamageIsFinal(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))
+	produce(t, c, "orders", 0, 10)
+	rc := connect(t, c, rawkafka.Config{})
+	raw := grab(t, rc)
+	produce(t, c, "orders", 1, 20)
+	h := &rereads{collector: newCollector(), asked: make(chan struct{})}
+	var reads, behind int
+	c.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		req := kreq.(*kmsg.FetchRequest)
+		resp := damaged(req, raw).(*kmsg.FetchResponse)
+		bad := resp.Topics[0].Partitions[0]
+		resp.Topics[0].Partitions = nil
+		for _, p := range req.Topics[0].Partitions {
+			switch {
+			case p.Partition == 1 && p.FetchOffset == 0:
+				reads++
+				bad.Partition = 1
+				resp.Topics[0].Partitions = append(resp.Topics[0].Partitions, bad)
+			case p.Partition == 1:
+				if behind++; behind == 1 {
+					close(h.asked)
+				}
+				return nil, nil, false
+			case p.FetchOffset == 0:
+				good := bad
+				good.RecordBatches = raw
+				resp.Topics[0].Partitions = append(resp.Topics[0].Partitions, good)
+			}
+		}
+		return resp, nil, true
+	})
+	f := rawkafka.NewFetcher(rc, rawkafka.FetchConfig{MaxWait: 20 * time.Millisecond, Linger: time.Millisecond}, h)
+	rereads := 0
+	h.again = func(p rawkafka.Partition, offset int64) {
+		rereads++
+		f.Set(p, rawkafka.Position{Offset: offset, CurrentEpoch: -1, LastEpoch: -1})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	ps := all(t, rc, f, "orders", 2)
+	go func() { done <- f.Run(ctx) }()
+	h.until(t, func() bool { return h.failed[ps[1]] != nil })
+	cancel()
+	<-done
+	if rereads > 0 || reads != 5 || h.collector.next[ps[1]] != 0 {
+		t.Errorf("read %d times, and anew %d times; %d records came", reads, rereads, h.collector.next[ps[1]])
+	}
+}

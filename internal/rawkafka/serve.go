@@ -19,6 +19,7 @@ const small = 64 << 10
 type asked struct {
 	*reading
 	offset int64
+	damage int // what had been found by then
 	answer *kmsg.FetchResponseTopicPartition
 	of     *Response
 	data   bool // it has some
@@ -131,7 +132,7 @@ func (f *Fetcher) request(s *server) (req *kmsg.FetchRequest, asks []asked, left
 	}
 	asks = make([]asked, 0, len(order))
 	for _, r := range order {
-		asks = append(asks, asked{reading: r, offset: r.offset})
+		asks = append(asks, asked{reading: r, offset: r.offset, damage: r.corrupt})
 		f.add(req, r, len(order))
 	}
 	return req, asks, true
@@ -167,7 +168,7 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		a := &asks[i]
 		a.of = of
 		a.answer = find(a.Partition)
-		if a.answer == nil || a.removed {
+		if a.answer == nil || !a.wanted() {
 			continue // a full response may leave partitions out
 		}
 		void := total == 0 && a.nothing()
@@ -282,7 +283,7 @@ func (f *Fetcher) handle(ctx context.Context, s *server, answers <-chan []asked)
 	for asks := range answers {
 		for i := range asks {
 			a := &asks[i]
-			if a.answer == nil || !f.live(a.reading) {
+			if a.answer == nil || !f.live(a) {
 				continue
 			}
 			if err := f.deliver(ctx, a); err != nil {
@@ -311,11 +312,14 @@ func (f *Fetcher) taken(s *server, asks []asked) {
 	s.poke()
 }
 
-func (f *Fetcher) live(r *reading) bool {
+func (f *Fetcher) live(a *asked) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !r.removed
+	return a.wanted()
 }
+
+// wanted says that the partition is read still, and not from damage again that lies before what was asked for; f.mu is held.
+func (a *asked) wanted() bool { return !a.removed && a.damage == a.corrupt }
 
 func (f *Fetcher) deliver(ctx context.Context, a *asked) error {
 	raw, err := whole(a.answer.RecordBatches)
