@@ -1,12 +1,15 @@
 package exactcopy
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // TestForgotten: a leader forgets producers of old data while a batch's answer is lost. It would take the batch a second time.
@@ -40,4 +43,44 @@ func TestForgotten(t *testing.T) {
 	kinds = append(kinds, tg.appendAll(p, 2, 4)...)
 	tg.must(p.Flush(t.Context(), true))
 	tg.check(name, kinds)
+}
+
+// TestReplacedBehindAppend: a leader that is replaced while it waits for its followers answers NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION, for what it has appended, and tells where. The
+// next one may have it, and have forgotten the producer.
+func TestReplacedBehindAppend(t *testing.T) {
+	for _, e := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition} {
+		t.Run(e.Message, func(t *testing.T) {
+			kafka := testkafka.Fake(t, testkafka.Options{})
+			kf := testkafka.Kfake(kafka)
+			tg, old := connect(t, kafka, Config{JoinBelow: -1}), connect(t, kafka, Config{})
+			name := tg.topic("t", 1, 1, nil)[0]
+			var sent atomic.Int32
+			kf.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+				kf.KeepControl()
+				req := kreq.(*kmsg.ProduceRequest)
+				switch sent.Add(1) {
+				case 2:
+					kf.SleepControl(func() { _, _ = old.cluster.Request(t.Context(), 0, req) }) // number 3
+					return answerProduce(req, e.Code, 4), nil, true
+				case 4: // as a leader takes it that has forgotten
+					b, _ := segment.ParseBatch(req.Topics[0].Partitions[0].Records)
+					req.Topics[0].Partitions[0].Records = b.ForProduce(nil, -1, -1, -1)
+				}
+				return nil, nil, false
+			})
+			p := tg.opened(tg.copier, name)
+			kf.ControlKey(int16(kmsg.DescribeProducers), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				kf.KeepControl()
+				return req.ResponseKind(), nil, true
+			})
+			kinds := tg.appendAll(p, 1, 4)
+			tg.must(p.Flush(t.Context(), true))
+			kinds = append(kinds, tg.appendAll(p, 1, 4)...)
+			tg.must(p.Flush(t.Context(), true))
+			if n := sent.Load(); n != 3 {
+				t.Errorf("%d requests", n)
+			}
+			tg.check(name, kinds)
+		})
+	}
 }

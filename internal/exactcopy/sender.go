@@ -247,6 +247,7 @@ func (p *Partition) answered(ctx context.Context, it *item, err error, base int6
 	if tooLarge(err) && p.cut(it) {
 		return true
 	}
+	it.unsure = it.unsure || err != nil && base >= 0 // a leader that was replaced before its followers had it
 	if p.placed != nil {
 		return p.answeredPlaced(ctx, it, err, base)
 	}
@@ -341,7 +342,7 @@ func (p *Partition) failed(ctx context.Context, it *item, err error) {
 	try, since := p.tries, time.Since(p.failing)
 	p.mu.Unlock()
 	switch {
-	case p.placed != nil && !notAppended(err):
+	case p.placed != nil && it.unsure:
 		p.stop(at(p.name, it.base, "produce", undecided(err)))
 	case rawkafka.Unknown(err) && since > min(unknownFor, p.c.cfg.RetryFor):
 		p.stop(at(p.name, it.base, "produce", err))

@@ -179,7 +179,7 @@ func (p *Partition) answeredPlaced(ctx context.Context, it *item, err error, bas
 	return false
 }
 
-// notAppended: decisively not, and it passes.
+// notAppended: decisively not, where the answer tells no offset, and it passes.
 func notAppended(err error) bool {
 	for _, is := range []error{
 		kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.LeaderNotAvailable, kerr.NotLeaderForPartition, kerr.NotEnoughReplicas,

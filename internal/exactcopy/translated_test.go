@@ -247,16 +247,21 @@ func (t *target) deleteBefore(name rawkafka.Partition, offset int64) {
 
 // TestTranslatedAnswers: what was appended but isn't on all replicas is looked up in the log, not told; what was refused is sent again.
 func TestTranslatedAnswers(t *testing.T) {
-	for _, e := range []*kerr.Error{
-		kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend, kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.UnknownServerError, kerr.OutOfOrderSequenceNumber,
+	for _, a := range []struct {
+		e    *kerr.Error
+		base int64
+		sent bool
+	}{
+		{kerr.RequestTimedOut, 2, false}, {kerr.NotEnoughReplicasAfterAppend, 2, false}, {kerr.NotLeaderForPartition, -1, true}, {kerr.NotLeaderForPartition, 2, false},
+		{kerr.NotEnoughReplicas, -1, true}, {kerr.UnknownServerError, 2, false}, {kerr.UnknownServerError, -1, false}, {kerr.OutOfOrderSequenceNumber, -1, false},
 	} {
-		t.Run(e.Message, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s at %d", a.e.Message, a.base), func(t *testing.T) {
 			kafka := testkafka.Fake(t, testkafka.Options{})
 			tg := connect(t, kafka, Config{JoinBelow: -1})
 			name := tg.topic("t", 1, 1, nil)[0]
 			tg.foreign(name.Topic)()
 			script(testkafka.Kfake(kafka), 3, func(req *kmsg.ProduceRequest) (kmsg.Response, error) {
-				return answerProduce(req, e.Code, 2), nil // not appended, whatever it says
+				return answerProduce(req, a.e.Code, a.base), nil // not appended, whatever it says
 			})
 			end, _ := tg.ends(name)
 			first, ps := Checkpoint{Offset: end}, &placements{TB: t}
@@ -268,7 +273,7 @@ func TestTranslatedAnswers(t *testing.T) {
 					break
 				}
 			}
-			if sent := notAppended(e); sent != (err == nil) || !sent && !errors.Is(err, ErrUndecided) {
+			if a.sent != (err == nil) || !a.sent && !errors.Is(err, ErrUndecided) {
 				t.Errorf("got %v", err)
 			}
 			tg.must(tg.translate(t.Context(), tg.copier, name, ps, first, 15))
