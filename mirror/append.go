@@ -136,7 +136,7 @@ func (e *engine) begin(ctx context.Context, p *part) error {
 		}
 		e.mu.Lock()
 		p.to = to
-		if p.created && p.checked == 0 {
+		if p.created && p.checked == 0 && p.life == 0 { // nor had this process markers under way
 			to.Settled()
 		}
 		moved := to.Position() != p.checked

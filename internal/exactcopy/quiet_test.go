@@ -2,6 +2,7 @@ package exactcopy
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,9 +30,10 @@ func TestQuiet(t *testing.T) {
 			return time.Since(start)
 		}
 		p := tg.opened(tg.copier, name)
+		p.Settled()
 		hole := func() { tg.must(p.Hole(t.Context(), 1)) }
 		if d := took(hole); d > time.Second {
-			t.Errorf("in an empty log: %v", d)
+			t.Errorf("in a new log: %v", d)
 		}
 		tg.appendAll(p, 1, 2)
 		if d := took(hole); d > time.Second {
@@ -102,5 +104,37 @@ func TestLimiter(t *testing.T) {
 		if d := time.Since(start); d < want || d > want+time.Second {
 			t.Errorf("took %v for %d bytes, want %v", d, bytes, want)
 		}
+	})
+}
+
+// TestLateInEmptyLog: a process dies with the markers of a log's first hole under way. The next one waits for them, as it does further behind.
+func TestLateInEmptyLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
+		kf := testkafka.Kfake(kafka)
+		dead, tg := connect(t, kafka, Config{}), connect(t, kafka, Config{})
+		name := tg.topic("t", 1, 1, nil)[0]
+		for _, one := range []*target{dead, tg} {
+			_, err := one.copier.Method(t.Context())
+			tg.must(err)
+		}
+		var sent atomic.Int32
+		kf.ControlKey(int16(kmsg.WriteTxnMarkers), func(kmsg.Request) (kmsg.Response, error, bool) {
+			kf.KeepControl()
+			if sent.Add(1) == 1 {
+				kf.SleepControl(func() { time.Sleep(2 * time.Second) })
+			}
+			return nil, nil, false
+		})
+		late := dead.opened(dead.copier, name)
+		late.Settled()
+		go func() { _ = late.Hole(t.Context(), 3) }()
+		time.Sleep(time.Second)
+		p := tg.opened(tg.copier, name)
+		tg.must(p.Hole(t.Context(), 3))
+		time.Sleep(5 * time.Second)
+		kinds := append(make([]bool, 3), tg.appendAll(p, 1, 2)...)
+		tg.must(p.Flush(t.Context(), true))
+		tg.check(name, kinds)
 	})
 }

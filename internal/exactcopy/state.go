@@ -97,7 +97,7 @@ func (p *Partition) learn(ctx context.Context) error {
 			return errNotReplicated
 		}
 		p.end, p.position, p.durable = end, end, end
-		p.doubt = end > 0
+		p.doubt = true
 		return nil
 	})
 }
