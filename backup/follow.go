@@ -24,7 +24,7 @@ type session struct {
 // pending is a full snapshot whose cut isn't reached yet.
 type pending struct {
 	full
-	cut   map[*part]int64
+	cut   map[*part]int64 // -1: not known yet
 	since time.Time
 }
 
@@ -204,10 +204,15 @@ func (s *session) prepare(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, o := range stable {
-		if part := e.parts[id]; part != nil && o.Err == nil {
-			p.cut[part] = o.Offset
-			part.lastStable = max(part.lastStable, o.Offset)
+		part := e.parts[id]
+		if part == nil {
+			continue
 		}
+		if o.Err != nil { // its next answer tells
+			o.Offset, part.lastStable = -1, -1
+		}
+		p.cut[part] = o.Offset
+		part.lastStable = max(part.lastStable, o.Offset)
 	}
 	s.pending = p
 	return nil
@@ -242,7 +247,11 @@ func (s *session) ready() bool {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
 	for p, cut := range s.pending.cut {
-		if p.now.offset < cut && p.fault == nil && !p.gone() {
+		if cut < 0 {
+			cut = p.lastStable
+			s.pending.cut[p] = cut
+		}
+		if (cut < 0 || p.now.offset < cut) && p.fault == nil && !p.gone() {
 			return false
 		}
 	}

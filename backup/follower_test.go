@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
@@ -371,4 +373,41 @@ func TestFollowNothing(t *testing.T) {
 			t.Errorf("%q: %v was written, %v", topics, ls, err)
 		}
 	}
+}
+
+// TestFollowWaitsForCut: a partition whose leader is away when a full snapshot's cut is taken belongs to the cut all the same.
+func TestFollowWaitsForCut(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(2, "orders"))
+	for p := range int32(2) {
+		if err := c.MoveTopicPartition("orders", p, p); err != nil {
+			t.Fatal(err)
+		}
+		produce(t, c, "orders", p, 0, 20, 3)
+	}
+	var back atomic.Bool
+	var asked atomic.Int32
+	c.ControlKey(int16(kmsg.ListOffsets), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if c.CurrentNode() == 0 || back.Load() {
+			return nil, nil, false
+		}
+		asked.Add(1)
+		return nil, errors.New("away"), true
+	})
+	a := archive(t, bucket(t))
+	cfg := quick(c, a)
+	cfg.Every = time.Minute
+	f := follow(t, t.Context(), cfg)
+	first := func() bool { return f.see(func() bool { return len(f.snapshots) > 0 }) }
+	until(t, "a first snapshot, or looks for it in vain", func() bool { return first() || asked.Load() > 20 && f.Status().Records >= 20 })
+	back.Store(true)
+	until(t, "a first snapshot", first)
+	s, err := a.Snapshot(t.Context(), f.snapshots[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(archived(t, s, "orders", 1)); got != 20 || !s.Info().Complete {
+		t.Errorf("%d records of 20, complete %v", got, s.Info().Complete)
+	}
+	f.stop(a)
 }
