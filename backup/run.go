@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -90,6 +91,9 @@ func (r *run) prepare(ctx context.Context) error {
 	r.full.groups = groups
 	r.result.LeftOut, r.result.Unread = leftOut, r.full.cluster.Unread
 	stable, err := stableOffsets(ctx, r.c, selected)
+	if err == nil {
+		err = r.askAgain(ctx, stable)
+	}
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
@@ -108,6 +112,33 @@ func stableOffsets(ctx context.Context, c *rawkafka.Cluster, topics map[string]r
 		}
 	}
 	return c.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
+}
+
+// cutTries is how often a leader that doesn't know its partition is asked for the cut: the partition may be new to it, or gone.
+const cutTries = 5
+
+// askAgain asks such leaders again.
+func (r *run) askAgain(ctx context.Context, stable map[rawkafka.Partition]rawkafka.Offset) error {
+	for n := 1; n < cutTries; n++ {
+		var unknown []rawkafka.Partition
+		for p, o := range stable {
+			if rawkafka.Unknown(o.Err) {
+				unknown = append(unknown, p)
+			}
+		}
+		if len(unknown) == 0 {
+			return nil
+		}
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
+			return err
+		}
+		got, err := r.c.ListOffsets(ctx, unknown, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
+		if err != nil {
+			return err
+		}
+		maps.Copy(stable, got)
+	}
+	return nil
 }
 
 // begin sets the cut and looks at every partition.
@@ -130,7 +161,26 @@ func (r *run) begin(ctx context.Context, selected map[string]rawkafka.Topic, des
 		look[i].err = errors.Join(f.err, o.Err)
 	}
 	e.mu.Unlock()
-	return e.examine(ctx, look)
+	if err := e.examine(ctx, look); err != nil {
+		return err
+	}
+	for _, f := range look {
+		if err := stable[f.part.Partition].Err; err != nil {
+			e.uncut(f.part, err)
+		}
+	}
+	return nil
+}
+
+// uncut notes a fault where a partition that can be read has no cut: its reading would never end.
+func (e *engine) uncut(p *part, err error) {
+	e.mu.Lock()
+	endless := p.fault == nil && !p.gone()
+	e.mu.Unlock()
+	if endless {
+		e.f.Remove(p.Partition)
+		e.fault(p, fmt.Errorf("last stable offset: %w", err))
+	}
 }
 
 func (r *run) run(ctx context.Context) (*Result, error) {

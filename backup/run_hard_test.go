@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -353,5 +356,44 @@ func TestConfigNamesAllFaults(t *testing.T) {
 	}
 	if _, err = backup.NewFollower(backup.FollowerConfig{Flush: -1}); !errors.As(err, &ce) || len(ce.Errs) != 3 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestRunCutNotKnown: leaders that haven't heard of their partitions when the cut is asked for are asked again; of a partition whose cut can't be had the snapshot says so, and the run ends.
+func TestRunCutNotKnown(t *testing.T) {
+	for _, often := range []int32{3, math.MaxInt32} {
+		c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))
+		for p := range int32(2) {
+			produce(t, c, "orders", p, 0, 20, 3)
+		}
+		var asked atomic.Int32
+		c.ControlKey(int16(kmsg.ListOffsets), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+			c.KeepControl()
+			req := kreq.(*kmsg.ListOffsetsRequest)
+			if req.IsolationLevel != 1 || asked.Add(1) > often {
+				return nil, nil, false
+			}
+			resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+			rt := kmsg.NewListOffsetsResponseTopic()
+			rt.Topic = "orders"
+			for p := range int32(2) {
+				rp := kmsg.NewListOffsetsResponseTopicPartition()
+				rp.Partition, rp.Offset = p, 20
+				if p == 1 {
+					rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				}
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+			return resp, nil, true
+		})
+		a := archive(t, bucket(t))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		res, err := backup.Run(ctx, backup.Config{Source: source(c), Archive: a})
+		cancel()
+		var partial *backup.PartialError
+		if want := often == math.MaxInt32; errors.As(err, &partial) != want || err != nil && !want || res == nil || res.Snapshot.Complete == want {
+			t.Errorf("unknown %d times: %v", often, err)
+		}
 	}
 }
