@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -82,5 +83,46 @@ func TestReplacedBehindAppend(t *testing.T) {
 			}
 			tg.check(name, kinds)
 		})
+	}
+}
+
+// TestForgottenBehindWatermark: a log's last batch can't be read before all replicas have it. Where the leader has forgotten its producer, what it says is waited for.
+func TestForgottenBehindWatermark(t *testing.T) {
+	kafka := testkafka.Fake(t, testkafka.Options{})
+	kf := testkafka.Kfake(kafka)
+	tg := connect(t, kafka, Config{})
+	name := tg.topic("t", 1, 1, nil)[0]
+	p := tg.opened(tg.copier, name)
+	p.Settled()
+	tg.must(p.Hole(t.Context(), 2))
+	tg.appendAll(p, 1, 4)
+	tg.must(p.Flush(t.Context(), true))
+	want := p.prod
+	kf.ControlKey(int16(kmsg.DescribeProducers), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		kf.KeepControl()
+		return req.ResponseKind(), nil, true
+	})
+	var there atomic.Bool // on all replicas: by the time that it is asked whether it is
+	kf.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		kf.KeepControl()
+		if req.(*kmsg.ListOffsetsRequest).ReplicaID == rawkafka.Consumer {
+			there.Store(true)
+		}
+		return nil, nil, false
+	})
+	kf.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		kf.KeepControl()
+		if there.Load() {
+			return nil, nil, false
+		}
+		resp := kreq.ResponseKind().(*kmsg.FetchResponse)
+		rt := kmsg.NewFetchResponseTopic()
+		rt.Topic, rt.TopicID = name.Topic, name.TopicID
+		rt.Partitions = append(rt.Partitions, kmsg.NewFetchResponseTopicPartition())
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+	if p = tg.opened(tg.newCopier(Config{}), name); p.prod != want {
+		t.Errorf("goes on as %+v, want %+v", p.prod, want)
 	}
 }

@@ -67,9 +67,15 @@ func (p *Partition) learn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		end, err := p.listEnd(ctx, rawkafka.Debug)
+		end, watermark, err := p.ends(ctx)
 		if err != nil {
 			return err
+		}
+		// A leader that was replaced while it stood still may tell an end that is cut away, and the next one take what comes behind it: what begins an
+		// epoch or an id has no predecessor that a leader would ask for, nor has any batch where the leader has forgotten. Only what all replicas have counts;
+		// nothing else can be read, either.
+		if watermark < end {
+			return errNotReplicated
 		}
 		now := before
 		if before.found {
@@ -86,15 +92,6 @@ func (p *Partition) learn(ctx context.Context) error {
 			p.prod.resume(now.gen, now.epoch, now.sequence)
 		default:
 			p.prod.start(end)
-		}
-		// A leader that was replaced while it stood still may tell an end that is cut away, and the next one take what comes behind it: what begins an
-		// epoch or an id has no predecessor that a leader would ask for, nor has any batch where the leader has forgotten. Only what all replicas have counts.
-		watermark, err := p.listEnd(ctx, rawkafka.Consumer)
-		if err != nil {
-			return err
-		}
-		if watermark < end {
-			return errNotReplicated
 		}
 		p.end, p.position, p.durable = end, end, end
 		p.doubt = true
