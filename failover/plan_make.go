@@ -41,10 +41,10 @@ func (c *Controller) plan(ctx context.Context, to string, how How, down time.Tim
 		return nil, fmt.Errorf("failover: plan: %w", err)
 	}
 	if p.direction() {
-		p.look(ctx)
-		if err := p.tail(ctx); err != nil {
+		if err := p.tail(ctx); err != nil { // before the looks: a cluster that hangs takes all the time there is
 			return nil, fmt.Errorf("failover: plan: register: %w", err)
 		}
+		p.look(ctx)
 	}
 	p.steps()
 	p.took = time.Since(p.At)

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -196,6 +197,45 @@ conflict: budget: the standby lacks 3 records, and 1 may be lost
 `
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// hanging is a world one of whose clusters takes all the time there is.
+type hanging struct {
+	*world
+	cluster string
+}
+
+func (h hanging) look(ctx context.Context, c Cluster) (*clusterView, error) {
+	if c.Name == h.cluster {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
+	return h.world.look(ctx, c)
+}
+
+// heeding is a register that reads nothing once its context has ended.
+type heeding struct{ register.Register }
+
+func (h heeding) Get(ctx context.Context, scope string, number int64) (register.Epoch, error) {
+	if err := ctx.Err(); err != nil {
+		return register.Epoch{}, err
+	}
+	return h.Register.Get(ctx, scope, number)
+}
+
+// TestPlanOfTheHanging: a cluster that hangs leaves no time, and none is needed for the register's history.
+func TestPlanOfTheHanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		if _, err := w.plan(w.controller(w.config("one")), "b", Planned).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		cfg := w.config("two")
+		cfg.Register, cfg.tuning.access = heeding{w.reg}, hanging{w, "b"}
+		if p := w.plan(w.controller(cfg), "a", Forced); len(p.Conflicts) > 0 {
+			t.Error(p)
 		}
 	})
 }
