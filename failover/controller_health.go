@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -30,7 +31,8 @@ func newWatch(cfg *ControllerConfig, c Cluster, changed func()) (*watch, error) 
 func anyPath(p probe.Probe, c Cluster) probe.Probe {
 	on := func(t probe.Target) probe.Probe {
 		return func(ctx context.Context, _ probe.Target) error {
-			return boundedErr(ctx, time.Hour, func(ctx context.Context) error { return p(ctx, t) }) // the rule's timeout is in the context
+			said, err := bounded(ctx, time.Hour, func(ctx context.Context) (error, error) { return p(ctx, t), nil }) // the rule's timeout is in the context
+			return cmp.Or(err, said)                                                                                 // late or not, what it says is for the rule to judge
 		}
 	}
 	var all []probe.Probe

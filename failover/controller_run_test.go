@@ -230,3 +230,27 @@ func TestControllerBesideACommand(t *testing.T) {
 		}
 	})
 }
+
+// TestControllerLateVerdict: a probe that has seen a wrong password, and waited for a broker that hangs, can't tell; that it took all its time makes no disaster of it.
+func TestControllerLateVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cfg := w.config("one")
+		cfg.Probe = func(ctx context.Context, t probe.Target) error {
+			if t.Name != "a" {
+				return nil
+			}
+			<-ctx.Done()
+			return &probe.Fault{Kind: probe.Auth, Cluster: t.Name, Probe: "metadata", Err: errSim}
+		}
+		c := w.controller(cfg)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := c.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if diff := cmp.Diff([]string{"1 a"}, w.history()); diff != "" || !c.is("a", probe.Unknown) {
+			t.Error(diff, c.Status().Clusters[0])
+		}
+	})
+}
