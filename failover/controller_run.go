@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
@@ -286,11 +288,16 @@ func (l *loop) change(ctx context.Context, last register.Epoch, to string, how H
 
 const maxRetry = 5 * time.Minute
 
-// brief is an error's beginning: the register is no log.
+// brief is an error's beginning, as the register takes it, which is no log: of whole characters that print.
 func brief(text string) string {
 	const most = 200
 	if len(text) > most {
-		return text[:most] + "…"
+		text = text[:most] + "…"
 	}
-	return text
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
 }

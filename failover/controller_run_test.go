@@ -254,3 +254,18 @@ func TestControllerLateVerdict(t *testing.T) {
 		}
 	})
 }
+
+// TestControllerReason: whatever a probe's error is made of, the register takes the reason.
+func TestControllerReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		_, _, stop := w.start(w.config("one"))
+		defer stop()
+		wait(5 * time.Second)
+		w.break_("a", errors.New("\x1b[31m\xff"+strings.Repeat("ü", 200)))
+		wait(20 * time.Second)
+		if diff := cmp.Diff([]string{"1 a", "2 a>b", "3 b"}, w.history()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
