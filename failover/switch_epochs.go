@@ -154,10 +154,12 @@ func (r *run) giveUp(ctx context.Context) (result, error) {
 		return result{}, err
 	}
 	res, err := r.write(ctx, r.opening(r.p.From))
-	if err == nil {
-		r.resume(ctx)
+	if err != nil {
+		r.unclear(err)
+		return res, err
 	}
-	return res, err
+	r.resume(ctx)
+	return res, nil
 }
 
 // undo takes back what would hinder the winner: where that has gone back to From, the fence and the copy's end were for nothing.

@@ -359,3 +359,42 @@ func TestBegin(t *testing.T) {
 		}
 	})
 }
+
+// silent is a register that writes an opening epoch, and answers nothing from then on.
+type silent struct {
+	register.Register
+	now bool
+}
+
+func (s *silent) Get(ctx context.Context, scope string, number int64) (register.Epoch, error) {
+	if s.now {
+		return register.Epoch{}, errSim
+	}
+	return s.Register.Get(ctx, scope, number)
+}
+
+func (s *silent) Create(ctx context.Context, e register.Epoch) error {
+	err := s.Register.Create(ctx, e)
+	if s.now = e.Number > 1 && !e.Closing(); s.now {
+		return errSim
+	}
+	return err
+}
+
+// TestGiveUpUnclear: where it isn't known whether the old cluster is active again, the report doesn't say that nobody is.
+func TestGiveUpUnclear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.fail["offsets ab"] = errSim
+		cfg := w.config("one")
+		cfg.Register = &silent{Register: w.reg}
+		report, err := w.plan(w.controller(cfg), "b", Forced).Run(t.Context())
+		var closed *ClosedError
+		if !errors.As(err, &closed) || report.End != EndUnclear {
+			t.Error(err, report)
+		}
+		if diff := cmp.Diff([]string{"1 a", "2 a>b", "3 a"}, w.history()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
