@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/register"
@@ -30,7 +32,6 @@ func (r *run) saveTail(ctx context.Context) error {
 
 // fence is bound by the lease: once that is over, it is for later only.
 func (r *run) fence(ctx context.Context) (result, error) {
-	left := leaseWait(r.c.cfg.Lease) - time.Since(r.closedAt)
 	if r.sw.Fence == nil {
 		return skipped, nil
 	}
@@ -38,7 +39,7 @@ func (r *run) fence(ctx context.Context) (result, error) {
 		return result{OutcomeSkipped, "which topics " + r.p.From + " has isn't known"}, nil
 	}
 	r.fenced = true
-	confirmed, err := bounded(ctx, max(min(r.sw.Deadlines.Fence, left), r.sw.Deadlines.Fence/10), func(ctx context.Context) (bool, error) {
+	confirmed, err := bounded(ctx, r.fenceTime(), func(ctx context.Context) (bool, error) {
 		return r.sw.Fence.Fence(ctx, r.request(r.p.From, r.p.source))
 	})
 	switch {
@@ -51,8 +52,31 @@ func (r *run) fence(ctx context.Context) (result, error) {
 	case !confirmed:
 		return result{OutcomeDone, "not confirmed"}, nil
 	}
+	if why := r.missed(ctx); why != "" {
+		return result{OutcomeDone, "confirmed, but not of all: " + why}, ctx.Err()
+	}
 	r.report.FenceConfirmed = true
 	return result{OutcomeDone, "confirmed"}, nil
+}
+
+// fenceTime is what is left of the lease, and of the deadline.
+func (r *run) fenceTime() time.Duration {
+	left := leaseWait(r.c.cfg.Lease) - time.Since(r.closedAt)
+	return max(min(r.sw.Deadlines.Fence, left), r.sw.Deadlines.Fence/10)
+}
+
+// missed says what of From the fence didn't know of, or nothing: its topics were as they were last seen, which may be long ago where it didn't answer since.
+func (r *run) missed(ctx context.Context) string {
+	v, err := bounded(ctx, r.fenceTime(), func(ctx context.Context) (*clusterView, error) { return r.c.view(ctx, r.p.From) })
+	if err != nil {
+		return fmt.Sprintf("which topics %s has now isn't known: %v", r.p.From, err)
+	}
+	now := v.scope(r.c.sel)
+	maps.DeleteFunc(now, func(topic string, _ int) bool { _, fenced := r.p.source[topic]; return fenced })
+	if len(now) == 0 {
+		return ""
+	}
+	return "new are " + some(slices.Collect(maps.Keys(now)))
 }
 
 // lease waits until no client can believe in the old epoch. closedAt is after the closing epoch was there, and every lease began before that.

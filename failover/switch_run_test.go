@@ -398,3 +398,35 @@ func TestGiveUpUnclear(t *testing.T) {
 		}
 	})
 }
+
+// TestFenceOfWhatWasKnown: a fence of the topics of an earlier look says nothing of one that came since, so the lease is waited for.
+func TestFenceOfWhatWasKnown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change    func(*world)
+		confirmed bool
+	}{
+		"the same": {func(*world) {}, true},
+		"new":      {func(w *world) { w.views["a"].topics["new"] = topicView{partitions: 1} }, false},
+		"away":     {func(w *world) { w.down["a"] = errSim }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.confirm = true
+				c := w.controller(w.config("one"))
+				w.plan(c, "b", Forced) // a has been seen
+				w.down["a"] = errSim
+				p := w.plan(c, "b", Forced)
+				delete(w.down, "a")
+				tt.change(w)
+				report, err := p.Run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if report.FenceConfirmed != tt.confirmed || (report.LeaseMillis < 10000) != tt.confirmed {
+					t.Error(report)
+				}
+			})
+		})
+	}
+}
