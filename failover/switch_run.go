@@ -133,7 +133,7 @@ func (r *run) carry(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.still(ctx) // others that have taken it up since may have appended behind the forks
 }
 
 // result is what a step says of itself.

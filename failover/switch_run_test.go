@@ -430,3 +430,24 @@ func TestFenceOfWhatWasKnown(t *testing.T) {
 		})
 	}
 }
+
+// TestOpenTooLate: who was suspended behind its last step doesn't open any more. Another may have taken the switch up, and append behind the forks right now.
+func TestOpenTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cfg := w.config("one")
+		cfg.tuning.after = func(s Step) error {
+			if s == StepRights {
+				time.Sleep(time.Hour) //nolint:forbidigo // simulated time
+			}
+			return nil
+		}
+		report, err := w.plan(w.controller(cfg), "b", Forced).Run(t.Context())
+		if err == nil || report.End != EndGivenUp {
+			t.Error(err, report)
+		}
+		if diff := cmp.Diff([]string{"1 a", "2 a>b", "3 a"}, w.history()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
