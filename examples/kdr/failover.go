@@ -243,9 +243,9 @@ func (a *app) failover(ctx context.Context, f *failoverFlags) error {
 	return errors.Join(a.printSwitched(switched{Plan: p, Report: r}), err)
 }
 
-// admitPlanned refuses a planned switch that the mirror couldn't drain, before anybody is stopped for it.
+// admitPlanned refuses a planned switch that the mirror couldn't drain, before anybody is stopped for it. One that is under way has stopped them, and the mirror may be done.
 func admitPlanned(p *failover.Plan) {
-	if p.How != failover.Planned || p.GiveUp || len(p.Conflicts) > 0 {
+	if p.How != failover.Planned || p.Resumes != nil || len(p.Conflicts) > 0 {
 		return
 	}
 	conflict := func(kind failover.ConflictKind, detail string) {

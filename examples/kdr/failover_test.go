@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/mirror"
 )
@@ -217,4 +219,49 @@ func logPhases(t testing.TB, doc map[string]any) {
 	for _, p := range at(t, doc, "report", "phases").([]any) {
 		t.Logf("%v: %v ms, %v", at(t, p, "step"), at(t, p, "ms"), at(t, p, "outcome"))
 	}
+}
+
+// TestFailoverPlannedResumed: a planned switch whose controller died is finished by the same command, though the mirror has drained its source and taken its flow back.
+func TestFailoverPlannedResumed(t *testing.T) {
+	from, to, _ := twoFakes(t, 100)
+	file := clustersOf(t, from, to, nil)
+	m := mirrorBetween(t, file, "a", "b")
+	awaitCopied(t, from, to, "orders", 3)
+	reg := registerOf(t, file)
+	first, err := register.Begin(t.Context(), reg, "shop", register.Epoch{Active: "a", By: "test"})
+	if err == nil {
+		_, err = register.Advance(t.Context(), reg, first, register.Epoch{From: "a", Target: "b", Switch: "one", Planned: true, By: "test"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkafka.Eventually(t, time.Minute, func(ctx context.Context) error {
+		flows, err := mirror.Announced(ctx, mirror.Config{Source: from.Opts(), Target: to.Opts()})
+		if err != nil || len(flows) > 0 {
+			return fmt.Errorf("%d flows: %w", len(flows), err)
+		}
+		return nil
+	})
+	doc := kdr(t, "--clusters", file, "--json", "failover", "--planned", "--to", "b").want(t, 0).json(t)
+	wantAt(t, doc, "switched", "report", "end")
+	wantAt(t, doc, 0.0, "report", "rpo", "records")
+	m.wait(t).want(t, 0)
+	wantSame(t, from, to, "orders", "payments", "empty")
+}
+
+// registerOf opens a clusters file's register.
+func registerOf(t testing.TB, file string) register.Register {
+	t.Helper()
+	a := &app{stdout: io.Discard, stderr: newScreen(os.Stderr), getenv: func(string) string { return "" }}
+	a.log = a.newLogger()
+	flag := clustersFlag{path: file}
+	if flag.check(a); len(a.faults) > 0 {
+		t.Fatal(a.faults)
+	}
+	reg, done, err := flag.file.Register.open(t.Context(), a, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(done)
+	return reg
 }
