@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -172,7 +173,7 @@ func checkTailStore(a *app, s *storeFlags) {
 	}
 }
 
-// budget is the file's, as the flags change it.
+// budget is the file's, as the flags change it, each its own bound.
 func (f *failoverFlags) budget(of *failover.Budget) *failover.Budget {
 	if f.maxRPO < 0 && f.maxRPOAge == 0 {
 		if of != nil && f.allowUnknown {
@@ -180,7 +181,12 @@ func (f *failoverFlags) budget(of *failover.Budget) *failover.Budget {
 		}
 		return of
 	}
-	b := &failover.Budget{Records: max(f.maxRPO, 0), Age: f.maxRPOAge, AllowUnknown: f.allowUnknown || of != nil && of.AllowUnknown}
+	b := cmp.Or(of, &failover.Budget{})
+	b.AllowUnknown = b.AllowUnknown || f.allowUnknown
+	b.Age = cmp.Or(f.maxRPOAge, b.Age)
+	if f.maxRPO >= 0 {
+		b.Records = f.maxRPO
+	}
 	if f.maxRPO == 0 {
 		b.Age = 0 // nothing may be missing, whatever its age
 	}
