@@ -243,7 +243,7 @@ func (a *app) failover(ctx context.Context, f *failoverFlags) error {
 		}
 	}
 	r, err := p.Run(ctx)
-	if err != nil && r.End == failover.EndRefused {
+	if err != nil && r.End == failover.EndRefused && ctx.Err() == nil {
 		err = &refusedError{text: err.Error()}
 	}
 	return errors.Join(a.printSwitched(switched{Plan: p, Report: r}), err)

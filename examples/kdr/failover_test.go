@@ -298,3 +298,20 @@ func TestFailoverBudget(t *testing.T) {
 		}
 	}
 }
+
+// TestFailoverInterrupted: who interrupts a switch before it has begun was not refused by a plan.
+func TestFailoverInterrupted(t *testing.T) {
+	from, to := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	file := clustersOf(t, from, to, nil)
+	for range 16 { // what is found ended first is by chance
+		ctx, cancel := context.WithCancelCause(t.Context())
+		out := writerFunc(func(p []byte) (int, error) { cancel(errInterrupted); return len(p), nil }) // the plan is printed
+		if code := execute(ctx, []string{"failover", "--clusters", file, "--to", "b"}, out, newScreen(io.Discard), func(string) string { return "" }); code != exitInterrupted {
+			t.Fatalf("exit code %d, want %d", code, exitInterrupted)
+		}
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
