@@ -220,7 +220,7 @@ type switched struct {
 
 // failover plans, prints, and switches.
 func (a *app) failover(ctx context.Context, f *failoverFlags) error {
-	s, done, err := f.clusters.file.open(ctx, a, false)
+	s, done, err := f.clusters.file.open(ctx, a, f.dryRun)
 	if err != nil {
 		return err
 	}

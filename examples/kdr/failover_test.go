@@ -315,3 +315,14 @@ func TestFailoverInterrupted(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestFailoverDryRun: nothing is written, not even the marker by which a register tries its store.
+func TestFailoverDryRun(t *testing.T) {
+	from, to := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	dir := t.TempDir()
+	file := clustersOf(t, from, to, map[string]any{"register": map[string]any{"stores": []string{"file://" + dir}}})
+	kdr(t, "failover", "--clusters", file, "--to", "b", "--dry-run").want(t, 0)
+	if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
+		t.Error(err, there)
+	}
+}
