@@ -137,14 +137,11 @@ func (s *switching) look(ctx context.Context, st *scopeStatus) string {
 
 func lookAt(ctx context.Context, c failover.Cluster, active string) clusterStatus {
 	out := clusterStatus{Name: c.Name, Active: c.Name == active}
-	for _, opts := range append([][]kgo.Opt{c.Opts}, c.Paths...) {
-		cl, err := kgo.NewClient(opts...)
-		if err != nil {
-			out.Error = oneLine(err.Error())
-			continue
-		}
-		m, err := kadm.NewClient(cl).BrokerMetadata(ctx)
-		cl.Close()
+	paths := append([][]kgo.Opt{c.Opts}, c.Paths...)
+	for i, opts := range paths {
+		within, cancel := share(ctx, len(paths)-i)
+		m, err := brokersBy(within, opts)
+		cancel()
 		switch {
 		case err != nil:
 			out.Error = oneLine(err.Error())
@@ -157,6 +154,25 @@ func lookAt(ctx context.Context, c failover.Cluster, active string) clusterStatu
 		break
 	}
 	return out
+}
+
+// brokersBy asks by one path. The client ends with the context: to close one that waits for a broker takes as long as it waits.
+func brokersBy(ctx context.Context, opts []kgo.Opt) (kadm.Metadata, error) {
+	cl, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.WithContext(ctx))...)
+	if err != nil {
+		return kadm.Metadata{}, err
+	}
+	defer cl.Close()
+	return kadm.NewClient(cl).BrokerMetadata(ctx)
+}
+
+// share is an equal part of the time that is left, for one of so many.
+func share(ctx context.Context, among int) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/time.Duration(among))
 }
 
 // observe asks for the mirrors from the active cluster to the others.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -324,5 +325,21 @@ func TestFailoverDryRun(t *testing.T) {
 	kdr(t, "failover", "--clusters", file, "--to", "b", "--dry-run").want(t, 0)
 	if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
 		t.Error(err, there)
+	}
+}
+
+// TestStatusPaths: a first path that hangs takes no time from the others.
+func TestStatusPaths(t *testing.T) {
+	cluster := testkafka.Fake(t, testkafka.Options{})
+	hangs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hangs.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), lookFor)
+	defer cancel()
+	got := lookAt(ctx, failover.Cluster{Name: "a", Opts: []kgo.Opt{kgo.SeedBrokers(hangs.Addr().String())}, Paths: [][]kgo.Opt{cluster.Opts()}}, "a")
+	if !got.Reachable || !got.Active || got.Error != "" {
+		t.Errorf("%+v", got)
 	}
 }
