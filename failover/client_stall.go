@@ -56,7 +56,7 @@ func (c *Client) expire(ctx context.Context) {
 	}
 }
 
-// arm calls f, with c.mu held, at the end of each context that records wait with. Those that kgo must give back first are waited for by whoever ends the session.
+// arm calls f, with c.mu held, at the end of each context that records wait with. Those that kgo must give back first are waited for by whoever ends the session, where it is to be ended.
 func (c *Client) arm(f func()) (disarm func()) {
 	var stops []func() bool
 	seen := make(map[context.Context]bool)
@@ -73,7 +73,7 @@ func (c *Client) arm(f func()) (disarm func()) {
 		}))
 	}
 	for e := c.box.sent.head; e != nil; e = e.next {
-		if e.pending && e.err() == nil || !e.pending && !e.answered {
+		if e.pending && (c.cur != nil && !c.renew || e.err() == nil) || !e.pending && !e.answered {
 			watch(e.ctx)
 			watch(e.recCtx)
 		}
