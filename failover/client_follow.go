@@ -245,7 +245,7 @@ func (c *Client) goTo(ctx context.Context, t term, again bool) {
 		if again {
 			c.await(ctx, func() bool { return c.epoch.Number != t.epoch.Number || t.lease.Valid() })
 		}
-		outdated := c.epoch.Number != t.epoch.Number || c.closed
+		outdated := c.epoch.Number != t.epoch.Number || c.closed || c.cur != nil // it needn't be made anew any more
 		c.mu.Unlock()
 		if outdated {
 			return
