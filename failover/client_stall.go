@@ -146,6 +146,9 @@ func (c *Client) release(n int) {
 	c.mu.Lock()
 	var answers []func()
 	for _, h := range c.held[:n] {
+		if h.e.in == nil { // its session was made anew meanwhile, which has settled it
+			continue
+		}
 		c.box.remove(h.e)
 		if e, first := h.e, h.e.answer(); !e.gone {
 			answers = append(answers, func() { c.call(e, first, h.err) })

@@ -2,10 +2,16 @@ package failover
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
 // TestClientSilentContext ends a record's context before it is noticed that the cluster is silent.
@@ -63,6 +69,34 @@ func TestClientHeardAgain(t *testing.T) {
 		}
 		if got := ends(s.T, s.b); got[0]+got[1] != 4 {
 			s.Errorf("%v records, want 4", got)
+		}
+	})
+}
+
+// TestClientRefusedAnew makes a session anew while a refusal waits for the register.
+func TestClientRefusedAnew(t *testing.T) {
+	bubble(t, func(s *sim) {
+		reg := &outage{Register: s.reg}
+		c := s.client(func(cfg *Config) { cfg.Register = reg })
+		reg.set(true)
+		testkafka.Kfake(s.a).ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+			return denied(req.(*kmsg.ProduceRequest)), nil, true
+		})
+		var calls atomic.Int32
+		c.Produce(s.Context(), one("x"), func(_ *kgo.Record, err error) {
+			if calls.Add(1); err != nil && !errors.Is(err, kerr.TopicAuthorizationFailed) {
+				s.Error(err)
+			}
+		})
+		pause(s.Context(), 100*time.Millisecond)
+		s.a.Pause(s.T, 0)
+		is(s.T, s.within(5*time.Second, func(ctx context.Context) error { return c.ProduceSync(ctx, one("y")).FirstErr() }), context.DeadlineExceeded)
+		s.a.Resume(s.T, 0)
+		pause(s.Context(), 20*time.Second)
+		reg.set(false)
+		pause(s.Context(), 20*time.Second)
+		if got := calls.Load(); got != 1 {
+			s.Errorf("%d promises", got)
 		}
 	})
 }
