@@ -282,6 +282,12 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 	}
 	s.inherit(c.last)
 	c.last = s
+	unsettled = slices.DeleteFunc(unsettled, func(e *entry) bool {
+		if e.gone { // meanwhile
+			c.box.remove(e)
+		}
+		return e.gone
+	})
 	c.unack(unsettled)
 	for _, e := range unsettled {
 		c.give(s, c.box.again(e))

@@ -154,6 +154,13 @@ func (e *entry) detach() {
 	e.buf, e.orig, e.promise = buf, r, nil
 }
 
+// content is a copy of an entry's record, for whoever looks at it without the client's lock.
+func (e *entry) content() *kgo.Record {
+	own := entry{rec: e.rec, size: e.size}
+	own.detach()
+	return own.rec
+}
+
 // tolerated is how much more memory than it needs an entry may keep, beside as much again: the bounds of a replay are of records' bytes.
 const tolerated = 64
 

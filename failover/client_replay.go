@@ -118,9 +118,7 @@ func (c *Client) lastKept(ends map[string]map[int32]int64) map[topicPartition]*k
 	for at, l := range c.box.lanes {
 		es, end := l.entries(), ends[at.topic][at.partition]
 		if n := sort.Search(len(es), func(i int) bool { return es[i].rec.Offset >= end }); n > 0 {
-			e := entry{rec: es[n-1].rec, size: es[n-1].size}
-			e.detach() // it may be let go meanwhile
-			last[at] = e.rec
+			last[at] = es[n-1].content() // it may be let go meanwhile
 		}
 	}
 	return last

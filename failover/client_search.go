@@ -25,7 +25,7 @@ const (
 
 // search looks for records on a session's cluster, by content: key, value, headers and timestamp. Of equal ones each of the cluster's is taken once. It reads each partition from the first
 // record that isn't older, by the cluster's own index of times, to the fork, or to the end where it is the same cluster.
-func (c *Client) search(ctx context.Context, s *session, es []*entry) (map[*entry]int64, error) {
+func (c *Client) search(ctx context.Context, s *session, es []doubt) (map[*entry]int64, error) {
 	if len(es) == 0 {
 		return nil, nil
 	}
@@ -34,7 +34,7 @@ func (c *Client) search(ctx context.Context, s *session, es []*entry) (map[*entr
 		return nil, err
 	}
 	defer cl.Close()
-	by := make(map[topicPartition][]*entry)
+	by := make(map[topicPartition][]doubt)
 	for _, e := range es {
 		at := topicPartition{e.rec.Topic, e.rec.Partition}
 		by[at] = append(by[at], e)
@@ -48,7 +48,7 @@ func (c *Client) search(ctx context.Context, s *session, es []*entry) (map[*entr
 	return found, nil
 }
 
-func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *session, at topicPartition, es []*entry, found map[*entry]int64) error {
+func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *session, at topicPartition, es []doubt, found map[*entry]int64) error {
 	topics, err := cl.Topics(ctx, at.topic)
 	if err == nil {
 		err = topics[at.topic].Err
@@ -65,7 +65,7 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 		return err
 	}
 	seed := maphash.MakeSeed()
-	wanted := make(map[uint64][]*entry, len(es))
+	wanted := make(map[uint64][]doubt, len(es))
 	for _, e := range es {
 		h := contentHash(seed, e.rec)
 		wanted[h] = append(wanted[h], e)
@@ -74,7 +74,7 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 		h := contentHash(seed, r)
 		for i, e := range wanted[h] {
 			if sameContent(r, e.rec) { // the first of equal ones that isn't found yet
-				found[e] = r.Offset
+				found[e.entry] = r.Offset
 				wanted[h] = append(wanted[h][:i:i], wanted[h][i+1:]...)
 				return
 			}
@@ -89,7 +89,7 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 }
 
 // extent is where the records may lie: [from, to).
-func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p rawkafka.Partition, es []*entry) (from, to int64, err error) {
+func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p rawkafka.Partition, es []doubt) (from, to int64, err error) {
 	oldest, before := es[0].rec.Timestamp, es[0].session.epoch.Number < s.epoch.Number
 	for _, e := range es[1:] {
 		if e.rec.Timestamp.Before(oldest) {
@@ -126,7 +126,7 @@ func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p
 
 // behind is an offset that none of the records is before: one behind the last record of the partition that was acked in their session, since kgo keeps a partition's order, or where the session's cluster
 // ended when it became active. Times would do where there is none; unlike those it tells a record from an equal one that was acked before, and doesn't mind clocks.
-func (c *Client) behind(s *session, at topicPartition, es []*entry) (int64, bool) {
+func (c *Client) behind(s *session, at topicPartition, es []doubt) (int64, bool) {
 	in := es[0].session
 	for _, e := range es {
 		if e.session != in || e.moved {

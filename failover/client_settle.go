@@ -6,15 +6,23 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
 // unsettled is what a switch has to decide: nobody adds to it meanwhile.
 type unsettled struct {
-	doubtful []*entry // may be on the active cluster: their content says so
+	doubtful []doubt  // may be on the active cluster: their content says so
 	again    []*entry // to be produced there, in order
 	covered  []*entry // there
 	report   ClientReport
+}
+
+// doubt is an entry that is looked for while its promise may be called, because of its context: the record is the search's.
+type doubt struct {
+	*entry
+	rec *kgo.Record
 }
 
 // settle finds out which records the session's cluster has, answers for those, produces the others there by policy, and makes the session the current one. An error changes nothing.
@@ -37,11 +45,11 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 	for _, e := range u.again {
 		produce[e] = true
 	}
-	for _, e := range u.doubtful {
-		if answer := c.resolve(e, found, &u.report); answer != nil {
+	for _, d := range u.doubtful {
+		if answer := c.resolve(d.entry, found, &u.report); answer != nil {
 			answers = append(answers, answer)
-		} else if e.in != nil {
-			produce[e] = true
+		} else if d.in != nil {
+			produce[d.entry] = true
 		}
 	}
 	var order []*entry
@@ -80,7 +88,7 @@ func (c *Client) sort(s *session) *unsettled {
 			at := topicPartition{e.rec.Topic, e.rec.Partition}
 			switch there, known := c.there(e.session.epoch, s.epoch, at, e.rec.Offset+1); {
 			case !known || c.cfg.Translate != nil: // offsets say nothing
-				u.doubtful = append(u.doubtful, e)
+				u.doubtful = append(u.doubtful, doubt{e, e.rec})
 			case there:
 				u.report.Covered++
 				u.covered = append(u.covered, e)
@@ -89,12 +97,12 @@ func (c *Client) sort(s *session) *unsettled {
 				u.again = append(u.again, e)
 			}
 		case e.answered: // a replay that was cut off
-			u.doubtful = append(u.doubtful, e)
+			u.doubtful = append(u.doubtful, doubt{e, e.rec})
 		case e.rec.Partition < 0: // kgo hasn't even chosen a partition: it was never sent
 			u.again = append(u.again, e)
 		default:
 			u.report.InDoubt++
-			u.doubtful = append(u.doubtful, e)
+			u.doubtful = append(u.doubtful, doubt{e, e.content()})
 		}
 	}
 	return u
@@ -105,6 +113,10 @@ func (c *Client) resolve(e *entry, found map[*entry]int64, report *ClientReport)
 	at, ok := found[e]
 	var err error
 	switch {
+	case e.gone: // meanwhile
+		report.InDoubt--
+		c.box.remove(e)
+		return nil
 	case ok && e.answered:
 		report.Covered++
 	case ok:
