@@ -124,7 +124,7 @@ func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p
 	return from, to, nil
 }
 
-// behind is an offset that none of the records is before: one behind the last record of the partition that was acked in their session, since kgo keeps a partition's order, or where the session's cluster
+// behind is an offset that none of the records is before: that of the first acked one among them, one behind the last record of the partition that was acked in their session, since kgo keeps a partition's order, or where the session's cluster
 // ended when it became active. Times would do where there is none; unlike those it tells a record from an equal one that was acked before, and doesn't mind clocks.
 func (c *Client) behind(s *session, at topicPartition, es []doubt) (int64, bool) {
 	in := es[0].session
@@ -136,6 +136,9 @@ func (c *Client) behind(s *session, at topicPartition, es []doubt) (int64, bool)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cfg.Translate != nil && c.crossed(in.epoch, s.epoch) { // no exact copy
+	if es[0].acked { // those come first, and an exact copy has them where they were
+		return es[0].rec.Offset, true
+	}
 		return 0, false
 	}
 	if last, ok := in.acked.by[at]; ok {

@@ -2,12 +2,14 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -45,6 +47,35 @@ func TestClientExpiresInSearch(t *testing.T) {
 			for _, r := range rs {
 				s.Errorf("%q was written", r.Value)
 			}
+		}
+	})
+}
+
+// TestClientReplaysWithoutForks has an epoch say nothing of where its cluster's log ended: acked records that the copy has are found there.
+func TestClientReplaysWithoutForks(t *testing.T) {
+	bubble(t, func(s *sim) {
+		c := s.client(func(cfg *Config) {
+			cfg.Replay = &Replay{Confirmed: func(context.Context, string, []string) (map[string]map[int32]int64, error) {
+				return nil, errors.New("not now")
+			}}
+		}, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		cp := startCopy(s.T, s.a, s.b, 3, func() time.Duration { return 0 })
+		for _, value := range []string{"0", "1", "2", "3"} {
+			if err := c.ProduceSync(s.Context(), one(value)).FirstErr(); err != nil {
+				s.Fatal(err)
+			}
+		}
+		pause(s.Context(), time.Second)
+		s.closes("a", "b", false)
+		pause(s.Context(), c.cfg.Lease+c.cfg.Lease/100)
+		cp.end()
+		s.advance(register.Epoch{Active: "b", From: "a", Target: "b", Switch: "ab", By: "test"})
+		s.arrives(c, "b", 3)
+		if err := c.Flush(s.Context()); err != nil {
+			s.Fatal(err)
+		}
+		if got := ends(s.T, s.b)[0]; got != 4 {
+			s.Errorf("%d records, want 4", got)
 		}
 	})
 }
