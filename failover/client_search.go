@@ -97,31 +97,29 @@ func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p
 		}
 		before = before && e.session.epoch.Number < s.epoch.Number
 	}
-	ends, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err == nil {
-		err = ends[p].Err
-	}
-	if err != nil {
+	if to, err = offsetAt(ctx, cl, p, rawkafka.Latest); err != nil {
 		return 0, 0, err
 	}
-	to = ends[p].Offset
 	if fork, ok := s.epoch.Fork(p.Topic, p.Partition); ok && before && s.epoch.Active != s.epoch.From {
 		to = min(to, fork)
 	}
 	if from, ok := c.behind(s, topicPartition{p.Topic, p.Partition}, es); ok {
-		return min(from, to), to, nil
+		start, err := offsetAt(ctx, cl, p, rawkafka.Earliest) // others' records may have been deleted since
+		return min(max(from, start), to), to, err
 	}
-	at, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, max(oldest.Add(-searchBefore).UnixMilli(), 0), rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err == nil {
-		err = at[p].Err
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	if from = at[p].Offset; from < 0 { // nothing is that new
+	if from, err = offsetAt(ctx, cl, p, max(oldest.Add(-searchBefore).UnixMilli(), 0)); from < 0 { // nothing is that new
 		from = to
 	}
-	return from, to, nil
+	return from, to, err
+}
+
+// offsetAt is a partition's offset at a time, or at one of its ends.
+func offsetAt(ctx context.Context, cl *rawkafka.Cluster, p rawkafka.Partition, at int64) (int64, error) {
+	os, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, at, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err == nil {
+		err = os[p].Err
+	}
+	return os[p].Offset, err
 }
 
 // behind is an offset that none of the records is before: that of the first acked one among them, one behind the last record of the partition that was acked in their session, since kgo keeps a partition's order, or where the session's cluster
@@ -136,10 +134,10 @@ func (c *Client) behind(s *session, at topicPartition, es []doubt) (int64, bool)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.cfg.Translate != nil && c.crossed(in.epoch, s.epoch) { // no exact copy
+		return 0, false
+	}
 	if es[0].acked { // those come first, and an exact copy has them where they were
 		return es[0].rec.Offset, true
-	}
-		return 0, false
 	}
 	if last, ok := in.acked.by[at]; ok {
 		return *last + 1, true

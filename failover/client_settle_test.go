@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -78,4 +79,42 @@ func TestClientReplaysWithoutForks(t *testing.T) {
 			s.Errorf("%d records, want 4", got)
 		}
 	})
+}
+
+// TestClientSearchesBehindLogStart has records been deleted since the client's last ack in a partition.
+func TestClientSearchesBehindLogStart(t *testing.T) {
+	bubble(t, func(s *sim) {
+		c := s.client(nil, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		cp := startCopy(s.T, s.a, s.b, 3, func() time.Duration { return 0 })
+		other := testkafka.Client(s.T, s.a, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		for _, p := range []interface {
+			ProduceSync(context.Context, ...*kgo.Record) kgo.ProduceResults
+		}{c, other, other} {
+			if err := p.ProduceSync(s.Context(), one("x")).FirstErr(); err != nil {
+				s.Fatal(err)
+			}
+		}
+		pause(s.Context(), time.Second)
+		kadmDeleteRecords(s, s.b, 3)
+		s.deaf.Store(true)
+		errs := make(chan error, 1)
+		c.Produce(s.Context(), one("y"), func(_ *kgo.Record, err error) { errs <- err })
+		s.forced(c, cp)
+		if err := <-errs; err != nil {
+			s.Error(err)
+		}
+		if got := ends(s.T, s.b)[0]; got != 4 {
+			s.Errorf("%d records, want 4", got)
+		}
+	})
+}
+
+// kadmDeleteRecords deletes those of the first partition below an offset.
+func kadmDeleteRecords(s *sim, cl testkafka.Cluster, below int64) {
+	s.Helper()
+	var os kadm.Offsets
+	os.AddOffset(simTopic, 0, below, -1)
+	if _, err := kadm.NewClient(testkafka.Client(s.T, cl)).DeleteRecords(s.Context(), os); err != nil {
+		s.Fatal(err)
+	}
 }
