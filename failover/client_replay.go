@@ -2,11 +2,13 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -97,7 +99,7 @@ func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends ma
 		p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
 		offset := e.Offset
 		_, err = scan(ctx, standby, p, offset, offset+1, func(r *kgo.Record) { same = r.Offset == offset && sameContent(r, e) })
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.OffsetOutOfRange) { // that is deleted there, and tells nothing
 			return fmt.Errorf("%s/%d at %d: %w", at.topic, at.partition, offset, err)
 		}
 		if !same {

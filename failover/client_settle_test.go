@@ -109,6 +109,31 @@ func TestClientSearchesBehindLogStart(t *testing.T) {
 	})
 }
 
+// TestClientConfirmsDeletedRecords has the standby delete what is kept in one partition: the others are confirmed.
+func TestClientConfirmsDeletedRecords(t *testing.T) {
+	bubble(t, func(s *sim) {
+		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{Every: 10 * time.Second} }, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		s.closes("a", "b", false)
+		s.opens("a", "a", "b", false)
+		s.arrives(c, "a", 3)
+		cp := startCopy(s.T, s.a, s.b, 2, func() time.Duration { return 0 })
+		defer cp.end()
+		for p := range int32(2) {
+			r := one("x")
+			r.Partition = p
+			if err := c.ProduceSync(s.Context(), r).FirstErr(); err != nil {
+				s.Fatal(err)
+			}
+		}
+		pause(s.Context(), time.Second)
+		kadmDeleteRecords(s, s.b, 1)
+		pause(s.Context(), time.Minute)
+		if st := c.Status(); st.Unconfirmed > 1 {
+			s.Error(st)
+		}
+	})
+}
+
 // kadmDeleteRecords deletes those of the first partition below an offset.
 func kadmDeleteRecords(s *sim, cl testkafka.Cluster, below int64) {
 	s.Helper()
