@@ -51,7 +51,7 @@ func (c *Client) confirm(ctx context.Context) {
 		}
 		ends, err := watermarks(ctx, standby, topics)
 		if err == nil {
-			err = c.compare(ctx, standby, ends)
+			ends, err = c.compare(ctx, standby, ends)
 		}
 		c.confirmed(active, ends, err)
 	}
@@ -87,29 +87,38 @@ func (c *Client) fills(r *Replay) {
 	}
 }
 
-// compare takes out of ends what the standby has of its own: where it was active before, its log may end in records that this client's aren't, at the same offsets. Of each partition the last record
-// is compared that is on both; an exact copy has what is before it as well. In a scope's first epoch nothing can be there but the copy.
-func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends map[string]map[int32]int64) error {
-	for at, e := range c.lastKept(ends) {
+// compare says how far the standby has what this client wrote: where it was active before, its log may end in records of its own, at the same offsets. Of each partition the last record
+// is compared that is on both; an exact copy has what is before it as well, and of what is acked meanwhile nothing is known. In a scope's first epoch nothing can be there but the copy.
+func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends map[string]map[int32]int64) (map[string]map[int32]int64, error) {
+	last := c.lastKept(ends)
+	if last == nil {
+		return ends, nil
+	}
+	compared := make(map[string]map[int32]int64)
+	for at, e := range last {
 		topics, err := standby.Topics(ctx, at.topic)
 		if err != nil {
-			return fmt.Errorf("topics: %w", err)
+			return nil, fmt.Errorf("topics: %w", err)
 		}
 		same := false
 		p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
 		offset := e.Offset
 		_, err = scan(ctx, standby, p, offset, offset+1, func(r *kgo.Record) { same = r.Offset == offset && sameContent(r, e) })
 		if err != nil && !errors.Is(err, kerr.OffsetOutOfRange) { // that is deleted there, and tells nothing
-			return fmt.Errorf("%s/%d at %d: %w", at.topic, at.partition, offset, err)
+			return nil, fmt.Errorf("%s/%d at %d: %w", at.topic, at.partition, offset, err)
 		}
 		if !same {
-			delete(ends[at.topic], at.partition)
+			continue
 		}
+		if compared[at.topic] == nil {
+			compared[at.topic] = make(map[int32]int64)
+		}
+		compared[at.topic][at.partition] = offset + 1
 	}
-	return nil
+	return compared, nil
 }
 
-// lastKept are the last of the kept records before each end, where they have to be compared.
+// lastKept are the last of the kept records before each end; nil where they needn't be compared.
 func (c *Client) lastKept(ends map[string]map[int32]int64) map[topicPartition]*kgo.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -143,3 +143,48 @@ func kadmDeleteRecords(s *sim, cl testkafka.Cluster, below int64) {
 		s.Fatal(err)
 	}
 }
+
+// TestClientConfirmsWhatItCompared acks a record while others are compared: the standby, which was active before, has another one at its offset.
+func TestClientConfirmsWhatItCompared(t *testing.T) {
+	bubble(t, func(s *sim) {
+		manual := kgo.RecordPartitioner(kgo.ManualPartitioner())
+		for range 3 {
+			if err := testkafka.Client(s.T, s.b, manual).ProduceSync(s.Context(), one("tail")).FirstErr(); err != nil {
+				s.Fatal(err)
+			}
+		}
+		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{} }, manual)
+		s.closes("a", "b", false)
+		s.opens("a", "a", "b", false)
+		s.arrives(c, "a", 3)
+		second := one("x")
+		second.Partition = 1
+		second.Timestamp = time.Now()
+		again := *second
+		if err := testkafka.Client(s.T, s.b, manual).ProduceSync(s.Context(), &again).FirstErr(); err != nil {
+			s.Fatal(err)
+		}
+		asked, acked := make(chan struct{}), make(chan struct{})
+		k := testkafka.Kfake(s.b)
+		k.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+			k.DropControl()
+			k.SleepControl(func() { close(asked); <-acked })
+			return nil, nil, false
+		})
+		if err := c.ProduceSync(s.Context(), second).FirstErr(); err != nil {
+			s.Fatal(err)
+		}
+		<-asked
+		if err := c.ProduceSync(s.Context(), one("y")).FirstErr(); err != nil {
+			s.Fatal(err)
+		}
+		if st := c.Status(); st.Unconfirmed != 2 {
+			s.Error(st)
+		}
+		close(acked)
+		pause(s.Context(), 10*time.Second)
+		if st := c.Status(); st.Unconfirmed != 1 {
+			s.Error(st)
+		}
+	})
+}
