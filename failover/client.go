@@ -43,6 +43,7 @@ type Client struct {
 	filling chan struct{} // has the copy asked at once
 	waiting int           // for room
 	linger  func()        // ends what keeps kgo from lingering meanwhile
+	flushes uint64        // that have kept it so
 	report  *ClientReport // of the last switch
 	failing error         // why the active cluster can't be used
 }

@@ -293,6 +293,7 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 		c.give(s, c.box.again(e))
 	}
 	c.cur = s
+	c.hasten()
 	c.fenced = !s.lease.Valid()
 	c.acted(s.epoch.Number)
 	return nil

@@ -63,6 +63,7 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 		e.address()
 		c.box.push(e)
 		c.give(c.cur, e)
+		c.hasten()
 	}
 	call := err != nil && e.answer()
 	c.mu.Unlock()
@@ -141,11 +142,30 @@ func (c *Client) unlinger() {
 	c.waiting++
 	c.ease()
 	c.takeAcks()
-	if s := c.cur; s != nil && !s.limits.manual && c.linger == nil {
-		var ctx context.Context
-		ctx, c.linger = context.WithCancel(s.ctx)
-		c.wg.Go(func() { _ = s.cl.Flush(ctx) })
+	c.hasten()
+}
+
+// hasten flushes while somebody waits for room. A flush ends where kgo has nothing left, or with its session: whoever gives it more begins another one. c.mu is held.
+func (c *Client) hasten() {
+	s := c.cur
+	if s == nil || s.limits.manual || c.waiting == 0 || c.linger != nil {
+		return
 	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	c.linger, c.flushes = cancel, c.flushes+1
+	number := c.flushes
+	c.wg.Go(func() {
+		defer cancel()
+		_ = s.cl.Flush(ctx)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.linger != nil && c.flushes == number {
+			c.linger = nil
+			if s := c.cur; s != nil && s.cl.BufferedProduceRecords() > 0 { // it was given more meanwhile
+				c.hasten()
+			}
+		}
+	})
 }
 
 // relinger is called when that one doesn't wait any more; c.mu is held.

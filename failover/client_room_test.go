@@ -1,0 +1,31 @@
+package failover
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// TestClientRoomUnlingers has more wait for room than there is: kgo lingers for none of them.
+func TestClientRoomUnlingers(t *testing.T) {
+	bubble(t, func(s *sim) {
+		const linger = 10 * time.Second
+		c := s.client(nil, kgo.MaxBufferedRecords(10), kgo.ProducerLinger(linger))
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for n := range 200 {
+			wg.Go(func() {
+				if err := c.ProduceSync(s.Context(), one(fmt.Sprint(n))).FirstErr(); err != nil {
+					s.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took := time.Since(begun); took > 2*linger {
+			s.Errorf("took %v", took)
+		}
+	})
+}
