@@ -195,7 +195,7 @@ func (c *Client) CommitUncommittedOffsets(ctx context.Context) error {
 	return c.committing(ctx, (*kgo.Client).CommitUncommittedOffsets)
 }
 
-// MarkCommitRecords is kgo's. Records that were polled before a switch are carried over as in [Client.CommitRecords]; [Hooks.OnOldRecords] gets those that can't be.
+// MarkCommitRecords is kgo's. Records that were polled before a switch are carried over as in [Client.CommitRecords], which has the active cluster asked; [Hooks.OnOldRecords] gets those that can't be.
 func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
 	c.mu.Lock()
 	s := c.cur
@@ -207,6 +207,12 @@ func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
 		}
 	}
 	now, moved, old := c.carried(c.ctx, s, rs)
+	ctx, cancel := context.WithTimeout(c.ctx, searchRequest)
+	defer cancel()
+	moved, err := c.ahead(ctx, s, moved)
+	if err != nil { // without a mark they come again
+		c.retry("mark records of an old epoch", err)
+	}
 	s.cl.MarkCommitRecords(append(now, moved...)...)
 	if h := c.cfg.Hooks.OnOldRecords; h != nil && len(old) > 0 {
 		h(old)

@@ -181,3 +181,54 @@ func TestClientCommitsAhead(t *testing.T) {
 		}
 	})
 }
+
+// TestClientMarksAhead holds the same of what is marked, where another member has the partition.
+func TestClientMarksAhead(t *testing.T) {
+	bubble(t, func(s *sim) {
+		t := s.T
+		opts := []kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumeTopics(simTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
+		c := s.client(nil, append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Hour))...)
+		cp := startCopy(t, s.a, s.b, 20, s.pace())
+		for n := range 20 {
+			r := one(fmt.Sprint(n))
+			r.Partition = int32(n % 2)
+			if err := c.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var polled []*kgo.Record
+		for len(polled) < 20 {
+			polled = append(polled, c.PollFetches(t.Context()).Records()...)
+		}
+		pause(t.Context(), 10*time.Second)
+		s.forced(c, cp)
+		other := testkafka.Client(t, s.b, append(opts, kgo.DisableAutoCommit())...)
+		pause(t.Context(), 30*time.Second)
+		rs := other.PollFetches(t.Context()).Records()
+		if err := other.CommitRecords(t.Context(), rs...); err != nil || len(rs) == 0 {
+			t.Fatal(err, len(rs))
+		}
+		theirs := rs[len(rs)-1]
+		for _, r := range polled {
+			if r.Partition == theirs.Partition && r.Offset < 3 || r.Partition != theirs.Partition && r.Offset < 5 {
+				c.MarkCommitRecords(r)
+			}
+		}
+		if err := c.CommitMarkedOffsets(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		os, err := kadm.NewClient(testkafka.Client(t, s.b)).FetchOffsets(t.Context(), "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p := range int32(2) {
+			want := int64(5)
+			if p == theirs.Partition {
+				want = theirs.Offset + 1
+			}
+			if o, _ := os.Lookup(simTopic, p); o.At != want {
+				t.Errorf("partition %d: committed %d, want %d", p, o.At, want)
+			}
+		}
+	})
+}
