@@ -288,6 +288,10 @@ func refused(err error) bool {
 // ack notes that a record is written; c.mu is held.
 func (c *Client) ack(s *session, e *entry) {
 	c.firstAck(s)
+	if s.limits.noAcks || e.rec.Offset < 0 { // nobody knows what is where
+		c.box.remove(e)
+		return
+	}
 	s.acked.set(topicPartition{e.rec.Topic, e.rec.Partition}, e.rec.Offset)
 	c.keep(e)
 }
@@ -295,7 +299,7 @@ func (c *Client) ack(s *session, e *entry) {
 // keep keeps an acked record for a replay, or forgets it. Without a replay the record is the caller's again, perhaps; c.mu is held.
 func (c *Client) keep(e *entry) {
 	r := c.cfg.Replay
-	if r == nil || e.txn || e.rec.Offset < 0 { // without acks nobody knows what to replay
+	if r == nil || e.txn {
 		c.box.remove(e)
 		return
 	}

@@ -29,3 +29,21 @@ func TestClientRoomUnlingers(t *testing.T) {
 		}
 	})
 }
+
+// TestClientNoAcks produces without acks: kgo's offsets mean nothing then.
+func TestClientNoAcks(t *testing.T) {
+	bubble(t, func(s *sim) {
+		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{} }, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		for n := range 3 {
+			if err := c.ProduceSync(s.Context(), one(fmt.Sprint(n))).FirstErr(); err != nil {
+				s.Fatal(err)
+			}
+		}
+		if st := c.Status(); st.Unconfirmed != 0 {
+			s.Error(st)
+		}
+		if n, ok := c.cur.acked.by[topicPartition{simTopic, 0}]; ok {
+			s.Errorf("the last offset is %d", *n)
+		}
+	})
+}

@@ -42,6 +42,7 @@ type limits struct {
 	records, bytes int64
 	timeout        time.Duration // of a record's delivery; 0: none
 	manual         bool          // flushing
+	noAcks         bool
 }
 
 // inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.
@@ -168,7 +169,8 @@ func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
 	}
 	timeout, _ := probe.OptValue(kgo.RecordDeliveryTimeout).(time.Duration)
 	manual, _ := probe.OptValue(kgo.ManualFlushing).(bool)
-	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64), timeout, manual}
+	acks, _ := probe.OptValue(kgo.RequiredAcks).(kgo.Acks)
+	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64), timeout, manual, acks == kgo.NoAck()}
 	return []kgo.Opt{
 		kgo.WithContext(s.ctx), kgo.Dialer(noting(&s.conns, dial)), kgo.DialTLSConfig(nil),
 		kgo.MaxBufferedRecords(math.MaxInt32), kgo.MaxBufferedBytes(0), kgo.RecordPartitioner(pinning{partitioner}),
