@@ -104,6 +104,9 @@ func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 	}
 	now, moved, old := c.carried(ctx, s, rs)
 	moved, err = c.ahead(ctx, s, moved)
+	if err != nil && s.ctx.Err() != nil && ctx.Err() == nil {
+		return c.CommitRecords(ctx, rs...)
+	}
 	if err != nil {
 		return err
 	}

@@ -232,3 +232,28 @@ func TestClientMarksAhead(t *testing.T) {
 		}
 	})
 }
+
+// TestClientCommitsThroughSwitch has the next switch come while the active cluster is asked how far the group is. It takes real time: a commit waits at a mutex of kgo's for the group to be joined.
+func TestClientCommitsThroughSwitch(t *testing.T) {
+	s := newSim(t, 1)
+	c := s.client(func(cfg *Config) { cfg.Lease = time.Second }, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(simTopic), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cp := startCopy(t, s.a, s.b, 1, func() time.Duration { return 0 })
+	if err := c.ProduceSync(t.Context(), one("x")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	var polled []*kgo.Record
+	for len(polled) < 1 {
+		polled = append(polled, c.PollFetches(t.Context()).Records()...)
+	}
+	s.forced(c, cp)
+	s.b.Pause(t, 0)
+	errs := make(chan error, 1)
+	go func() { errs <- c.CommitRecords(t.Context(), polled...) }()
+	pause(t.Context(), 100*time.Millisecond)
+	s.closes("b", "a", false)
+	pause(t.Context(), 1100*time.Millisecond)
+	s.opens("a", "b", "a", false)
+	if err := <-errs; err != nil {
+		t.Error(err)
+	}
+}
