@@ -31,7 +31,8 @@ func (c *Client) ease() {
 
 // leaveAck leaves an ack, once its promise was called, where that may be done. kgo calls it for one record at a time.
 func (c *Client) leaveAck(s *session, e *entry) bool {
-	if c.acks.easy.Load() != s || e.answered || e.txn || e.cancel != nil {
+	known := s.known(e.rec)
+	if c.acks.easy.Load() != s || e.answered || e.txn || e.cancel != nil || c.cfg.Replay != nil && !known {
 		return false
 	}
 	promise, orig := e.promise, e.orig
@@ -39,7 +40,9 @@ func (c *Client) leaveAck(s *session, e *entry) bool {
 	if c.cfg.Replay != nil {
 		e.detach()
 	}
-	s.acked.set(topicPartition{orig.Topic, orig.Partition}, orig.Offset)
+	if known {
+		s.acked.set(topicPartition{orig.Topic, orig.Partition}, orig.Offset)
+	}
 	promise(orig, nil) // and the record is the caller's
 	c.acks.mu.Lock()
 	c.acks.left = append(c.acks.left, e)

@@ -288,7 +288,7 @@ func refused(err error) bool {
 // ack notes that a record is written; c.mu is held.
 func (c *Client) ack(s *session, e *entry) {
 	c.firstAck(s)
-	if s.limits.noAcks || e.rec.Offset < 0 { // nobody knows what is where
+	if !s.known(e.rec) {
 		c.box.remove(e)
 		return
 	}

@@ -148,6 +148,9 @@ func (c *Client) open(t term, cluster Cluster, path []kgo.Opt) (*session, error)
 	return s, nil
 }
 
+// known says whether an ack tells where its record is: without acks from the brokers it doesn't.
+func (s *session) known(r *kgo.Record) bool { return !s.limits.noAcks && r.Offset >= 0 }
+
 // options are the client's own, made of the application's. Those are read from a client that never lives.
 func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
 	dead, cancel := context.WithCancel(context.Background())
