@@ -122,17 +122,17 @@ func TestLateInEmptyLog(t *testing.T) {
 		kf.ControlKey(int16(kmsg.WriteTxnMarkers), func(kmsg.Request) (kmsg.Response, error, bool) {
 			kf.KeepControl()
 			if sent.Add(1) == 1 {
-				kf.SleepControl(func() { time.Sleep(2 * time.Second) })
+				kf.SleepControl(func() { _ = rawkafka.Sleep(t.Context(), 2*time.Second) })
 			}
 			return nil, nil, false
 		})
 		late := dead.opened(dead.copier, name)
 		late.Settled()
 		go func() { _ = late.Hole(t.Context(), 3) }()
-		time.Sleep(time.Second)
+		_ = rawkafka.Sleep(t.Context(), time.Second)
 		p := tg.opened(tg.copier, name)
 		tg.must(p.Hole(t.Context(), 3))
-		time.Sleep(5 * time.Second)
+		_ = rawkafka.Sleep(t.Context(), 5*time.Second)
 		kinds := append(make([]bool, 3), tg.appendAll(p, 1, 2)...)
 		tg.must(p.Flush(t.Context(), true))
 		tg.check(name, kinds)
