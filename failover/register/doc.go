@@ -14,7 +14,8 @@
 //
 // [Memory] is the process's own. [Bucket] is in an object store: one create-only object for each epoch. The store must create objects only where none is and show at once what was written,
 // as S3, Google Cloud Storage, Azure and storage/filestore do; [OpenBucket] tries that, and refuses a store that ignores create-only writes. A cache or a CDN in
-// front of the bucket makes it stale: an epoch that this process hasn't seen yet is late then, and the lease no protection. [Quorum] is over three [Store]s that fail
+// front of the bucket makes it stale: an epoch that this process hasn't seen yet is late then, and the lease no protection. So does a store that has lost what was written, as a bucket that is made anew, or a directory
+// whose mount is gone: the next epoch isn't there, which confirms a lease. [Quorum] is over three [Store]s that fail
 // independently: any one of them may be away or slow. Package registertest is the conformance suite for others; examples/register has etcd and Kubernetes.
 //
 // # Limits
