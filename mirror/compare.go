@@ -372,5 +372,5 @@ func fetchOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, o
 			return got, kerr.ErrorForCode(got.ErrorCode)
 		}
 	}
-	return a, fmt.Errorf("fetch: the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
+	return a, rawkafka.ErrThrottled
 }

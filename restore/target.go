@@ -101,8 +101,7 @@ func fetchOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, o
 			return got.RecordBatches, kerr.ErrorForCode(got.ErrorCode)
 		}
 	}
-	// A broker leaves the partitions out where a quota is exceeded. It passes.
-	return nil, fmt.Errorf("fetch: the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
+	return nil, rawkafka.ErrThrottled
 }
 
 // deleteBefore moves the log start offset of a target partition to an offset.

@@ -176,11 +176,8 @@ func fetch(ctx context.Context, cl *rawkafka.Cluster, name rawkafka.Partition, o
 		return none, err
 	}
 	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
-		return none, errThrottled
+		return none, rawkafka.ErrThrottled
 	}
 	a := r.Topics[0].Partitions[0]
 	return a, kerr.ErrorForCode(a.ErrorCode)
 }
-
-// errThrottled: a broker leaves the partitions out where a quota is exceeded. It passes.
-var errThrottled = fmt.Errorf("the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)

@@ -18,6 +18,8 @@ import (
 var (
 	// ErrUnknownBroker: the cluster's metadata has no broker of that ID now.
 	ErrUnknownBroker = errors.New("rawkafka: unknown broker")
+	// ErrThrottled: a fetch's answer has no partition, as of a broker where a quota is exceeded. It is [Retriable].
+	ErrThrottled = fmt.Errorf("fetch: the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
 
 	errDeadline    = errors.New("rawkafka: no answer within the request timeout")
 	errNoClusterID = errors.New("rawkafka: the broker tells no cluster ID (Kafka before 0.10.1?)")

@@ -3,7 +3,6 @@ package mm2
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -160,7 +159,7 @@ func (f *fetcher) ask(ctx context.Context) (*kmsg.FetchResponseTopicPartition, e
 		return nil, err
 	}
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, fmt.Errorf("a fetch response without the partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
+		return nil, rawkafka.ErrThrottled
 	}
 	got := &resp.Topics[0].Partitions[0]
 	return got, kerr.ErrorForCode(got.ErrorCode)
