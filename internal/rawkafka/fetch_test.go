@@ -441,6 +441,7 @@ func TestFetchDamageIsFinal(t *testing.T) {
 	raw := grab(t, rc)
 	produce(t, c, "orders", 1, 20)
 	h := &rereads{collector: newCollector(), asked: make(chan struct{})}
+	first := make(chan struct{}) // closed once 0 is asked for; its data comes with 1's, and before it
 	var reads, behind int
 	c.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
@@ -448,12 +449,21 @@ func TestFetchDamageIsFinal(t *testing.T) {
 		resp := damaged(req, raw).(*kmsg.FetchResponse)
 		bad := resp.Topics[0].Partitions[0]
 		resp.Topics[0].Partitions = nil
+		if reads == 0 && len(req.Topics[0].Partitions) == 1 {
+			select {
+			case <-first:
+			default:
+				close(first)
+			}
+			return resp, nil, true
+		}
 		for _, p := range req.Topics[0].Partitions {
 			switch {
 			case p.Partition == 1 && p.FetchOffset == 0:
 				reads++
-				bad.Partition = 1
-				resp.Topics[0].Partitions = append(resp.Topics[0].Partitions, bad)
+				damage := bad
+				damage.Partition = 1
+				resp.Topics[0].Partitions = append(resp.Topics[0].Partitions, damage)
 			case p.Partition == 1:
 				if behind++; behind == 1 {
 					close(h.asked)
@@ -475,8 +485,11 @@ func TestFetchDamageIsFinal(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	ps := all(t, rc, f, "orders", 2)
 	go func() { done <- f.Run(ctx) }()
+	ps := all(t, rc, f, "orders", 1)
+	<-first
+	ps = append(ps, partition(t, rc, "orders", 1))
+	f.Set(ps[1], rawkafka.Position{CurrentEpoch: -1, LastEpoch: -1})
 	h.until(t, func() bool { return h.failed[ps[1]] != nil })
 	cancel()
 	<-done
