@@ -6,10 +6,12 @@ import (
 )
 
 // acks are answers that kgo's goroutine leaves for whoever has the client's lock next, so that the two don't take turns at it record by record: those that say nothing but that a record
-// is written, while nobody waits for any. Their promises were called.
+// is written, while nobody waits for any. Their promises were called. Those of flights are only counted.
 type acks struct {
 	// easy is the session whose acks may be left; nil: none's.
 	easy atomic.Pointer[session]
+	// wanted: somebody waits for room.
+	wanted atomic.Bool
 
 	spare []*entry // for left; the client's lock guards it
 
@@ -23,26 +25,21 @@ const ackBatch = 256
 // ease says whose acks may be left from now on; c.mu is held. It is called at all that its answer depends on.
 func (c *Client) ease() {
 	s := c.cur
-	if s != nil && (c.closed || c.fenced || c.quiet || c.waiting > 0 || s.epoch.Number != c.epoch.Number || c.report != nil && c.report.FirstAckMillis < 0) {
+	if s != nil && (c.closed || c.fenced || c.quiet || c.waiting > 0 && c.cfg.Replay != nil || s.epoch.Number != c.epoch.Number || c.report != nil && c.report.FirstAckMillis < 0) {
 		s = nil
 	}
 	c.acks.easy.Store(s)
 }
 
-// leaveAck leaves an ack, once its promise was called, where that may be done. kgo calls it for one record at a time.
+// leaveAck leaves an ack of a record that is kept for a replay, once its promise was called, where that may be done. kgo calls it for one record at a time.
 func (c *Client) leaveAck(s *session, e *entry) bool {
-	known := s.known(e.rec)
-	if c.acks.easy.Load() != s || e.answered || e.txn || e.cancel != nil || c.cfg.Replay != nil && !known {
+	if c.cfg.Replay == nil || c.acks.easy.Load() != s || e.answered || e.txn || e.cancel != nil || !s.known(e.rec) {
 		return false
 	}
 	promise, orig := e.promise, e.orig
 	e.answer()
-	if c.cfg.Replay != nil {
-		e.detach()
-	}
-	if known {
-		s.acked.set(topicPartition{orig.Topic, orig.Partition}, orig.Offset)
-	}
+	e.detach()
+	s.acked.set(topicPartition{orig.Topic, orig.Partition}, orig.Offset)
 	promise(orig, nil) // and the record is the caller's
 	c.acks.mu.Lock()
 	c.acks.left = append(c.acks.left, e)
@@ -58,8 +55,14 @@ func (c *Client) leaveAck(s *session, e *entry) bool {
 	return true
 }
 
-// takeAcks takes in what was left; c.mu is held.
+// takeAcks takes in which records were acked meanwhile; c.mu is held.
 func (c *Client) takeAcks() {
+	c.takeLanded()
+	c.takeLeft()
+}
+
+// takeLeft takes in what was left; c.mu is held.
+func (c *Client) takeLeft() {
 	a := &c.acks
 	a.mu.Lock()
 	if len(a.left) == 0 {
@@ -73,9 +76,6 @@ func (c *Client) takeAcks() {
 		c.returned(e)
 		c.firstAck(e.session)
 		c.keep(e)
-		if e.in == nil {
-			c.box.free(e)
-		}
 	}
 	clear(left)
 	a.spare = left[:0]

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -8,8 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// outbox holds records that have no final answer yet, in the order in which they were given to kgo, and those that may have to be replayed, in the order of their acks. Within a partition the latter
-// come first, and both are in the partition's order. The client's lock guards it.
+// outbox holds records that have no final answer yet, numbered in the order in which they were given to kgo, and those that may have to be replayed, in the order of their acks. Within a partition the
+// latter come first, and both are in the partition's order. Of most of the former there is no entry, but a place in a flight. The client's lock guards it.
 type outbox struct {
 	sent, kept entries
 	// unacked have no answer, acked aren't confirmed by the copy.
@@ -18,6 +19,8 @@ type outbox struct {
 	letGo, waited            int64
 	// lanes have the kept entries by partition, last is the one of at: acks come many of a partition in a row.
 	lanes    map[topicPartition]*lane
+	flights  flights
+	number   uint64 // of the next record that is given to kgo
 	at       topicPartition
 	last     *lane
 	spare    []*entry       // that nobody looks at any more, for the next records
@@ -51,7 +54,8 @@ type entry struct {
 
 	cancel   context.CancelFunc // of a delivery timeout
 	size     int64
-	pending  bool // kgo hasn't answered
+	number   uint64 // in the order in which records were given to kgo
+	pending  bool   // kgo hasn't answered
 	acked    bool
 	answered bool // its promise was called, or is about to be
 	gone     bool // that was because of its context, whatever becomes of the record
@@ -88,11 +92,17 @@ func (b *outbox) entry(ctx context.Context, r *kgo.Record, promise func(*kgo.Rec
 	if e.recCtx = r.Context; e.recCtx == nil {
 		e.recCtx = ctx
 	}
-	e.size = int64(len(r.Key) + len(r.Value))
-	for _, h := range r.Headers {
-		e.size += int64(len(h.Key) + len(h.Value))
-	}
+	e.size = sizeOf(r)
 	return e
+}
+
+// sizeOf is a record's part of the bounds: its key, value and headers, in bytes.
+func sizeOf(r *kgo.Record) int64 {
+	size := len(r.Key) + len(r.Value)
+	for i := range r.Headers {
+		size += len(r.Headers[i].Key) + len(r.Headers[i].Value)
+	}
+	return int64(size)
 }
 
 // free takes back an entry that is over. kgo doesn't look at a record whose promise it has called: that may change it.
@@ -108,6 +118,7 @@ func (b *outbox) trim() {
 	clear(b.spare[n:])
 	b.spare = b.spare[:n]
 	b.unused = n
+	b.flights.trim()
 }
 
 // address writes into the record what kgo is to know.
@@ -227,8 +238,13 @@ func (e *entry) unlink() {
 
 func (b *outbox) push(e *entry) {
 	b.sent.insert(e, b.sent.tail)
-	b.unacked++
-	b.unackedBytes += e.size
+	b.count(1, e.size)
+}
+
+// count takes records without an answer in, or out.
+func (b *outbox) count(n int, bytes int64) {
+	b.unacked += n
+	b.unackedBytes += bytes
 }
 
 func (b *outbox) remove(e *entry) {
@@ -239,8 +255,7 @@ func (b *outbox) remove(e *entry) {
 		b.acked--
 		b.ackedBytes -= e.size
 	default:
-		b.unacked--
-		b.unackedBytes -= e.size
+		b.count(-1, -e.size)
 	}
 	e.unlink()
 }
@@ -290,8 +305,7 @@ func (b *outbox) unkeep(es []*entry) {
 		}
 		b.remove(e)
 		b.sent.insert(e, last)
-		b.unacked++
-		b.unackedBytes += e.size
+		b.count(1, e.size)
 		e.acked, last = false, e
 	}
 	clear(b.lanes)
@@ -341,8 +355,10 @@ func (b *outbox) all() (es []*entry) {
 	for e := b.kept.head; e != nil; e = e.next {
 		es = append(es, e)
 	}
+	kept := len(es)
 	for e := b.sent.head; e != nil; e = e.next {
 		es = append(es, e)
 	}
+	slices.SortStableFunc(es[kept:], func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
 	return es
 }

@@ -63,10 +63,10 @@ func pinnedTo(r *kgo.Record) int32 {
 type pinningTopic struct{ inner kgo.TopicPartitioner }
 
 func (p pinningTopic) RequiresConsistency(r *kgo.Record) bool {
-	if pinnedTo(r) >= 0 {
-		return true
-	}
 	if marked(r) {
+		if pinnedTo(r) >= 0 {
+			return true
+		}
 		r.Partition = givenTo(r)
 	}
 	return p.inner.RequiresConsistency(r)

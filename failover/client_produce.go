@@ -49,27 +49,34 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	if promise == nil {
 		promise = func(*kgo.Record, error) {}
 	}
+	size := sizeOf(r)
 	c.mu.Lock()
-	e := c.box.entry(ctx, r, promise)
-	err := c.admission(e)
+	err := c.admission(size)
 	if errors.Is(err, kgo.ErrMaxBuffered) {
 		c.takeAcks()
-		err = c.admission(e)
+		err = c.admission(size)
 	}
 	if err != nil && wait && !final(err) {
-		err = c.waitFor(ctx, e, err)
+		err = c.waitFor(ctx, size, err)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+		c.mu.Unlock()
+		if r.Context == nil {
+			r.Context = ctx
+		}
+		promise(r, err)
+		return
+	case c.light(ctx, r):
+		c.board(ctx, r, promise, size)
+	default:
+		e := c.box.entry(ctx, r, promise)
 		e.address()
 		c.box.push(e)
 		c.give(c.cur, e)
-		c.hasten()
 	}
-	call := err != nil && e.answer()
+	c.hasten()
 	c.mu.Unlock()
-	if call {
-		c.call(e, true, err)
-	}
 }
 
 // final errors of an admission don't go away.
@@ -77,8 +84,8 @@ func final(err error) bool {
 	return errors.Is(err, kgo.ErrClientClosed) || errors.Is(err, ErrEpochEnded)
 }
 
-// admission says why an entry can't be taken now; c.mu is held.
-func (c *Client) admission(e *entry) error {
+// admission says why a record can't be taken now; c.mu is held.
+func (c *Client) admission(size int64) error {
 	s := c.cur
 	switch {
 	case c.closed:
@@ -91,11 +98,11 @@ func (c *Client) admission(e *entry) error {
 		return ErrFenced
 	}
 	b := &c.box
-	if b.unacked > 0 && (int64(b.unacked) >= s.limits.records || b.unackedBytes+e.size > s.limits.bytes) {
+	if b.unacked > 0 && (int64(b.unacked) >= s.limits.records || b.unackedBytes+size > s.limits.bytes) {
 		return kgo.ErrMaxBuffered
 	}
 	r := c.cfg.Replay
-	if all := b.acked + b.unacked; r != nil && !r.LetGo && all > 0 && (all >= r.Records || b.ackedBytes+b.unackedBytes+e.size > r.Bytes) {
+	if all := b.acked + b.unacked; r != nil && !r.LetGo && all > 0 && (all >= r.Records || b.ackedBytes+b.unackedBytes+size > r.Bytes) {
 		return errReplayFull
 	}
 	return nil
@@ -103,8 +110,8 @@ func (c *Client) admission(e *entry) error {
 
 var errReplayFull = fmt.Errorf("failover: too many records wait for the copy: %w", kgo.ErrMaxBuffered)
 
-// waitFor waits until an entry can be taken; c.mu is held.
-func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
+// waitFor waits until a record can be taken; c.mu is held.
+func (c *Client) waitFor(ctx context.Context, size int64, err error) error {
 	if errors.Is(err, errReplayFull) {
 		c.box.waited++
 	}
@@ -114,7 +121,9 @@ func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
 	defer c.relinger()
 	late := false
 	c.awaitOn(ctx, &c.room, func() bool {
-		err = c.admission(e)
+		c.want()
+		c.takeAcks()
+		err = c.admission(size)
 		if err == nil || final(err) {
 			return true
 		}
@@ -141,7 +150,6 @@ func (c *Client) waitFor(ctx context.Context, e *entry, err error) error {
 func (c *Client) unlinger() {
 	c.waiting++
 	c.ease()
-	c.takeAcks()
 	c.hasten()
 }
 
@@ -174,13 +182,14 @@ func (c *Client) relinger() {
 		c.linger()
 		c.linger = nil
 	}
+	c.acks.wanted.Store(false) // those who wait still say so when they are woken
 	c.ease()
 }
 
-// makeRoom wakes those who wait for room, where there is enough: at each record that leaves they would come for one, and batches be as small. c.mu is held.
+// makeRoom wakes those who wait for room, where there is enough. c.mu is held.
 func (c *Client) makeRoom(s *session) {
-	b, l := &c.box, &s.limits
-	if c.waiting > 0 && (b.unacked == 0 || int64(b.unacked) <= l.records/2 && b.unackedBytes <= l.bytes/2) {
+	if c.waiting > 0 && s.limits.roomy(int64(c.box.unacked), c.box.unackedBytes) {
+		c.acks.wanted.Store(false)
 		c.room.Broadcast()
 	}
 }
@@ -209,6 +218,8 @@ func (c *Client) give(s *session, e *entry) {
 		e.moved = true
 	}
 	e.session, e.txn, e.pending = s, c.txn != nil, true
+	e.number, c.box.flights.open = c.box.number, nil // what is given later has a higher one
+	c.box.number++
 	s.sent++
 	s.flush = true
 	if e.done == nil { // an entry is given to one session only
@@ -223,7 +234,7 @@ func (c *Client) answered(s *session, e *entry, err error) {
 		return
 	}
 	c.mu.Lock()
-	c.takeAcks()
+	c.takeLeft()
 	c.returned(e)
 	c.heard(s, err)
 	switch {

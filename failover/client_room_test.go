@@ -30,6 +30,39 @@ func TestClientRoomUnlingers(t *testing.T) {
 	})
 }
 
+// TestClientRoom has several wait for little room, of records or of bytes: whoever waits is woken.
+func TestClientRoom(t *testing.T) {
+	const producers, records = 4, 500
+	for _, opts := range [][]kgo.Opt{
+		{kgo.MaxBufferedRecords(1)}, {kgo.MaxBufferedRecords(2)}, {kgo.MaxBufferedRecords(7)}, {kgo.MaxBufferedRecords(50)}, {kgo.MaxBufferedBytes(1)}, {kgo.MaxBufferedBytes(20)}, {kgo.MaxBufferedBytes(400)},
+	} {
+		s := newStage(t, "t")
+		c := s.client(nil, append(opts, kgo.ProducerLinger(0))...)
+		var wg sync.WaitGroup
+		for k := range producers {
+			wg.Go(func() {
+				for i := range records {
+					c.Produce(t.Context(), record("t", k, i), func(_ *kgo.Record, err error) {
+						if err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			})
+		}
+		wg.Wait()
+		if err := c.Flush(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := c.BufferedProduceRecords(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+		if n := c.BufferedProduceBytes(); n != 0 {
+			t.Errorf("%d bytes are left", n)
+		}
+	}
+}
+
 // TestClientNoAcks produces without acks: kgo's offsets mean nothing then.
 func TestClientNoAcks(t *testing.T) {
 	bubble(t, func(s *sim) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -32,8 +33,12 @@ type session struct {
 	flush   bool // something was produced
 
 	conns     rawkafka.Conns
-	sent      int    // records that it was given and hasn't answered; the client's lock guards it
-	acked     *marks // of what was acked last
+	sent      int           // records that it was given and hasn't answered; the client's lock guards it
+	given     uint64        // the weight of all that were given to it in flights; as that one
+	taken     uint64        // the weight of acks that were taken in; as that one
+	goal      atomic.Uint64 // given, for acks to see
+	landed    atomic.Uint64 // the weight of what was acked of it
+	acked     *marks        // of what was acked last
 	positions positions
 }
 
@@ -43,6 +48,13 @@ type limits struct {
 	timeout        time.Duration // of a record's delivery; 0: none
 	manual         bool          // flushing
 	noAcks         bool
+}
+
+// roomy says that so much, not answered, leaves enough room to wake somebody who waits for it. At each record that leaves they would come for one, and batches be as small; were it much,
+// kgo would run dry.
+func (l *limits) roomy(records, bytes int64) bool {
+	const part = 8
+	return records == 0 || records <= l.records-l.records/part && bytes <= l.bytes-l.bytes/part
 }
 
 // inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.

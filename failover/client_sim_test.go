@@ -284,7 +284,11 @@ func (l *load) produce(ctx context.Context, key int) {
 	value := fmt.Sprintf("%d/%d", key, n)
 	l.wg.Add(1)
 	buf := []byte(value)
-	l.c.Produce(ctx, &kgo.Record{Topic: simTopic, Key: fmt.Append(nil, key), Value: buf}, func(r *kgo.Record, err error) {
+	r := &kgo.Record{Topic: simTopic, Key: fmt.Append(nil, key), Value: buf}
+	if n%3 == 1 {
+		r.Offset = int64(n) // as one that is used again has it: it flies with no others
+	}
+	l.c.Produce(ctx, r, func(r *kgo.Record, err error) {
 		defer l.wg.Done()
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -59,12 +59,13 @@ func (c *Client) expire(ctx context.Context) {
 // arm calls f, with c.mu held, at the end of each context that records wait with. Those that kgo must give back first are waited for by whoever ends the session, where it is to be ended.
 func (c *Client) arm(f func()) (disarm func()) {
 	var stops []func() bool
-	seen := make(map[context.Context]bool)
+	seen := make(map[<-chan struct{}]bool)
 	watch := func(ctx context.Context) {
-		if ctx.Done() == nil || seen[ctx] {
+		done := ctx.Done()
+		if done == nil || seen[done] {
 			return
 		}
-		seen[ctx] = true
+		seen[done] = true
 		stops = append(stops, context.AfterFunc(ctx, func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -72,8 +73,14 @@ func (c *Client) arm(f func()) (disarm func()) {
 			c.wake()
 		}))
 	}
+	renews := c.cur != nil && !c.renew
+	c.box.flights.pending(func(ctx context.Context) {
+		if renews || ctx.Err() == nil {
+			watch(ctx)
+		}
+	})
 	for e := c.box.sent.head; e != nil; e = e.next {
-		if e.pending && (c.cur != nil && !c.renew || e.err() == nil) || !e.pending && !e.answered {
+		if e.pending && (renews || e.err() == nil) || !e.pending && !e.answered {
 			watch(e.ctx)
 			watch(e.recCtx)
 		}
@@ -88,13 +95,17 @@ func (c *Client) arm(f func()) (disarm func()) {
 // expired takes out the records whose contexts have ended, and returns what calls their promises. Those that kgo has may still be sent: the session is to be made anew, and
 // its end gives them back. c.mu is held.
 func (c *Client) expired() (answers []func()) {
+	renew := func(err error) {
+		if c.cur != nil && !c.renew && err != nil {
+			c.renew = true
+			c.wake()
+		}
+	}
+	c.box.flights.pending(func(ctx context.Context) { renew(ctx.Err()) })
 	for e := c.box.sent.head; e != nil; e = e.next {
 		switch {
 		case e.pending:
-			if c.cur != nil && !c.renew && e.err() != nil {
-				c.renew = true
-				c.wake()
-			}
+			renew(e.err())
 		case e.answered || e.err() == nil:
 		default:
 			e.gone = true

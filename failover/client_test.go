@@ -240,13 +240,11 @@ func TestClientPlanned(t *testing.T) {
 func (c *Client) sending() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := 0
-	for e := c.box.sent.head; e != nil; e = e.next {
-		if !e.acked && e.session != nil && e.session.sent > 0 {
-			n++
-		}
+	c.takeAcks()
+	if c.last == nil {
+		return 0
 	}
-	return n
+	return c.last.sent
 }
 
 // The primary dies under load, with the mirror behind: with Replay nothing is lost, doubled or reordered on the standby.

@@ -192,7 +192,23 @@ func (r *killing) eventually(f func(context.Context) error) {
 	testkafka.Eventually(r, 2*time.Minute, f)
 }
 
+// explain logs what the processes said of a run that failed.
+func (r *killing) explain() {
+	if !r.Failed() {
+		return
+	}
+	if r.mirror != nil {
+		r.Logf("mirror: %s", r.mirror.stderr.String())
+	}
+	for _, h := range []*helper{r.survivor, r.wounded} {
+		if h != nil {
+			r.Logf("%s: %s", h.name, h.stderr.String())
+		}
+	}
+}
+
 func (r *killing) run() {
+	defer r.explain()
 	r.mirror = start(r, "mirror", "--clusters", r.ops, "--from-name", "a", "--to-name", "b", "--discover", "200ms", "--skip-acls", "--skip-quotas")
 	r.survivor, r.wounded = r.application("survivor", r.apps, r.topic, true), r.application("wounded", r.apps, r.topic, false)
 	r.eventually(r.steady)
