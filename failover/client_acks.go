@@ -8,10 +8,12 @@ import (
 // acks are answers that kgo's goroutine leaves for whoever has the client's lock next, so that the two don't take turns at it record by record: those that say nothing but that a record
 // is written, while nobody waits for any. Their promises were called. Those of flights are only counted.
 type acks struct {
+	_ apart
 	// easy is the session whose acks may be left; nil: none's.
 	easy atomic.Pointer[session]
 	// wanted: somebody waits for room.
 	wanted atomic.Bool
+	_      apart
 
 	spare []*entry // for left; the client's lock guards it
 

@@ -14,24 +14,21 @@ const flightSize = 8
 // flight is records that kgo has, and nothing is known of but that, in the order in which it was given them. There are many, and caches are small: so there is as little of each as may be,
 // and nothing is made anew for them. What is answered other than by an ack becomes an [entry], as if it had been one from the start; records that more has to be known of are entries from the start.
 type flight struct {
+	// What acks look at is together, and apart from the rest.
 	client  *Client
 	session *session
-	next    *flight
-	done    func(*kgo.Record, error) // takes kgo's answer to any of them
-	number  uint64                   // of the first, see outbox
-	n       int                      // records; the client's lock guards it
-	records [flightSize]flown
 	// answered has a bit for each record whose promise was called, or that has become an entry. The flight is over when all have it: nobody looks at it any more.
 	answered atomic.Uint32
-}
+	recs     [flightSize]*kgo.Record
+	promises [flightSize]func(*kgo.Record, error)
 
-// flown is a record in a flight, and what its caller wrote that is gone from it.
-type flown struct {
-	rec              *kgo.Record
-	promise          func(*kgo.Record, error)
-	ctx              context.Context
-	offset           int64
-	partition, epoch int32
+	n      int                      // records; the client's lock guards it
+	number uint64                   // of the first, see outbox
+	done   func(*kgo.Record, error) // takes kgo's answer to any of them
+	next   *flight
+	ctx    context.Context   // that they were given with, or one that ends with theirs
+	ends   <-chan struct{}   // when it does
+	given  [flightSize]int32 // the partitions that the caller wrote
 }
 
 // flights is a queue of those that aren't over, or weren't when they were looked at. The oldest comes first, but for those that were passed over.
@@ -54,10 +51,10 @@ func (c *Client) light(ctx context.Context, r *kgo.Record) bool {
 func (c *Client) board(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error), size int64) {
 	s := c.cur
 	f := c.box.flights.open
-	if f == nil || f.n == flightSize || f.session != s {
-		f = c.box.depart(c, s)
+	if f == nil || f.n == flightSize || f.session != s || f.ends != ctx.Done() {
+		f = c.box.depart(ctx, c, s)
 	}
-	f.records[f.n] = flown{r, promise, ctx, r.Offset, r.Partition, r.LeaderEpoch}
+	f.recs[f.n], f.promises[f.n], f.given[f.n] = r, promise, r.Partition
 	f.n++
 	c.box.count(1, size)
 	s.sent++
@@ -71,7 +68,7 @@ func (c *Client) board(ctx context.Context, r *kgo.Record, promise func(*kgo.Rec
 
 // depart begins a flight. One that is over is used again: mostly that is the first. Those before it, of a partition that gets no answers, are passed over, a few at a time: trim finds what is behind
 // many, and leaves as much as is needed until the next time.
-func (b *outbox) depart(c *Client, s *session) *flight {
+func (b *outbox) depart(ctx context.Context, c *Client, s *session) *flight {
 	l := &b.flights
 	for n := 0; n < 4 && !l.look(); n++ {
 	}
@@ -85,7 +82,7 @@ func (b *outbox) depart(c *Client, s *session) *flight {
 		f = &flight{client: c}
 		f.done = f.answer
 	}
-	f.session, f.number = s, b.number
+	f.session, f.number, f.ctx, f.ends = s, b.number, ctx, ctx.Done()
 	b.number += flightSize
 	l.push(f)
 	l.open = f
@@ -138,19 +135,18 @@ func (l *flights) trim() {
 	clear(l.spare[keep:])
 	l.spare = l.spare[:keep]
 	for _, f := range l.spare {
-		f.session, f.next, f.records = nil, nil, [flightSize]flown{}
+		f.session, f.next, f.ctx, f.ends = nil, nil, nil, nil
+		clear(f.recs[:])
+		clear(f.promises[:])
 	}
 	l.unused = keep
 }
 
-// pending calls f for the contexts of all records that kgo has.
+// pending calls f for the contexts of records that kgo has.
 func (l *flights) pending(f func(ctx context.Context)) {
 	for fl := l.head; fl != nil; fl = fl.next {
-		answered := fl.answered.Load()
-		for i := range fl.n {
-			if answered>>i&1 == 0 {
-				f(fl.records[i].ctx)
-			}
+		if !fl.over() {
+			f(fl.ctx)
 		}
 	}
 }
@@ -159,7 +155,7 @@ func (l *flights) pending(f func(ctx context.Context)) {
 func (f *flight) find(r *kgo.Record) int {
 	answered := f.answered.Load()
 	for i := 0; ; i++ {
-		if answered>>i&1 == 0 && f.records[i].rec == r {
+		if answered>>i&1 == 0 && f.recs[i] == r {
 			return i
 		}
 	}
@@ -179,8 +175,8 @@ func (f *flight) answer(r *kgo.Record, err error) {
 	if s.known(r) {
 		s.acked.set(topicPartition{r.Topic, r.Partition}, r.Offset)
 	}
-	f.records[i].promise(r, nil) // and the record is the caller's
-	f.answered.Or(1 << i)        // and the flight another session's, perhaps
+	f.promises[i](r, nil) // and the record is the caller's
+	f.answered.Or(1 << i) // and the flight another session's, perhaps
 	left := s.landed.Add(weight(size))
 	if c.acks.easy.Load() != s || c.acks.wanted.Load() && s.roomy(s.goal.Load()-left) { // somebody has begun to wait, or has waited for this
 		c.mu.Lock()
@@ -193,10 +189,9 @@ func (f *flight) answer(r *kgo.Record, err error) {
 
 // land makes an entry of a record; c.mu is held.
 func (c *Client) land(f *flight, i int) *entry {
-	r := f.records[i]
-	e := c.box.entry(r.ctx, r.rec, r.promise)
+	e := c.box.entry(f.ctx, f.recs[i], f.promises[i])
 	e.session, e.pending, e.number = f.session, true, f.number+uint64(i) //nolint:gosec // below flightSize
-	e.offset, e.given, e.epoch = r.offset, r.partition, r.epoch
+	e.given = f.given[i]
 	c.box.sent.insert(e, c.box.sent.tail)
 	f.session.given -= weight(e.size)
 	c.aim(f.session)

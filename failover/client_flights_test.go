@@ -11,9 +11,9 @@ import (
 
 // boarded is a flight of a session with as many records as there may be.
 func boarded(c *Client, s *session, promise func(*kgo.Record, error)) *flight {
-	f := c.box.depart(c, s)
+	f := c.box.depart(context.Background(), c, s)
 	for f.n < flightSize {
-		f.records[f.n] = flown{rec: one("x"), promise: promise, ctx: context.Background()}
+		f.recs[f.n], f.promises[f.n] = one("x"), promise
 		f.n++
 	}
 	return f
@@ -34,11 +34,11 @@ func TestFlightAnswersAnyOrder(t *testing.T) {
 		if f.over() {
 			t.Errorf("over after %d", n)
 		}
-		f.records[i].rec.Partition = int32(i)
-		f.done(f.records[i].rec, nil)
+		f.recs[i].Partition = int32(i)
+		f.done(f.recs[i], nil)
 	}
 	for n, i := range order {
-		if got[n] != f.records[i].rec {
+		if got[n] != f.recs[i] {
 			t.Errorf("answer %d is of another record", n)
 		}
 	}
@@ -99,7 +99,7 @@ func TestFlightsGivenBack(t *testing.T) {
 		f := boarded(c, s, nil)
 		first = append(first, f)
 		for i := range f.n {
-			want = append(want, f.records[i].rec)
+			want = append(want, f.recs[i])
 		}
 		e := c.box.entry(context.Background(), one("y"), nil)
 		e.number, c.box.flights.open = c.box.number, nil

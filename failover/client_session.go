@@ -30,17 +30,26 @@ type session struct {
 	tag     context.Context // of the records that were polled in it
 	path    []kgo.Opt       // of its cluster's, that answered
 	limits  limits
-	flush   bool // something was produced
 
 	conns     rawkafka.Conns
-	sent      int           // records that it was given and hasn't answered; the client's lock guards it
-	given     uint64        // the weight of all that were given to it in flights; as that one
-	taken     uint64        // the weight of acks that were taken in; as that one
-	goal      atomic.Uint64 // given, for acks to see
-	landed    atomic.Uint64 // the weight of what was acked of it
-	acked     *marks        // of what was acked last
+	acked     *marks // of what was acked last
 	positions positions
+
+	// The client's lock guards these.
+	_     apart
+	flush bool   // something was produced
+	sent  int    // records that it was given and hasn't answered
+	given uint64 // the weight of all that were given to it in flights
+	taken uint64 // the weight of acks that were taken in
+
+	_      apart
+	landed atomic.Uint64 // the weight of what was acked of flights
+	goal   atomic.Uint64 // given, for acks to see
+	_      apart
 }
+
+// apart keeps what producers write at each record and what acks do in different cache lines.
+type apart [64]byte
 
 // limits are kgo's, which the client keeps itself.
 type limits struct {

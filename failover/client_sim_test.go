@@ -285,11 +285,13 @@ func (l *load) produce(ctx context.Context, key int) {
 	l.wg.Add(1)
 	buf := []byte(value)
 	r := &kgo.Record{Topic: simTopic, Key: fmt.Append(nil, key), Value: buf}
+	cancel := func() {}
 	if n%3 == 1 {
-		r.Offset = int64(n) // as one that is used again has it: it flies with no others
+		r.Context, cancel = context.WithCancel(ctx) // another one than it is given with: it flies with no others
 	}
 	l.c.Produce(ctx, r, func(r *kgo.Record, err error) {
 		defer l.wg.Done()
+		cancel()
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.calls[value]++
