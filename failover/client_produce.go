@@ -178,18 +178,20 @@ func (c *Client) hasten() {
 
 // relinger is called when that one doesn't wait any more; c.mu is held.
 func (c *Client) relinger() {
-	if c.waiting--; c.waiting == 0 && c.linger != nil {
-		c.linger()
-		c.linger = nil
+	if c.waiting--; c.waiting == 0 {
+		c.acks.wanted.Store(false)
+		if c.linger != nil {
+			c.linger()
+			c.linger = nil
+		}
 	}
-	c.acks.wanted.Store(false) // those who wait still say so when they are woken
 	c.ease()
 }
 
 // makeRoom wakes those who wait for room, where there is enough. c.mu is held.
 func (c *Client) makeRoom(s *session) {
 	if c.waiting > 0 && s.limits.roomy(int64(c.box.unacked), c.box.unackedBytes) {
-		c.acks.wanted.Store(false)
+		c.acks.wanted.Store(false) // whom it isn't enough for wants it again
 		c.room.Broadcast()
 	}
 }

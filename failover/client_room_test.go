@@ -2,8 +2,11 @@ package failover
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -34,7 +37,7 @@ func TestClientRoomUnlingers(t *testing.T) {
 func TestClientRoom(t *testing.T) {
 	const producers, records = 4, 500
 	for _, opts := range [][]kgo.Opt{
-		{kgo.MaxBufferedRecords(1)}, {kgo.MaxBufferedRecords(2)}, {kgo.MaxBufferedRecords(7)}, {kgo.MaxBufferedRecords(50)}, {kgo.MaxBufferedBytes(1)}, {kgo.MaxBufferedBytes(20)}, {kgo.MaxBufferedBytes(400)},
+		{kgo.MaxBufferedRecords(1)}, {kgo.MaxBufferedRecords(2)}, {kgo.MaxBufferedRecords(7)}, {kgo.MaxBufferedRecords(50)}, {kgo.MaxBufferedBytes(1)}, {kgo.MaxBufferedBytes(160)}, {kgo.MaxBufferedBytes(1000)},
 	} {
 		s := newStage(t, "t")
 		c := s.client(nil, append(opts, kgo.ProducerLinger(0))...)
@@ -42,7 +45,9 @@ func TestClientRoom(t *testing.T) {
 		for k := range producers {
 			wg.Go(func() {
 				for i := range records {
-					c.Produce(t.Context(), record("t", k, i), func(_ *kgo.Record, err error) {
+					r := record("t", k, i)
+					r.Value = append(r.Value, make([]byte, k*50)...) // where bytes are bounded, some fit where others don't
+					c.Produce(t.Context(), r, func(_ *kgo.Record, err error) {
 						if err != nil {
 							t.Error(err)
 						}
@@ -60,6 +65,49 @@ func TestClientRoom(t *testing.T) {
 		if n := c.BufferedProduceBytes(); n != 0 {
 			t.Errorf("%d bytes are left", n)
 		}
+	}
+}
+
+// TestClientRoomForTheLarger: a record that fits doesn't take the wake-up of one that doesn't yet.
+func TestClientRoomForTheLarger(t *testing.T) {
+	const small, large = 5, 50
+	for _, order := range [][]int64{{small, large}, {large, small}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &session{limits: limits{records: 100, bytes: 100}, acked: &marks{by: map[topicPartition]*int64{}}}
+			c := &Client{cfg: Config{MaxWait: time.Hour}, cur: s, last: s, linger: func() {}}
+			c.changed.L, c.room.L = &c.mu, &c.mu
+			c.acks.easy.Store(s)
+			f := c.box.depart(t.Context(), c, s)
+			var given []*kgo.Record
+			for _, size := range []int{20, 78} {
+				r := one(strings.Repeat("x", size))
+				f.recs[f.n], f.promises[f.n] = r, func(*kgo.Record, error) {}
+				f.n++
+				c.box.count(1, int64(size))
+				s.sent++
+				s.given += weight(int64(size))
+				given = append(given, r)
+			}
+			var admitted [large + 1]atomic.Bool
+			for _, size := range order {
+				go func() {
+					c.mu.Lock()
+					defer c.mu.Unlock()
+					if err := c.waitFor(t.Context(), size, kgo.ErrMaxBuffered); err != nil {
+						t.Error(err)
+					}
+					admitted[size].Store(true)
+				}()
+				synctest.Wait()
+			}
+			for i, want := range []bool{false, true} {
+				f.done(given[i], nil)
+				synctest.Wait()
+				if !admitted[small].Load() || admitted[large].Load() != want {
+					t.Errorf("%v, after %d acks: %v, %v", order, i+1, admitted[small].Load(), admitted[large].Load())
+				}
+			}
+		})
 	}
 }
 
