@@ -198,6 +198,8 @@ func (r *killing) explain() {
 		return
 	}
 	if r.mirror != nil {
+		_ = r.mirror.cmd.Process.Signal(syscall.SIGQUIT) // where it stands
+		<-r.mirror.ended
 		r.Logf("mirror: %s", r.mirror.stderr.String())
 	}
 	for _, h := range []*helper{r.survivor, r.wounded} {
@@ -207,9 +209,14 @@ func (r *killing) explain() {
 	}
 }
 
+func (r *killing) startMirror() *following {
+	r.Helper()
+	return start(r, "-v", "mirror", "--clusters", r.ops, "--from-name", "a", "--to-name", "b", "--discover", "200ms", "--skip-acls", "--skip-quotas")
+}
+
 func (r *killing) run() {
 	defer r.explain()
-	r.mirror = start(r, "mirror", "--clusters", r.ops, "--from-name", "a", "--to-name", "b", "--discover", "200ms", "--skip-acls", "--skip-quotas")
+	r.mirror = r.startMirror()
 	r.survivor, r.wounded = r.application("survivor", r.apps, r.topic, true), r.application("wounded", r.apps, r.topic, false)
 	r.eventually(r.steady)
 	if r.behind {
@@ -322,7 +329,7 @@ func (r *killing) strike(controller *helper) {
 	case killMirror:
 		_ = r.mirror.cmd.Process.Signal(syscall.SIGKILL)
 		r.mirror.wait(r)
-		r.mirror = start(r, "mirror", "--clusters", r.ops, "--from-name", "a", "--to-name", "b", "--discover", "200ms", "--skip-acls", "--skip-quotas")
+		r.mirror = r.startMirror()
 	}
 }
 
