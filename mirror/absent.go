@@ -81,7 +81,7 @@ func (e *engine) deletedMeanwhile(ctx context.Context, all map[string]rawkafka.T
 		e.lost[t.source] = t
 		switch {
 		case t.said[TopicDeleted] != "":
-		case e.surely(&t.missing):
+		case e.gone(ctx, &t.missing, e.near, t.source, t.sourceID):
 			e.deleted(ctx, t)
 		default:
 			unsure++

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -71,7 +73,23 @@ func (e *engine) begun(selected map[string]rawkafka.Topic) {
 	}
 }
 
-// surely says that what is seen of a topic was seen before, a while ago: a broker that has just started, or lags behind, isn't believed.
+// gone says for certain that a topic isn't there as it was: it was seen so before, a while ago, and no broker has it. One that has just started, or lags behind, isn't believed, however long that
+// takes: copies are stopped for it, or deleted. A zero id is any.
+func (e *engine) gone(ctx context.Context, since *time.Time, c *rawkafka.Cluster, name string, id kadm.TopicID) bool {
+	if !e.surely(since) {
+		return false
+	}
+	actx, cancel := context.WithTimeout(ctx, impatience)
+	defer cancel()
+	there, err := c.Anywhere(actx, name)
+	if err != nil {
+		e.hooks.retry("look for "+name+" on each broker", err)
+		return false
+	}
+	return !slices.ContainsFunc(there, func(t rawkafka.Topic) bool { return id == kadm.TopicID{} || t.ID == id })
+}
+
+// surely says that what is seen of a topic was seen before, a while ago.
 func (e *engine) surely(since *time.Time) bool {
 	if since.IsZero() {
 		*since = time.Now()
@@ -116,12 +134,12 @@ func (e *engine) vanished(ctx context.Context, all map[string]rawkafka.Topic) er
 	for _, t := range suspects {
 		switch is := now[t.source]; {
 		case rawkafka.Unknown(is.Err):
-			if e.surely(&t.missing) {
+			if e.gone(ctx, &t.missing, e.near, t.source, t.sourceID) {
 				e.deleted(ctx, t)
 			}
 		case is.Err == nil && is.ID == t.sourceID:
 			t.missing = time.Time{}
-		case is.Err == nil && e.surely(&t.missing):
+		case is.Err == nil && e.gone(ctx, &t.missing, e.near, t.source, t.sourceID):
 			e.recreated(ctx, t, Event{
 				Kind: TopicRecreated, Offset: -1, Other: -1,
 				Detail: fmt.Sprintf("the copy is of topic ID %s, the source's is %s now", t.sourceID, is.ID),
@@ -150,7 +168,7 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 			continue
 		case rawkafka.Unknown(to.Err):
 			if t.parts != nil {
-				if e.surely(&t.lost) && e.standbyGone(t, "it was deleted") {
+				if e.gone(ctx, &t.lost, e.far, t.target, t.targetID) && e.standbyGone(t, "it was deleted") {
 					pending++
 				}
 				continue
@@ -162,12 +180,13 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 		case to.Err != nil || len(to.Partitions) == 0:
 			pending++
 		case t.parts != nil && to.ID != t.targetID:
-			if e.surely(&t.lost) && e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
+			if e.gone(ctx, &t.lost, e.far, t.target, t.targetID) && e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
 				pending++
 			}
 			continue
 		default:
 			t.lost = time.Time{}
+			e.backAgain(t)
 			ready = append(ready, t)
 		}
 		metas[t] = from
@@ -394,6 +413,18 @@ func (e *engine) dropForNow(t *topic) {
 	e.discovered = false
 	e.mu.Unlock()
 	e.again()
+}
+
+// backAgain looks again at a copy that was taken for deleted: it is there, under the ID that it had.
+func (e *engine) backAgain(t *topic) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range t.parts {
+		if p.state == Stopped && p.why != nil && p.why.Event.Kind == StandbyDeleted {
+			delete(t.said, StandbyDeleted)
+			e.lookAt(p, 0)
+		}
+	}
 }
 
 // drop forgets a topic.

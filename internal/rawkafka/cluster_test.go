@@ -189,3 +189,35 @@ func TestOffsetsRetryThenFail(t *testing.T) {
 		t.Errorf("got %v %v", got, err)
 	}
 }
+
+// TestAnywhere: what one broker knows is there, whatever others say, and whoever doesn't answer.
+func TestAnywhere(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(2, "orders"))
+	rc := connect(t, c, rawkafka.Config{})
+	count := func(name string, want int) {
+		t.Helper()
+		there, err := rc.Anywhere(t.Context(), name)
+		if err != nil || len(there) != want {
+			t.Errorf("%s: %v, %v", name, there, err)
+		}
+		for _, topic := range there {
+			if topic.Name != name || len(topic.Partitions) != 2 {
+				t.Errorf("%+v", topic)
+			}
+		}
+	}
+	count("orders", 3)
+	count("another", 0)
+	c.ControlKey(int16(kmsg.Metadata), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if req := kreq.(*kmsg.MetadataRequest); c.CurrentNode() != 1 && len(req.Topics) > 0 {
+			req.Topics[0].Topic = kmsg.StringPtr("nowhere")
+		}
+		return nil, nil, false
+	})
+	count("orders", 1)
+	if err := c.RemoveNode(2); err != nil {
+		t.Fatal(err)
+	}
+	count("orders", 1)
+}

@@ -2,8 +2,10 @@ package rawkafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,14 +38,7 @@ type leader struct {
 // Topics asks for fresh metadata of the named topics, or all (none named).
 // A topic that doesn't exist has Err set. Topics are never created by asking.
 func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	req.AllowAutoTopicCreation = false
-	for _, name := range names {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, t)
-	}
-	resp, err := c.metadata(ctx, req)
+	resp, err := c.metadata(ctx, metadataOf(names))
 	if err != nil {
 		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
 	}
@@ -60,6 +55,55 @@ func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic
 	}
 	c.remember(topics)
 	return topics, nil
+}
+
+// Anywhere asks each broker for a topic, and returns what those say that have it. One that has just started, or lags behind, doesn't know what others do: only what none knows isn't there.
+// Brokers that don't answer have no say, unless none does: that is an error.
+func (c *Cluster) Anywhere(ctx context.Context, name string) ([]Topic, error) {
+	resp, err := c.metadata(ctx, metadataOf([]string{name}))
+	if err != nil {
+		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
+	}
+	answers, errs := make([]*kmsg.MetadataResponse, len(resp.Brokers)), make([]error, len(resp.Brokers))
+	var wg sync.WaitGroup
+	for i, b := range resp.Brokers {
+		wg.Go(func() {
+			var got kmsg.Response
+			if got, errs[i] = c.Request(ctx, b.NodeID, metadataOf([]string{name})); errs[i] == nil {
+				answers[i] = got.(*kmsg.MetadataResponse)
+			}
+		})
+	}
+	wg.Wait()
+	var there []Topic
+	answered := false
+	for _, a := range answers {
+		if a == nil {
+			continue
+		}
+		answered = true
+		for _, t := range a.Topics {
+			if t.Topic != nil && *t.Topic == name && !Unknown(kerr.ErrorForCode(t.ErrorCode)) {
+				there = append(there, topicOf(t))
+			}
+		}
+	}
+	if !answered {
+		return nil, fmt.Errorf("rawkafka: metadata: %w", errors.Join(errs...))
+	}
+	return there, nil
+}
+
+// metadataOf asks for topics, or all (none named).
+func metadataOf(names []string) *kmsg.MetadataRequest {
+	req := kmsg.NewPtrMetadataRequest()
+	req.AllowAutoTopicCreation = false
+	for _, name := range names {
+		t := kmsg.NewMetadataRequestTopic()
+		t.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, t)
+	}
+	return req
 }
 
 // metadata asks any broker, and another where one has gone away: kgo takes a

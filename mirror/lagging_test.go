@@ -1,0 +1,93 @@
+package mirror
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// lagging has those brokers of a fake that are meant not know "t", as one that has just started, or lags behind, doesn't. "u" is all that they list.
+func lagging(cl testkafka.Cluster, meant func(node int32) bool) (told *atomic.Int64) {
+	told = new(atomic.Int64)
+	kf := testkafka.Kfake(cl)
+	kf.ControlKey(int16(kmsg.Metadata), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		kf.KeepControl()
+		req := kreq.(*kmsg.MetadataRequest)
+		if !meant(kf.CurrentNode()) {
+			return nil, nil, false
+		}
+		if req.Topics == nil {
+			rt := kmsg.NewMetadataRequestTopic()
+			rt.Topic = kmsg.StringPtr("u")
+			req.Topics = append(req.Topics, rt)
+			told.Add(1)
+		}
+		for i, rt := range req.Topics {
+			if rt.Topic != nil && *rt.Topic == "t" {
+				req.Topics[i].Topic = kmsg.StringPtr("another")
+				told.Add(1)
+			}
+		}
+		return nil, nil, false
+	})
+	return told
+}
+
+// TestLaggingBrokers: one broker of three doesn't know of a topic, for good, of the copy or of the source's. Neither is taken for deleted.
+func TestLaggingBrokers(t *testing.T) {
+	for _, side := range []string{"source", "target"} {
+		t.Run(side, func(t *testing.T) {
+			src, dst := testkafka.Fake(t, testkafka.Options{Brokers: 3}), testkafka.Fake(t, testkafka.Options{Brokers: 3})
+			create(t, src, 1, nil, "t", "u")
+			produce(t, src, "t", 1, 20)
+			produce(t, src, "u", 1, 20)
+			ignorant := src
+			if side == "target" {
+				ignorant = dst
+			}
+			var begun atomic.Bool
+			told := lagging(ignorant, func(node int32) bool { return begun.Load() && node == 1 })
+			cfg := quickConfig(src, dst)
+			cfg.Discover = 50 * time.Millisecond
+			cfg.Policies = Policies{TopicDeleted: Delete}
+			begun.Store(side == "target") // from the start: the copy isn't there yet
+			r := start(t, cfg)
+			r.caughtUp(src, "t", "u")
+			begun.Store(true)
+			r.until("many looks", func(Status) bool { return told.Load() > 50 })
+			begun.Store(false)
+			produce(t, src, "t", 1, 20)
+			r.caughtUp(src, "t", "u")
+			same(t, src, dst, []string{"t", "u"})
+			if s := r.Status(); s.Events[TopicDeleted]+s.Events[StandbyDeleted]+s.Events[TopicRecreated] > 0 {
+				t.Error(s.Recent)
+			}
+			r.stop()
+		})
+	}
+}
+
+// TestStandbyBackAgain: a copy that no broker knew of for a while is there again, under the ID that it had. It is mirrored on.
+func TestStandbyBackAgain(t *testing.T) {
+	src, dst := pairOf(t, "t", "u")
+	var begun atomic.Bool
+	lagging(dst, func(int32) bool { return begun.Load() })
+	r := start(t, quickConfig(src, dst))
+	r.caughtUp(src, "t", "u")
+	for range 2 {
+		begun.Store(true)
+		r.stopsWith(StandbyDeleted, "t")
+		produce(t, src, "t", 1, 20)
+		begun.Store(false)
+		r.caughtUp(src, "t", "u")
+	}
+	same(t, src, dst, []string{"t", "u"})
+	if s := r.Status(); s.Events[StandbyDeleted] != 2 || s.Events[Recovered] != 2 {
+		t.Error(s.Recent)
+	}
+	r.stop()
+}
