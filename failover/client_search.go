@@ -54,10 +54,17 @@ func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *s
 		err = topics[at.topic].Err
 	}
 	if err != nil {
-		if rawkafka.Unknown(err) {
-			return nil // the cluster hasn't got the topic, and so none of the records
+		if !rawkafka.Unknown(err) {
+			return err
 		}
-		return err
+		there, aerr := cl.Anywhere(ctx, at.topic)
+		switch {
+		case aerr != nil:
+			return aerr
+		case len(there) > 0:
+			return err // of a broker that lags behind
+		}
+		return nil // the cluster hasn't got the topic, and so none of the records
 	}
 	p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
 	from, to, err := c.extent(ctx, cl, s, p, es)

@@ -1,0 +1,62 @@
+package failover
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
+)
+
+// TestSearchLaggingBroker: one broker of three doesn't know the topic. What it says isn't taken for the topic's absence, which would have the records sent once more.
+func TestSearchLaggingBroker(t *testing.T) {
+	kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3})
+	if _, err := kadm.NewClient(testkafka.Client(t, kafka)).CreateTopic(t.Context(), 1, 1, nil, simTopic); err != nil {
+		t.Fatal(err)
+	}
+	sent := one("x")
+	sent.Timestamp = time.UnixMilli(1_000_000)
+	if err := testkafka.Client(t, kafka).ProduceSync(t.Context(), sent).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	kf := testkafka.Kfake(kafka)
+	kf.ControlKey(int16(kmsg.Metadata), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		kf.KeepControl()
+		for i, rt := range kreq.(*kmsg.MetadataRequest).Topics {
+			if kf.CurrentNode() == 1 && rt.Topic != nil && *rt.Topic == simTopic {
+				kreq.(*kmsg.MetadataRequest).Topics[i].Topic = kmsg.StringPtr("another")
+			}
+		}
+		return nil, nil, false
+	})
+	cl, err := rawkafka.Connect(t.Context(), kafka.Opts(), rawkafka.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	c, s := &Client{}, &session{acked: &marks{by: map[topicPartition]*int64{}}}
+	wanted := &kgo.Record{Topic: simTopic, Value: sent.Value, Timestamp: sent.Timestamp}
+	e := &entry{rec: wanted, session: s}
+	again := 0
+	for range 50 {
+		found := make(map[*entry]int64)
+		err := c.searchPartition(t.Context(), cl, s, topicPartition{simTopic, 0}, []doubt{{e, wanted}}, found)
+		_, ok := found[e]
+		switch {
+		case rawkafka.Unknown(err):
+			again++
+		case err != nil || !ok:
+			t.Fatalf("found: %v, %v", ok, err)
+		}
+	}
+	if again == 0 || again == 50 {
+		t.Errorf("%d of 50 looks asked the broker that lags", again)
+	}
+	if err := c.searchPartition(t.Context(), cl, s, topicPartition{"nowhere", 0}, []doubt{{e, wanted}}, nil); err != nil {
+		t.Error(err)
+	}
+}
