@@ -8,9 +8,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -358,4 +362,29 @@ func TestThrottled(t *testing.T) {
 	if n < 3 {
 		t.Errorf("%d fetches", n)
 	}
+}
+
+// TestPutEnds: a leader that says that it has forgotten the producer, each time anew, is given up after a while.
+func TestPutEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cl := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
+		kf := testkafka.Kfake(cl)
+		kf.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+			kf.KeepControl()
+			req := kreq.(*kmsg.ProduceRequest)
+			resp := req.ResponseKind().(*kmsg.ProduceResponse)
+			rt := kmsg.NewProduceResponseTopic()
+			rt.Topic, rt.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+			rp := kmsg.NewProduceResponseTopicPartition()
+			rp.ErrorCode = kerr.OutOfOrderSequenceNumber.Code
+			rt.Partitions = append(rt.Partitions, rp)
+			resp.Topics = append(resp.Topics, rt)
+			return resp, nil, true
+		})
+		begun := time.Now()
+		err := open(t, cl).Put(t.Context(), map[string]any{"a": note{Offset: 1}})
+		if took := time.Since(begun); !errors.Is(err, kerr.OutOfOrderSequenceNumber) || took > 2*time.Minute {
+			t.Errorf("after %v: %v", took, err)
+		}
+	})
 }

@@ -168,7 +168,7 @@ func (l *Ledger) produce(ctx context.Context, rs []*kgo.Record) (base int64, err
 		case ctx.Err() != nil:
 			l.out.id = -1 // undecided: what follows mustn't be taken for it
 			return -1, context.Cause(ctx)
-		case errors.Is(err, kerr.OutOfOrderSequenceNumber), errors.Is(err, kerr.UnknownProducerID), errors.Is(err, kerr.InvalidProducerEpoch):
+		case forgotten(err) && time.Since(since) <= retryFor:
 			l.out.id = -1 // a leader that has lost our state
 			if batch, err = l.batchOf(ctx, rs); err != nil {
 				return -1, err
@@ -188,6 +188,11 @@ func (l *Ledger) produce(ctx context.Context, rs []*kgo.Record) (base int64, err
 			}
 		}
 	}
+}
+
+// forgotten says that a leader doesn't know our producer any more.
+func forgotten(err error) bool {
+	return errors.Is(err, kerr.OutOfOrderSequenceNumber) || errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.InvalidProducerEpoch)
 }
 
 // batchOf encodes records as the producer's next batch.
