@@ -67,13 +67,15 @@ func withRecords(fs kgo.Fetches) kgo.Fetches {
 
 // tagAll notes in records' contexts in which session they were polled.
 func (s *session) tagAll(fs kgo.Fetches) {
-	for it := fs.RecordIter(); !it.Done(); {
-		if r := it.Next(); r.Context == nil || r.Context == context.Background() {
-			r.Context = s.tag
-		} else {
-			r.Context = context.WithValue(r.Context, sessionKey{}, s)
+	fs.EachPartition(func(p kgo.FetchTopicPartition) {
+		for _, r := range p.Records {
+			if r.Context == nil || r.Context == context.Background() {
+				r.Context = s.tag
+			} else {
+				r.Context = context.WithValue(r.Context, sessionKey{}, s)
+			}
 		}
-	}
+	})
 }
 
 // polledIn is the session that a record was polled in; nil where that isn't known.
