@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
@@ -23,16 +22,7 @@ func TestSearchLaggingBroker(t *testing.T) {
 	if err := testkafka.Client(t, kafka).ProduceSync(t.Context(), sent).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	kf := testkafka.Kfake(kafka)
-	kf.ControlKey(int16(kmsg.Metadata), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		kf.KeepControl()
-		for i, rt := range kreq.(*kmsg.MetadataRequest).Topics {
-			if kf.CurrentNode() == 1 && rt.Topic != nil && *rt.Topic == simTopic {
-				kreq.(*kmsg.MetadataRequest).Topics[i].Topic = kmsg.StringPtr("another")
-			}
-		}
-		return nil, nil, false
-	})
+	testkafka.Lagging(kafka, simTopic, func(node int32) bool { return node == 1 })
 	cl, err := rawkafka.Connect(t.Context(), kafka.Opts(), rawkafka.Config{})
 	if err != nil {
 		t.Fatal(err)

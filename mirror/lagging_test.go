@@ -5,37 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
-
-// lagging has those brokers of a fake that are meant not know "t", as one that has just started, or lags behind, doesn't. "u" is all that they list.
-func lagging(cl testkafka.Cluster, meant func(node int32) bool) (told *atomic.Int64) {
-	told = new(atomic.Int64)
-	kf := testkafka.Kfake(cl)
-	kf.ControlKey(int16(kmsg.Metadata), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		kf.KeepControl()
-		req := kreq.(*kmsg.MetadataRequest)
-		if !meant(kf.CurrentNode()) {
-			return nil, nil, false
-		}
-		if req.Topics == nil {
-			rt := kmsg.NewMetadataRequestTopic()
-			rt.Topic = kmsg.StringPtr("u")
-			req.Topics = append(req.Topics, rt)
-			told.Add(1)
-		}
-		for i, rt := range req.Topics {
-			if rt.Topic != nil && *rt.Topic == "t" {
-				req.Topics[i].Topic = kmsg.StringPtr("another")
-				told.Add(1)
-			}
-		}
-		return nil, nil, false
-	})
-	return told
-}
 
 // TestLaggingBrokers: one broker of three doesn't know of a topic, for good, of the copy or of the source's. Neither is taken for deleted.
 func TestLaggingBrokers(t *testing.T) {
@@ -50,7 +21,7 @@ func TestLaggingBrokers(t *testing.T) {
 				ignorant = dst
 			}
 			var begun atomic.Bool
-			told := lagging(ignorant, func(node int32) bool { return begun.Load() && node == 1 })
+			told := testkafka.Lagging(ignorant, "t", func(node int32) bool { return begun.Load() && node == 1 }, "u")
 			cfg := quickConfig(src, dst)
 			cfg.Discover = 50 * time.Millisecond
 			cfg.Policies = Policies{TopicDeleted: Delete}
@@ -75,7 +46,7 @@ func TestLaggingBrokers(t *testing.T) {
 func TestStandbyBackAgain(t *testing.T) {
 	src, dst := pairOf(t, "t", "u")
 	var begun atomic.Bool
-	lagging(dst, func(int32) bool { return begun.Load() })
+	testkafka.Lagging(dst, "t", func(int32) bool { return begun.Load() }, "u")
 	r := start(t, quickConfig(src, dst))
 	r.caughtUp(src, "t", "u")
 	for range 2 {
