@@ -66,13 +66,8 @@ func rightsOn(ctx context.Context, side string, c *rawkafka.Cluster, names []str
 	if len(names) == 0 {
 		return nil, nil, nil
 	}
-	req := kmsg.NewPtrMetadataRequest()
+	req := rawkafka.MetadataOf(names...)
 	req.IncludeTopicAuthorizedOperations = true
-	for _, name := range names {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, t)
-	}
 	resp, err := req.RequestWith(ctx, c.Client())
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: rights: %w", side, err)

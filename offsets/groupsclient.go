@@ -328,12 +328,9 @@ func (c *groupsClient) topics(ctx context.Context, names map[string]bool) (map[s
 }
 
 func (c *groupsClient) metadata(ctx context.Context, names []string) (*kmsg.MetadataResponse, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	req.Topics = []kmsg.MetadataRequestTopic{} // none, and not all
-	for _, name := range names {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, t)
+	req := rawkafka.MetadataOf(names...)
+	if len(names) == 0 {
+		req.Topics = []kmsg.MetadataRequestTopic{} // none, and not all
 	}
 	started := time.Now()
 	for n := 0; ; n++ {

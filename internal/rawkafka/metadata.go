@@ -38,7 +38,7 @@ type leader struct {
 // Topics asks for fresh metadata of the named topics, or all (none named).
 // A topic that doesn't exist has Err set. Topics are never created by asking.
 func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic, error) {
-	resp, err := c.metadata(ctx, metadataOf(names))
+	resp, err := c.metadata(ctx, MetadataOf(names...))
 	if err != nil {
 		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
 	}
@@ -60,7 +60,7 @@ func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic
 // Anywhere asks each broker for a topic, and returns what those say that have it. One that has just started, or lags behind, doesn't know what others do: only what none knows isn't there.
 // Brokers that don't answer have no say, unless none does: that is an error.
 func (c *Cluster) Anywhere(ctx context.Context, name string) ([]Topic, error) {
-	resp, err := c.metadata(ctx, metadataOf([]string{name}))
+	resp, err := c.metadata(ctx, MetadataOf(name))
 	if err != nil {
 		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
 	}
@@ -69,7 +69,7 @@ func (c *Cluster) Anywhere(ctx context.Context, name string) ([]Topic, error) {
 	for i, b := range resp.Brokers {
 		wg.Go(func() {
 			var got kmsg.Response
-			if got, errs[i] = c.Request(ctx, b.NodeID, metadataOf([]string{name})); errs[i] == nil {
+			if got, errs[i] = c.Request(ctx, b.NodeID, MetadataOf(name)); errs[i] == nil {
 				answers[i] = got.(*kmsg.MetadataResponse)
 			}
 		})
@@ -94,8 +94,8 @@ func (c *Cluster) Anywhere(ctx context.Context, name string) ([]Topic, error) {
 	return there, nil
 }
 
-// metadataOf asks for topics, or all (none named).
-func metadataOf(names []string) *kmsg.MetadataRequest {
+// MetadataOf asks for topics, or all (none named). None is created by asking.
+func MetadataOf(names ...string) *kmsg.MetadataRequest {
 	req := kmsg.NewPtrMetadataRequest()
 	req.AllowAutoTopicCreation = false
 	for _, name := range names {
