@@ -48,13 +48,18 @@ func (c *Client) leaveAck(s *session, e *entry) bool {
 	full := len(c.acks.left) >= ackBatch
 	c.acks.mu.Unlock()
 	if full || c.acks.easy.Load() != s { // somebody has begun to wait meanwhile
-		c.mu.Lock()
-		c.takeAcks()
-		c.heard(s, nil)
-		c.makeRoom(s)
-		c.mu.Unlock()
+		c.catchUp(s)
 	}
 	return true
+}
+
+// catchUp takes in what was acked of a session, for those who wait.
+func (c *Client) catchUp(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.takeAcks()
+	c.heard(s, nil)
+	c.makeRoom(s)
 }
 
 // takeAcks takes in which records were acked meanwhile; c.mu is held.

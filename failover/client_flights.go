@@ -11,6 +11,9 @@ import (
 // flightSize is how many records a flight has at most.
 const flightSize = 8
 
+// passed is how many flights are passed over, at most, where one begins.
+const passed = 4
+
 // flight is records that kgo has, and nothing is known of but that, in the order in which it was given them. There are many, and caches are small: so there is as little of each as may be,
 // and nothing is made anew for them. What is answered other than by an ack becomes an [entry], as if it had been one from the start; records that more has to be known of are entries from the start.
 type flight struct {
@@ -47,9 +50,17 @@ func (c *Client) light(ctx context.Context, r *kgo.Record) bool {
 	return r.Context == nil || r.Context.Done() == nil || r.Context.Done() == ctx.Done() // it ends with the other, if at all
 }
 
-// board notes a record in a flight, and gives it to kgo; c.mu is held.
-func (c *Client) board(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error), size int64) {
+// fly gives a record to kgo, noted in a flight; c.mu is held.
+func (c *Client) fly(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error), size int64) {
 	s := c.cur
+	f := c.board(ctx, s, r, promise, size)
+	mark(r, r.Partition, -1)
+	r.Partition = -1 // until kgo has chosen
+	s.cl.Produce(ctx, r, f.done)
+}
+
+// board notes a record in a flight; c.mu is held.
+func (c *Client) board(ctx context.Context, s *session, r *kgo.Record, promise func(*kgo.Record, error), size int64) *flight {
 	f := c.box.flights.open
 	if f == nil || f.n == flightSize || f.session != s || f.ends != ctx.Done() {
 		f = c.box.depart(ctx, c, s)
@@ -61,16 +72,14 @@ func (c *Client) board(ctx context.Context, r *kgo.Record, promise func(*kgo.Rec
 	s.flush = true
 	s.given += weight(size)
 	c.aim(s)
-	mark(r, r.Partition, -1)
-	r.Partition = -1 // until kgo has chosen
-	s.cl.Produce(ctx, r, f.done)
+	return f
 }
 
 // depart begins a flight. One that is over is used again: mostly that is the first. Those before it, of a partition that gets no answers, are passed over, a few at a time: trim finds what is behind
 // many, and leaves as much as is needed until the next time.
 func (b *outbox) depart(ctx context.Context, c *Client, s *session) *flight {
 	l := &b.flights
-	for n := 0; n < 4 && !l.look(); n++ {
+	for n := 0; n < passed && !l.look(); n++ {
 	}
 	var f *flight
 	if n := len(l.spare) - 1; n >= 0 {
@@ -179,11 +188,7 @@ func (f *flight) answer(r *kgo.Record, err error) {
 	f.answered.Or(1 << i) // and the flight another session's, perhaps
 	left := s.landed.Add(weight(size))
 	if c.acks.easy.Load() != s || c.acks.wanted.Load() && s.roomy(s.goal.Load()-left) { // somebody has begun to wait, or has waited for this
-		c.mu.Lock()
-		c.takeAcks()
-		c.heard(s, nil)
-		c.makeRoom(s)
-		c.mu.Unlock()
+		c.catchUp(s)
 	}
 }
 

@@ -11,10 +11,10 @@ import (
 
 // boarded is a flight of a session with as many records as there may be.
 func boarded(c *Client, s *session, promise func(*kgo.Record, error)) *flight {
-	f := c.box.depart(context.Background(), c, s)
-	for f.n < flightSize {
-		f.recs[f.n], f.promises[f.n] = one("x"), promise
-		f.n++
+	c.box.flights.open = nil
+	var f *flight
+	for range flightSize {
+		f = c.board(context.Background(), s, one("x"), promise, 1)
 	}
 	return f
 }
@@ -102,8 +102,7 @@ func TestFlightsGivenBack(t *testing.T) {
 			want = append(want, f.recs[i])
 		}
 		e := c.box.entry(context.Background(), one("y"), nil)
-		e.number, c.box.flights.open = c.box.number, nil
-		c.box.number++
+		c.box.enlist(e)
 		c.box.push(e)
 		want = append(want, e.rec)
 	}

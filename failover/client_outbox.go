@@ -19,10 +19,10 @@ type outbox struct {
 	letGo, waited            int64
 	// lanes have the kept entries by partition, last is the one of at: acks come many of a partition in a row.
 	lanes    map[topicPartition]*lane
-	flights  flights
-	number   uint64 // of the next record that is given to kgo
 	at       topicPartition
 	last     *lane
+	flights  flights
+	number   uint64         // of the next record that is given to kgo
 	spare    []*entry       // that nobody looks at any more, for the next records
 	unused   int            // how few those have been lately
 	promises sync.WaitGroup // that are called outside of kgo
@@ -239,6 +239,12 @@ func (e *entry) unlink() {
 func (b *outbox) push(e *entry) {
 	b.sent.insert(e, b.sent.tail)
 	b.count(1, e.size)
+}
+
+// enlist numbers an entry that is given to kgo. What is given later has a higher number: no flight goes on.
+func (b *outbox) enlist(e *entry) {
+	e.number, b.flights.open = b.number, nil
+	b.number++
 }
 
 // count takes records without an answer in, or out.

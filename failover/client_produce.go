@@ -68,7 +68,7 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 		promise(r, err)
 		return
 	case c.light(ctx, r):
-		c.board(ctx, r, promise, size)
+		c.fly(ctx, r, promise, size)
 	default:
 		e := c.box.entry(ctx, r, promise)
 		e.address()
@@ -220,8 +220,7 @@ func (c *Client) give(s *session, e *entry) {
 		e.moved = true
 	}
 	e.session, e.txn, e.pending = s, c.txn != nil, true
-	e.number, c.box.flights.open = c.box.number, nil // what is given later has a higher one
-	c.box.number++
+	c.box.enlist(e)
 	s.sent++
 	s.flush = true
 	if e.done == nil { // an entry is given to one session only

@@ -77,15 +77,11 @@ func TestClientRoomForTheLarger(t *testing.T) {
 			c := &Client{cfg: Config{MaxWait: time.Hour}, cur: s, last: s, linger: func() {}}
 			c.changed.L, c.room.L = &c.mu, &c.mu
 			c.acks.easy.Store(s)
-			f := c.box.depart(t.Context(), c, s)
+			var f *flight
 			var given []*kgo.Record
 			for _, size := range []int{20, 78} {
 				r := one(strings.Repeat("x", size))
-				f.recs[f.n], f.promises[f.n] = r, func(*kgo.Record, error) {}
-				f.n++
-				c.box.count(1, int64(size))
-				s.sent++
-				s.given += weight(int64(size))
+				f = c.board(t.Context(), s, r, func(*kgo.Record, error) {}, int64(size))
 				given = append(given, r)
 			}
 			var admitted [large + 1]atomic.Bool
