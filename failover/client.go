@@ -14,11 +14,10 @@ import (
 // Client is a Kafka client on whichever cluster is active. It follows the register: at a switch it stops sending, waits for the next active cluster, makes a new kgo client
 // there, settles what was in doubt, and goes on. It lives from [NewClient] to [Client.Close]. Safe for concurrent use, as kgo's is.
 type Client struct {
-	cfg     Config
-	control *Controller
-	cancel  context.CancelFunc
-	ctx     context.Context // until Close; what Kafka's own methods without a context are bound by
-	wg      sync.WaitGroup
+	cfg    Config
+	cancel context.CancelFunc
+	ctx    context.Context // until Close; what Kafka's own methods without a context are bound by
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	changed sync.Cond        // at each change below but of the outbox, on mu
@@ -55,11 +54,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	control, err := cfg.controller()
-	if err != nil {
-		return nil, err
-	}
-	c := &Client{cfg: cfg, control: control, ids: make(map[string]string), poke: make(chan struct{}, 1), filling: make(chan struct{}, 1)}
+	c := &Client{cfg: cfg, ids: make(map[string]string), poke: make(chan struct{}, 1), filling: make(chan struct{}, 1)}
 	c.changed.L, c.room.L = &c.mu, &c.mu
 	c.box.init()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -74,13 +69,6 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	c.wg.Go(func() { c.expire(c.ctx) })
 	if cfg.Replay != nil {
 		c.wg.Go(func() { c.confirm(c.ctx) })
-	}
-	if control != nil {
-		c.wg.Go(func() {
-			if err := control.Run(c.ctx); err != nil && c.ctx.Err() == nil {
-				c.cfg.Logger.Error("failover: the client's controller has ended", "err", err)
-			}
-		})
 	}
 	return c, nil
 }
@@ -183,13 +171,12 @@ type Status struct {
 	Err string `json:"error,omitempty"`
 	// Last is the last switch.
 	Last *ClientReport `json:"last_switch,omitempty"`
-	// Controller is the client's own.
-	Controller *ControllerStatus `json:"controller,omitempty"`
 }
 
 // Status may be called at any time.
 func (c *Client) Status() Status {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.takeAcks()
 	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Waited: c.box.waited, LeaseMillis: c.lease.Left().Milliseconds()}
 	if c.report != nil {
@@ -215,11 +202,6 @@ func (c *Client) Status() Status {
 	}
 	if c.failing != nil {
 		s.Err = c.failing.Error()
-	}
-	c.mu.Unlock()
-	if c.control != nil {
-		st := c.control.Status()
-		s.Controller = &st
 	}
 	return s
 }

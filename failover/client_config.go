@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover/internal/lease"
-	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -34,12 +33,6 @@ type Config struct {
 	Lease time.Duration
 	// Poll is the time from one look at the register to the next. Default a fifth of Lease.
 	Poll time.Duration
-	// Probe looks at the active cluster: the client runs a [Controller] of its own, which switches when it is down. Default: it only follows.
-	Probe probe.Probe
-	// Switch is what that controller's switches do.
-	Switch SwitchConfig
-	// ControllerHooks are that controller's.
-	ControllerHooks ControllerHooks
 
 	// MaxWait is how long [Client.Produce] waits for a cluster to be active, or for the lease, before the promise gets [ErrSwitching] or [ErrFenced]; the record's context may end earlier. Records that were
 	// taken before wait as long as their contexts let them. Default 1 min.
@@ -136,9 +129,6 @@ func (c Config) complete() (Config, error) {
 		r.Records, r.Bytes, r.Every = cmp.Or(r.Records, 100_000), cmp.Or(r.Bytes, 64<<20), cmp.Or(r.Every, time.Second)
 		c.Replay = &r
 	}
-	if c.Probe != nil && len(c.Clusters) < 2 {
-		fault("Probe needs a second cluster to go to")
-	}
 	if len(errs) > 0 {
 		return c, &ConfigError{Faults: errs}
 	}
@@ -152,16 +142,6 @@ func (c Config) complete() (Config, error) {
 		c.tuning.clock = lease.System
 	}
 	return c, nil
-}
-
-// controller is the client's own, or nil.
-func (c *Config) controller() (*Controller, error) {
-	if c.Probe == nil {
-		return nil, nil
-	}
-	return NewController(ControllerConfig{
-		Clusters: c.Clusters, Register: c.Register, Scope: c.Scope, Lease: c.Lease, Probe: c.Probe, Switch: c.Switch, Hooks: c.ControllerHooks, Logger: c.Logger,
-	})
 }
 
 var errNoOption = errors.New("this version of kgo doesn't tell its options")
