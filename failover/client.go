@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/failover/internal/self"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -75,7 +76,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 
 // begin reads who is active, and goes there.
 func (c *Client) begin(ctx context.Context) error {
-	first := register.Epoch{Active: c.cfg.Clusters[0].Name, By: ownName(), Reason: "the first client of the scope"}
+	first := register.Epoch{Active: c.cfg.Clusters[0].Name, By: self.Name(), Reason: "the first client of the scope"}
 	e, err := register.Begin(ctx, c.cfg.Register, c.cfg.Scope, first)
 	if err != nil {
 		return fmt.Errorf("failover: register: %w", err)

@@ -102,13 +102,13 @@ type clientTuning struct {
 }
 
 func (c Config) complete() (Config, error) {
-	errs := clusterFaults(c.Clusters)
+	errs := CheckClusters(c.Clusters)
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	c.Scope = cmp.Or(c.Scope, "default")
 	if err := register.CheckScope(c.Scope); err != nil {
 		fault("Scope: %w", err)
 	}
-	c.Lease = cmp.Or(c.Lease, defaultLease)
+	c.Lease = cmp.Or(c.Lease, lease.Default)
 	c.Poll = cmp.Or(c.Poll, c.Lease/5)
 	c.MaxWait = cmp.Or(c.MaxWait, time.Minute)
 	if c.Lease < 0 || c.Poll < 0 || c.MaxWait < 0 {

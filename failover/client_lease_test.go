@@ -90,7 +90,7 @@ func (w *fenceWorld) observe(cluster string) {
 	w.produced++
 	now := w.now()
 	for _, r := range w.reads {
-		if r.active == cluster && now-r.begun <= defaultLease {
+		if r.active == cluster && now-r.begun <= lease.Default {
 			return
 		}
 	}
@@ -174,7 +174,7 @@ func (w *fenceWorld) switches(ctx context.Context) {
 		begun := w.now()
 		to := []string{active, other}[w.IntN(2)]
 		w.mu.Unlock()
-		for w.since(begun) <= defaultLease {
+		for w.since(begun) <= lease.Default {
 			if pause(ctx, 10*time.Millisecond); ctx.Err() != nil {
 				return
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/failover/internal/reach"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -178,7 +179,7 @@ func (c *Client) standby(active string) Cluster {
 func (c *Client) connectTo(ctx context.Context, cl Cluster) (*rawkafka.Cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, searchRequest)
 	defer cancel()
-	return kafkaAccess{}.connect(ctx, cl)
+	return reach.Connect(ctx, cl.AllPaths(), nil)
 }
 
 // watermarks are topics' high watermarks. What has an error isn't among them.

@@ -119,12 +119,8 @@ func (c *Client) connect(ctx context.Context, t term) (*session, error) {
 	if !ok {
 		return nil, fmt.Errorf("failover: the register names %q, which isn't one of the configured clusters", e.Active)
 	}
-	paths := cluster.Paths
-	if len(cluster.Opts) > 0 {
-		paths = append([][]kgo.Opt{cluster.Opts}, paths...)
-	}
 	errs := []error{errAway}
-	for _, path := range paths {
+	for _, path := range cluster.AllPaths() {
 		s, err := c.open(t, cluster, path)
 		if err != nil {
 			return nil, err

@@ -1,6 +1,11 @@
 package failover
 
-import "github.com/twmb/franz-go/pkg/kgo"
+import (
+	"fmt"
+	"regexp"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 // Cluster is a Kafka cluster that may be active.
 type Cluster struct {
@@ -17,4 +22,37 @@ type Cluster struct {
 	Paths [][]kgo.Opt
 	// ID is the cluster ID that must be there. Default: what the first connection finds, from then on.
 	ID string
+}
+
+// AllPaths are Opts, where there are some, and Paths behind them.
+func (c Cluster) AllPaths() [][]kgo.Opt {
+	if len(c.Opts) == 0 {
+		return c.Paths
+	}
+	return append([][]kgo.Opt{c.Opts}, c.Paths...)
+}
+
+var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+// CheckClusters says what is wrong with a list of clusters: names that are missing, odd or there twice, and clusters without options. Nil where nothing is.
+func CheckClusters(clusters []Cluster) []error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(clusters) == 0 {
+		fault("Clusters is missing: those that may be active")
+	}
+	seen := map[string]bool{}
+	for i, c := range clusters {
+		switch {
+		case !clusterName.MatchString(c.Name):
+			fault("Clusters[%d].Name %q isn't lower-case letters, digits and dashes", i, c.Name)
+		case seen[c.Name]:
+			fault("Clusters[%d].Name %q is there twice", i, c.Name)
+		}
+		seen[c.Name] = true
+		if len(c.Opts) == 0 && len(c.Paths) == 0 {
+			fault("Clusters[%d].Opts is missing: %s's client options", i, c.Name)
+		}
+	}
+	return errs
 }

@@ -2,14 +2,13 @@ package failover
 
 import (
 	"cmp"
-	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"os"
-	"regexp"
 	"slices"
 	"time"
 
+	"github.com/kafkadr/kafkadr/failover/internal/lease"
+	"github.com/kafkadr/kafkadr/failover/internal/self"
 	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
@@ -84,13 +83,9 @@ type controllerTuning struct {
 	after func(Step) error
 }
 
-const defaultLease = 10 * time.Second
-
-var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
-
 // complete fills the defaults in and reports all faults at once.
 func (c ControllerConfig) complete() (ControllerConfig, error) {
-	errs := clusterFaults(c.Clusters)
+	errs := CheckClusters(c.Clusters)
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(c.Clusters) == 1 {
 		fault("Clusters has one: there is none to go to")
@@ -106,7 +101,7 @@ func (c ControllerConfig) complete() (ControllerConfig, error) {
 		name  string
 		value *time.Duration
 		def   time.Duration
-	}{{"Lease", &c.Lease, defaultLease}, {"Interval", &c.Interval, time.Second}, {"Retry", &c.Retry, 5 * time.Second}, {"Rehearse", &c.Rehearse, time.Minute}} {
+	}{{"Lease", &c.Lease, lease.Default}, {"Interval", &c.Interval, time.Second}, {"Retry", &c.Retry, 5 * time.Second}, {"Rehearse", &c.Rehearse, time.Minute}} {
 		if *f.value < 0 {
 			fault("%s is negative", f.name)
 		}
@@ -125,7 +120,7 @@ func (c ControllerConfig) complete() (ControllerConfig, error) {
 		return c, &ConfigError{Faults: errs}
 	}
 	if c.Name == "" {
-		c.Name = ownName()
+		c.Name = self.Name()
 	}
 	if c.Standby == nil {
 		c.Standby = c.next
@@ -139,39 +134,8 @@ func (c ControllerConfig) complete() (ControllerConfig, error) {
 	return c, nil
 }
 
-// clusterFaults are those of a list of clusters.
-func clusterFaults(clusters []Cluster) []error {
-	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(clusters) == 0 {
-		fault("Clusters is missing: those that may be active")
-	}
-	seen := map[string]bool{}
-	for i, c := range clusters {
-		switch {
-		case !clusterName.MatchString(c.Name):
-			fault("Clusters[%d].Name %q isn't lower-case letters, digits and dashes", i, c.Name)
-		case seen[c.Name]:
-			fault("Clusters[%d].Name %q is there twice", i, c.Name)
-		}
-		seen[c.Name] = true
-		if len(c.Opts) == 0 && len(c.Paths) == 0 {
-			fault("Clusters[%d].Opts is missing: %s's client options", i, c.Name)
-		}
-	}
-	return errs
-}
-
 // next is the cluster after one in the list.
 func (c *ControllerConfig) next(active string) string {
 	i := slices.IndexFunc(c.Clusters, func(cl Cluster) bool { return cl.Name == active })
 	return c.Clusters[(i+1)%len(c.Clusters)].Name
-}
-
-func ownName() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6])
 }

@@ -36,10 +36,7 @@ func anyPath(p probe.Probe, c Cluster) probe.Probe {
 		}
 	}
 	var all []probe.Probe
-	if len(c.Opts) > 0 {
-		all = append(all, on(probe.Target{Name: c.Name, Opts: c.Opts}))
-	}
-	for _, opts := range c.Paths {
+	for _, opts := range c.AllPaths() {
 		all = append(all, on(probe.Target{Name: c.Name, Opts: opts}))
 	}
 	if len(all) == 1 {

@@ -2,7 +2,6 @@ package failover
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -10,9 +9,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/failover/internal/reach"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -53,34 +52,8 @@ func (v *clusterView) scope(sel *selection) map[string]int {
 // kafkaAccess looks at Kafka.
 type kafkaAccess struct{ onRetry func(op string, err error) }
 
-// connect tries a cluster's paths in their order. That the cluster is the right one is for the caller to know.
 func (a kafkaAccess) connect(ctx context.Context, c Cluster) (*rawkafka.Cluster, error) {
-	paths := c.Paths
-	if len(c.Opts) > 0 {
-		paths = append([][]kgo.Opt{c.Opts}, paths...)
-	}
-	var errs []error
-	for i, opts := range paths {
-		cl, err := rawkafka.Connect(ctx, opts, a.config(ctx, len(paths)-i))
-		if err == nil {
-			return cl, nil
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, errors.Join(errs...)
-}
-
-// config shares the time that is left among the paths that are left.
-func (a kafkaAccess) config(ctx context.Context, paths int) rawkafka.Config {
-	cfg := rawkafka.Config{OnRetry: a.onRetry}
-	if end, ok := ctx.Deadline(); ok {
-		cfg.RequestTimeout = max(time.Until(end)/time.Duration(paths), time.Millisecond)
-		cfg.RetryFor = cfg.RequestTimeout
-	}
-	return cfg
+	return reach.Connect(ctx, c.AllPaths(), a.onRetry)
 }
 
 func (a kafkaAccess) look(ctx context.Context, c Cluster) (*clusterView, error) {

@@ -10,6 +10,9 @@ import (
 // ErrExpired says that the lease is over, or was never confirmed.
 var ErrExpired = errors.New("lease: expired")
 
+// Default is how long a lease lasts where nobody says otherwise.
+const Default = 10 * time.Second
+
 const (
 	// drift is the part of the elapsed time by which a clock may be slow: NTP slews by at most 1/2000, and a crystal is better than that.
 	drift = 1000
