@@ -22,7 +22,7 @@
 //   - [github.com/kafkadr/kafkadr/backup]: take one snapshot, or follow a cluster; verify what is stored
 //   - [github.com/kafkadr/kafkadr/restore]: plan and restore into a cluster, or read the records with no cluster at all
 //   - [github.com/kafkadr/kafkadr/mirror]: a live copy on a standby, with configs, ACLs, quotas and groups kept in step
-//   - [github.com/kafkadr/kafkadr/failover]: a client that follows whichever cluster is active, controllers, planned and forced switches; failover/register, probe and drill
+//   - [github.com/kafkadr/kafkadr/failover]: a client that follows whichever cluster is active; failover/control, planned and unplanned switches; failover/register, probe and drill
 //   - [github.com/kafkadr/kafkadr/offsets]: exact maps of offsets, and plans for the offsets of groups; offsets/mm2 reads MirrorMaker 2's
 //   - [github.com/kafkadr/kafkadr/storage]: the archive in a bucket: snapshots, commits, sweep
 //   - [github.com/kafkadr/kafkadr/storage/segment]: the format of the objects that hold the records

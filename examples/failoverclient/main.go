@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/failover/drill/drilltest"
 	"github.com/kafkadr/kafkadr/failover/probe"
@@ -51,12 +52,12 @@ func run(ctx context.Context, to io.Writer) error {
 	defer mirror.Close()
 
 	reg := register.NewMemory() // for more than one process: register.OpenBucket
-	controller, err := failover.NewController(failover.ControllerConfig{
+	controller, err := control.New(control.Config{
 		Clusters: pair.Clusters(), Register: reg, Lease: lease,
 		Probe:  probe.Metadata(probe.MetadataConfig{}),
 		Health: probe.Rule{Interval: 100 * time.Millisecond, Timeout: lease}, // 3 failures of 5 are a disaster
-		Switch: failover.SwitchConfig{Topics: []string{"orders"}, Replication: mirror},
-		Hooks:  failover.ControllerHooks{OnReport: func(r *failover.Report) { fmt.Fprintln(out, r) }},
+		Switch: control.SwitchConfig{Topics: []string{"orders"}, Replication: mirror},
+		Hooks:  control.Hooks{OnReport: func(r *control.Report) { fmt.Fprintln(out, r) }},
 	})
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func run(ctx context.Context, to io.Writer) error {
 }
 
 // story runs the application, and kills the primary under it.
-func story(ctx context.Context, out io.Writer, pair *drilltest.Pair, controller *failover.Controller, app *app) error {
+func story(ctx context.Context, out io.Writer, pair *drilltest.Pair, controller *control.Controller, app *app) error {
 	work, stop := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	defer all.Wait()

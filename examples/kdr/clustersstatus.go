@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/mirror"
 )
@@ -48,7 +49,7 @@ type mirrorStatus struct {
 	// LagRecords and RPO are what To lacks now. Where From isn't reachable, RPO is the last that is known, as of its time, and zero where nothing is; where there is another Error,
 	// neither means anything.
 	LagRecords int64         `json:"lag_records"`
-	RPO        failover.Lag  `json:"rpo"`
+	RPO        control.Lag   `json:"rpo"`
 	Stopped    int           `json:"stopped"`
 	LeftOut    int           `json:"left_out"`
 	Status     mirror.Status `json:"-"`
@@ -204,12 +205,12 @@ func (s *switching) observe(ctx context.Context, st *scopeStatus, from string) {
 }
 
 // lastLag is what is known of what a standby lacks when its source is away.
-func (s *switching) lastLag(ctx context.Context, from, to string) failover.Lag {
+func (s *switching) lastLag(ctx context.Context, from, to string) control.Lag {
 	within, cancel := context.WithTimeout(ctx, lookFor)
 	defer cancel()
 	lag, err := s.mirror.lastLag(within, from, to)
 	if err != nil {
-		return failover.Lag{}
+		return control.Lag{}
 	}
 	return lag
 }

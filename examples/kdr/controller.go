@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/probe"
 )
 
@@ -82,7 +82,7 @@ func (a *app) control(ctx context.Context, f *controllerFlags) error {
 		cfg.Health.Interval = f.interval
 	}
 	cfg.Hooks.OnState, cfg.Hooks.OnReport, cfg.Hooks.OnVeto, cfg.Hooks.OnRehearsal = out.state, out.report, out.veto, out.rehearsal
-	c, err := failover.NewController(cfg)
+	c, err := control.New(cfg)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (a *app) control(ctx context.Context, f *controllerFlags) error {
 const lagEvery = 5 * time.Second
 
 // watchLag measures what the standby lacks while the active cluster answers: when it is gone, that is what is known.
-func (s *switching) watchLag(ctx context.Context, c *failover.Controller) {
+func (s *switching) watchLag(ctx context.Context, c *control.Controller) {
 	for {
 		st := c.Status()
 		from, to := s.file.pair(st)
@@ -131,7 +131,7 @@ type controlPrinter struct {
 	a    *app
 	stop context.CancelCauseFunc
 	// inTheWay is what the last rehearsal found; it is called by one goroutine.
-	inTheWay []failover.Conflict
+	inTheWay []control.Conflict
 	mu       sync.Mutex
 }
 
@@ -149,7 +149,7 @@ func (p *controlPrinter) print(text string, doc map[string]any) {
 	}
 }
 
-func (p *controlPrinter) state(s failover.ControllerStatus) {
+func (p *controlPrinter) state(s control.Status) {
 	text := fmt.Sprintf("scope %s: %s", s.Scope, s.State)
 	if s.Epoch.Number > 0 {
 		text += fmt.Sprintf(" at epoch %d, %s active", s.Epoch.Number, orNone(s.Epoch.Active))
@@ -168,7 +168,7 @@ func orNone(name string) string {
 	return name
 }
 
-func (p *controlPrinter) report(r *failover.Report) { p.print(r.String(), map[string]any{"report": r}) }
+func (p *controlPrinter) report(r *control.Report) { p.print(r.String(), map[string]any{"report": r}) }
 
 func (p *controlPrinter) veto(err error) {
 	text := oneLine(err.Error())
@@ -176,26 +176,26 @@ func (p *controlPrinter) veto(err error) {
 }
 
 // rehearsal prints what would be in the way of a switch, where that isn't what it was.
-func (p *controlPrinter) rehearsal(plan *failover.Plan) {
+func (p *controlPrinter) rehearsal(plan *control.Plan) {
 	if slices.Equal(p.inTheWay, plan.Conflicts) {
 		return
 	}
 	p.inTheWay = plan.Conflicts
 	text := fmt.Sprintf("nothing would be in the way of a switch to %s any more\n", plan.To)
 	if len(plan.Conflicts) > 0 {
-		text = fmt.Sprintf("in the way of a switch to %s would be: %s\n", plan.To, oneLine((&failover.RefusedError{Conflicts: plan.Conflicts}).Error()))
+		text = fmt.Sprintf("in the way of a switch to %s would be: %s\n", plan.To, oneLine((&control.RefusedError{Conflicts: plan.Conflicts}).Error()))
 	}
 	p.print(text, map[string]any{"rehearsal": map[string]any{"to": plan.To, "conflicts": plan.Conflicts}})
 }
 
 // controlHandler serves a controller's metrics; its health is that it follows an active cluster that is up.
-func controlHandler(c *failover.Controller, sw *switching) http.Handler {
+func controlHandler(c *control.Controller, sw *switching) http.Handler {
 	return metricsHandler(&controlMetrics{c: c, s: sw}, func() error {
 		s := c.Status()
 		switch {
 		case s.RegisterError != "":
 			return fmt.Errorf("the register doesn't answer: %s", s.RegisterError)
-		case s.State != failover.StateFollowing:
+		case s.State != control.StateFollowing:
 			return fmt.Errorf("%s: %s", s.State, s.Detail)
 		}
 		return nil
@@ -204,7 +204,7 @@ func controlHandler(c *failover.Controller, sw *switching) http.Handler {
 
 // controlMetrics are a controller's, read from its status when somebody asks.
 type controlMetrics struct {
-	c *failover.Controller
+	c *control.Controller
 	s *switching
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/mirror"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/restore"
@@ -73,7 +74,7 @@ func isRefused(err error) bool {
 	var plan *restore.RefusedError
 	var flow *mirror.RefusedError
 	var groups *offsets.RefusedError
-	var switched *failover.RefusedError
+	var switched *control.RefusedError
 	var cluster *offsets.ClusterError
 	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &flow) || errors.As(err, &switched) || errors.As(err, &groups) || errors.As(err, &cluster) ||
 		errors.Is(err, storage.ErrFenced) || errors.Is(err, storage.ErrNotCreateOnly)

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 )
 
 // failoverFlags are the failover and failback commands'.
@@ -174,14 +174,14 @@ func checkTailStore(a *app, s *storeFlags) {
 }
 
 // budget is the file's, as the flags change it, each its own bound.
-func (f *failoverFlags) budget(of *failover.Budget) *failover.Budget {
+func (f *failoverFlags) budget(of *control.Budget) *control.Budget {
 	if f.maxRPO < 0 && f.maxRPOAge == 0 {
 		if of != nil && f.allowUnknown {
 			of.AllowUnknown = true
 		}
 		return of
 	}
-	b := cmp.Or(of, &failover.Budget{})
+	b := cmp.Or(of, &control.Budget{})
 	b.AllowUnknown = b.AllowUnknown || f.allowUnknown
 	b.Age = cmp.Or(f.maxRPOAge, b.Age)
 	if f.maxRPO >= 0 {
@@ -194,7 +194,7 @@ func (f *failoverFlags) budget(of *failover.Budget) *failover.Budget {
 }
 
 // config is the controller's for one switch.
-func (f *failoverFlags) config(s *switching) failover.ControllerConfig {
+func (f *failoverFlags) config(s *switching) control.Config {
 	cfg := s.config()
 	cfg.Reason, cfg.Switch.IgnoreTail = f.reason, f.ignoreTail
 	cfg.Switch.Budget = f.budget(cfg.Switch.Budget)
@@ -204,18 +204,18 @@ func (f *failoverFlags) config(s *switching) failover.ControllerConfig {
 	return cfg
 }
 
-func (f *failoverFlags) how() failover.How {
+func (f *failoverFlags) how() control.How {
 	if f.planned {
-		return failover.Planned
+		return control.Switchover
 	}
-	return failover.Forced
+	return control.Failover
 }
 
 // switched is a switch's document.
 type switched struct {
-	Plan   *failover.Plan   `json:"plan"`
-	DryRun bool             `json:"dry_run"`
-	Report *failover.Report `json:"report,omitempty"`
+	Plan   *control.Plan   `json:"plan"`
+	DryRun bool            `json:"dry_run"`
+	Report *control.Report `json:"report,omitempty"`
 }
 
 // failover plans, prints, and switches.
@@ -225,7 +225,7 @@ func (a *app) failover(ctx context.Context, f *failoverFlags) error {
 		return err
 	}
 	defer done()
-	c, err := failover.NewController(f.config(s))
+	c, err := control.New(f.config(s))
 	if err != nil {
 		return err
 	}
@@ -243,33 +243,33 @@ func (a *app) failover(ctx context.Context, f *failoverFlags) error {
 		}
 	}
 	r, err := p.Run(ctx)
-	if err != nil && r.End == failover.EndRefused && ctx.Err() == nil {
+	if err != nil && r.End == control.EndRefused && ctx.Err() == nil {
 		err = &refusedError{text: err.Error()}
 	}
 	return errors.Join(a.printSwitched(switched{Plan: p, Report: r}), err)
 }
 
 // admitPlanned refuses a planned switch that the mirror couldn't drain, before anybody is stopped for it. One that is under way has stopped them, and the mirror may be done.
-func admitPlanned(p *failover.Plan) {
-	if p.How != failover.Planned || p.Resumes != nil || len(p.Conflicts) > 0 {
+func admitPlanned(p *control.Plan) {
+	if p.How != control.Switchover || p.Resumes != nil || len(p.Conflicts) > 0 {
 		return
 	}
-	conflict := func(kind failover.ConflictKind, detail string) {
-		p.Conflicts = append(p.Conflicts, failover.Conflict{Kind: kind, Detail: detail})
+	conflict := func(kind control.ConflictKind, detail string) {
+		p.Conflicts = append(p.Conflicts, control.Conflict{Kind: kind, Detail: detail})
 	}
 	switch {
 	case p.Lag == nil || p.Lag.At.IsZero():
-		conflict(failover.ConflictReplication, "no mirror from "+p.From+" to "+p.To+" is announced, or it can't be looked at: kdr mirror --clusters")
+		conflict(control.ConflictReplication, "no mirror from "+p.From+" to "+p.To+" is announced, or it can't be looked at: kdr mirror --clusters")
 	case p.Lag.Unknown > 0:
-		conflict(failover.ConflictLagUnknown, "not every partition is mirrored from "+p.From+" to "+p.To+": kdr status --clusters names them")
+		conflict(control.ConflictLagUnknown, "not every partition is mirrored from "+p.From+" to "+p.To+": kdr status --clusters names them")
 	}
 }
 
-func refusedPlan(p *failover.Plan) error {
+func refusedPlan(p *control.Plan) error {
 	if len(p.Conflicts) == 0 {
 		return nil
 	}
-	return &failover.RefusedError{Conflicts: p.Conflicts}
+	return &control.RefusedError{Conflicts: p.Conflicts}
 }
 
 func (a *app) printSwitched(d switched) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/mirror"
@@ -270,23 +271,23 @@ func registerOf(t testing.TB, file string) register.Register {
 
 // TestFailoverBudget: a flag changes its own bound of the file's budget, and leaves the other.
 func TestFailoverBudget(t *testing.T) {
-	file := failover.Budget{Records: 1000, Age: time.Minute}
+	file := control.Budget{Records: 1000, Age: time.Minute}
 	for _, tt := range []struct {
 		name  string
 		flags failoverFlags
-		of    *failover.Budget
-		want  *failover.Budget
+		of    *control.Budget
+		want  *control.Budget
 	}{
 		{"none", failoverFlags{maxRPO: -1}, nil, nil},
 		{"the file's", failoverFlags{maxRPO: -1}, &file, &file},
-		{"records", failoverFlags{maxRPO: 5000}, &file, &failover.Budget{Records: 5000, Age: time.Minute}},
-		{"age", failoverFlags{maxRPO: -1, maxRPOAge: time.Hour}, &file, &failover.Budget{Records: 1000, Age: time.Hour}},
-		{"both", failoverFlags{maxRPO: 5, maxRPOAge: time.Second}, &file, &failover.Budget{Records: 5, Age: time.Second}},
-		{"age alone", failoverFlags{maxRPO: -1, maxRPOAge: time.Second}, nil, &failover.Budget{Age: time.Second}},
-		{"nothing", failoverFlags{maxRPO: 0}, &file, &failover.Budget{}},
-		{"nothing, whatever its age", failoverFlags{maxRPO: 0, maxRPOAge: time.Second}, nil, &failover.Budget{}},
-		{"unknown", failoverFlags{maxRPO: -1, allowUnknown: true}, &file, &failover.Budget{Records: 1000, Age: time.Minute, AllowUnknown: true}},
-		{"unknown by the file", failoverFlags{maxRPO: 1}, &failover.Budget{AllowUnknown: true}, &failover.Budget{Records: 1, AllowUnknown: true}},
+		{"records", failoverFlags{maxRPO: 5000}, &file, &control.Budget{Records: 5000, Age: time.Minute}},
+		{"age", failoverFlags{maxRPO: -1, maxRPOAge: time.Hour}, &file, &control.Budget{Records: 1000, Age: time.Hour}},
+		{"both", failoverFlags{maxRPO: 5, maxRPOAge: time.Second}, &file, &control.Budget{Records: 5, Age: time.Second}},
+		{"age alone", failoverFlags{maxRPO: -1, maxRPOAge: time.Second}, nil, &control.Budget{Age: time.Second}},
+		{"nothing", failoverFlags{maxRPO: 0}, &file, &control.Budget{}},
+		{"nothing, whatever its age", failoverFlags{maxRPO: 0, maxRPOAge: time.Second}, nil, &control.Budget{}},
+		{"unknown", failoverFlags{maxRPO: -1, allowUnknown: true}, &file, &control.Budget{Records: 1000, Age: time.Minute, AllowUnknown: true}},
+		{"unknown by the file", failoverFlags{maxRPO: 1}, &control.Budget{AllowUnknown: true}, &control.Budget{Records: 1, AllowUnknown: true}},
 	} {
 		of := tt.of
 		if of != nil {

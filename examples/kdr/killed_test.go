@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage/filestore"
@@ -35,11 +35,11 @@ const (
 )
 
 // stepFirst is no step of a controller: the first record is acked on the other cluster.
-const stepFirst failover.Step = "first"
+const stepFirst control.Step = "first"
 
 // kill is one run of the test: at which step who is killed.
 type kill struct {
-	step failover.Step
+	step control.Step
 	victim
 	// behind: the mirror is dead before the switch, so that there is a tail.
 	behind bool
@@ -58,8 +58,8 @@ func (k kill) String() string {
 	return s
 }
 
-var killSteps = []failover.Step{
-	failover.StepClose, failover.StepFence, failover.StepStop, failover.StepRefill, failover.StepForks, failover.StepOffsets, failover.StepRights, failover.StepOpen, stepFirst,
+var killSteps = []control.Step{
+	control.StepClose, control.StepFence, control.StepStop, control.StepRefill, control.StepForks, control.StepOffsets, control.StepRights, control.StepOpen, stepFirst,
 }
 
 // kills are all there are with KAFKADR_LONG; else one of each step, by chance, and each victim as often as another.
@@ -76,7 +76,7 @@ func kills(random *rand.Rand) (all []kill) {
 	for _, s := range killSteps {
 		for _, v := range append(victims, suspendController) {
 			for _, how := range []kill{{}, {within: true}, {behind: true}, {behind: true, within: true}} {
-				if v == killMirror && how.behind || v == suspendController && (how.within || s == failover.StepOpen || s == stepFirst) {
+				if v == killMirror && how.behind || v == suspendController && (how.within || s == control.StepOpen || s == stepFirst) {
 					continue
 				}
 				how.step, how.victim = s, v
@@ -172,7 +172,7 @@ type killing struct {
 	mirror            *following
 	survivor, wounded *helper
 
-	report failover.Report // of the controller that opened b
+	report control.Report // of the controller that opened b
 }
 
 func newKilling(t *testing.T, p *killPair, k kill, seed uint64) *killing {
@@ -250,14 +250,14 @@ func (r *killing) steady(ctx context.Context) error {
 // change switches, and kills on the way. In the end the standby is active.
 func (r *killing) change() {
 	r.Helper()
-	steps, reports := make(chan string, 100), make(chan failover.Report, 1)
+	steps, reports := make(chan string, 100), make(chan control.Report, 1)
 	one := r.controller("one", steps, reports)
 	killed := false
 	for done := false; !done; {
 		select {
 		case line := <-steps:
-			step := failover.Step(strings.Fields(line)[0])
-			if step == failover.StepOpen && r.step == stepFirst {
+			step := control.Step(strings.Fields(line)[0])
+			if step == control.StepOpen && r.step == stepFirst {
 				r.eventually(func(context.Context) error { return r.said("survivor", "first", 1) })
 				step = stepFirst
 			}
@@ -289,14 +289,14 @@ func (r *killing) change() {
 	}
 	if r.victim == suspendController {
 		one.end(exitFailed)
-		if report := <-reports; report.End != failover.EndOvertaken {
+		if report := <-reports; report.End != control.EndOvertaken {
 			r.Errorf("the suspended controller: %s", report.String())
 		}
 	}
 }
 
 // controller starts one that goes to b.
-func (r *killing) controller(name string, steps chan<- string, reports chan<- failover.Report) *helper {
+func (r *killing) controller(name string, steps chan<- string, reports chan<- control.Report) *helper {
 	r.Helper()
 	return help(r, processSpec{Controller: "b", Name: name, Clusters: r.ops}, func(line string) {
 		what, rest, _ := strings.Cut(line, " ")
@@ -307,7 +307,7 @@ func (r *killing) controller(name string, steps chan<- string, reports chan<- fa
 				steps <- rest
 			}
 		case "report":
-			var report failover.Report
+			var report control.Report
 			if err := json.Unmarshal([]byte(rest), &report); err != nil {
 				r.Error(err)
 			}
@@ -336,10 +336,10 @@ func (r *killing) strike(controller *helper) {
 // takeOver has another controller finish the switch.
 func (r *killing) takeOver() {
 	r.Helper()
-	reports := make(chan failover.Report, 1)
+	reports := make(chan control.Report, 1)
 	two := r.controller("two", nil, reports)
 	two.end(exitDone) // its input's end lets it go from step to step
-	if r.report = <-reports; r.report.End != failover.EndSwitched || !r.report.Resumed {
+	if r.report = <-reports; r.report.End != control.EndSwitched || !r.report.Resumed {
 		r.Fatalf("the second controller: %s", r.report.String())
 	}
 }
@@ -401,7 +401,7 @@ func (r *killing) judge() {
 	if r.behind && r.victim == killClient && lost == 0 && r.closed() {
 		r.Error("a client that died with a mirror that was behind lost nothing")
 	}
-	if rpo := r.report.RPO; r.report.End == failover.EndSwitched && rpo != nil && rpo.Records != int64(len(tail)) && !strings.Contains(strings.Join(r.report.Warnings, "\n"), "before the scope was closed") {
+	if rpo := r.report.RPO; r.report.End == control.EndSwitched && rpo != nil && rpo.Records != int64(len(tail)) && !strings.Contains(strings.Join(r.report.Warnings, "\n"), "before the scope was closed") {
 		r.Errorf("the report says that b lacks %d records, and the tail has %d", rpo.Records, len(tail))
 	}
 	r.Logf("%d acked, %d stored, a tail of %d, %d lost with the client", len(r.acked), len(stored), len(tail), lost)
@@ -442,7 +442,7 @@ func (r *killing) closed() bool {
 	if r.within {
 		at++
 	}
-	return at < slices.Index(killSteps, failover.StepOpen)
+	return at < slices.Index(killSteps, control.StepOpen)
 }
 
 // history holds that there are three epochs, and returns the one that opened b.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -19,8 +20,8 @@ import (
 type prepared struct {
 	To string `json:"to"`
 	// Epoch is the one that left it by force; 0: it wasn't.
-	Epoch int64                `json:"epoch"`
-	Tail  *failover.TailResult `json:"tail,omitempty"`
+	Epoch int64               `json:"epoch"`
+	Tail  *control.TailResult `json:"tail,omitempty"`
 	// Forked are topics with a tail that are still there, Deleted those that were deleted.
 	Forked  []string `json:"forked"`
 	Deleted []string `json:"deleted"`
@@ -68,7 +69,7 @@ func (s *switching) prepare(ctx context.Context, f *failoverFlags, left register
 	defer cl.Close()
 	adm := kadm.NewClient(cl)
 	saver := &tailSaver{s: s, store: &f.tail}
-	req := failover.TailRequest{Scope: s.file.Scope, Cluster: s.clusters[at], Left: left}
+	req := control.TailRequest{Scope: s.file.Scope, Cluster: s.clusters[at], Left: left}
 	if f.dryRun {
 		_, ids, err := saver.tails(ctx, adm, req)
 		d.Forked = append(d.Forked, slices.Sorted(maps.Keys(ids))...)

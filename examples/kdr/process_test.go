@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 )
 
 // processEnv holds a processSpec where the test binary is to be an application or a controller instead of the tests.
@@ -90,8 +91,8 @@ func (p *process) run(ctx context.Context) error {
 // noArchive is a refill that finds nothing.
 type noArchive struct{}
 
-func (noArchive) Refill(context.Context, string, string) (failover.RefillResult, error) {
-	return failover.RefillResult{}, nil
+func (noArchive) Refill(context.Context, string, string) (control.RefillResult, error) {
+	return control.RefillResult{}, nil
 }
 
 // control switches as kdr failover does. After each step it waits for a line.
@@ -99,16 +100,16 @@ func (p *process) control(ctx context.Context, s *switching) error {
 	cfg := s.config()
 	cfg.Name, cfg.Switch.Refill = p.Name, noArchive{}
 	const busy = time.Minute // many processes log in at once, on a machine that may have two cores
-	cfg.Switch.Deadlines = failover.Deadlines{Check: busy, Stop: busy, Forks: busy, Offsets: busy, Rights: busy, GiveUp: busy}
-	cfg.Hooks.OnPhase = func(ph failover.Phase) {
+	cfg.Switch.Deadlines = control.Deadlines{Check: busy, Stop: busy, Forks: busy, Offsets: busy, Rights: busy, GiveUp: busy}
+	cfg.Hooks.OnPhase = func(ph control.Phase) {
 		p.say("step %s %s %.0f %s", ph.Step, ph.Outcome, ph.Millis, oneLine(ph.Detail))
 		<-p.lines
 	}
-	c, err := failover.NewController(cfg)
+	c, err := control.New(cfg)
 	if err != nil {
 		return err
 	}
-	plan, err := c.Plan(ctx, p.Controller, failover.Forced)
+	plan, err := c.Plan(ctx, p.Controller, control.Failover)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
@@ -29,7 +30,7 @@ type replication struct {
 	takes    func(topic string) bool
 
 	mu   sync.Mutex
-	last map[[2]string]failover.Lag
+	last map[[2]string]control.Lag
 	// stopped are flows that were stopped by a switch, and have nothing announced any more.
 	stopped map[[2]string]bool
 	ids     map[string]string // cluster IDs, as they were seen
@@ -63,8 +64,8 @@ func (r *replication) between(from, to string) mirror.Config {
 }
 
 // Lag is what the standby lacks now, or, where the source is away, what it lacked when this process last looked, or the mirror last noted it on the standby: the later of the two.
-func (r *replication) Lag(ctx context.Context, from, to string) (failover.Lag, error) {
-	var last failover.Lag
+func (r *replication) Lag(ctx context.Context, from, to string) (control.Lag, error) {
+	var last control.Lag
 	var unknown error
 	looked := make(chan struct{})
 	go func() { // meanwhile: a source that is away may take all the time there is
@@ -80,15 +81,15 @@ func (r *replication) Lag(ctx context.Context, from, to string) (failover.Lag, e
 		r.last[[2]string{from, to}] = lag
 		return lag, nil
 	case errors.Is(err, mirror.ErrNoFlow):
-		return failover.Lag{}, err
+		return control.Lag{}, err
 	case unknown != nil:
-		return failover.Lag{}, errors.Join(err, unknown)
+		return control.Lag{}, errors.Join(err, unknown)
 	}
 	return last, nil
 }
 
 // measure looks at both clusters. Of a flow that a switch has stopped nothing is announced any more, and nothing is under way: then the logs' ends say what is missing.
-func (r *replication) measure(ctx context.Context, from, to string) (failover.Lag, error) {
+func (r *replication) measure(ctx context.Context, from, to string) (control.Lag, error) {
 	at := time.Now()
 	s, err := r.observe(ctx, from, to)
 	r.mu.Lock()
@@ -104,24 +105,24 @@ func (r *replication) measure(ctx context.Context, from, to string) (failover.La
 	case stopped && errors.Is(err, mirror.ErrNoFlow):
 		return r.endsApart(ctx, from, to, at)
 	}
-	return failover.Lag{}, err
+	return control.Lag{}, err
 }
 
 // endsApart is what the standby's logs lack at their ends.
-func (r *replication) endsApart(ctx context.Context, from, to string, at time.Time) (failover.Lag, error) {
+func (r *replication) endsApart(ctx context.Context, from, to string, at time.Time) (control.Lag, error) {
 	var source, standby map[string]map[int32]int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { source, err = r.ends(ctx, from); return err })
 	g.Go(func() (err error) { standby, err = r.ends(ctx, to); return err })
 	if err := g.Wait(); err != nil {
-		return failover.Lag{}, err
+		return control.Lag{}, err
 	}
-	lag := failover.Lag{At: at}
+	lag := control.Lag{At: at}
 	for _, topic := range sortedKeys(source) {
 		for _, p := range slices.Sorted(maps.Keys(source[topic])) {
 			if n := source[topic][p] - standby[topic][p]; n > 0 {
 				lag.Records += n
-				lag.Partitions = append(lag.Partitions, failover.PartitionLag{Topic: topic, Partition: p, Records: n})
+				lag.Partitions = append(lag.Partitions, control.PartitionLag{Topic: topic, Partition: p, Records: n})
 			}
 		}
 	}
@@ -142,7 +143,7 @@ func (r *replication) observe(ctx context.Context, from, to string) (*mirror.Sta
 var errLagUnknown = errors.New("what the standby lacks was never noted")
 
 // lastLag is the last that is known without the source.
-func (r *replication) lastLag(ctx context.Context, from, to string) (failover.Lag, error) {
+func (r *replication) lastLag(ctx context.Context, from, to string) (control.Lag, error) {
 	last, ok := r.known(from, to)
 	flows, err := r.flows(ctx, from, to)
 	for _, f := range flows {
@@ -159,30 +160,30 @@ func (r *replication) lastLag(ctx context.Context, from, to string) (failover.La
 	case err == nil:
 		err = errLagUnknown
 	}
-	return failover.Lag{}, err
+	return control.Lag{}, err
 }
 
 // notedLag is as of when the source was last heard.
-func notedLag(l *mirror.LastLag) failover.Lag {
-	lag := failover.Lag{Records: l.Records, Unknown: l.Unknown + l.LeftOut, Age: time.Duration(l.AgeMillis) * time.Millisecond}
+func notedLag(l *mirror.LastLag) control.Lag {
+	lag := control.Lag{Records: l.Records, Unknown: l.Unknown + l.LeftOut, Age: time.Duration(l.AgeMillis) * time.Millisecond}
 	if l.SourceAgeMillis >= 0 {
 		lag.At = l.At.Add(-time.Duration(l.SourceAgeMillis) * time.Millisecond)
 	}
 	for _, p := range l.Partitions {
-		pl := failover.PartitionLag{Topic: p.Topic, Partition: p.Partition, Records: p.Records}
+		pl := control.PartitionLag{Topic: p.Topic, Partition: p.Partition, Records: p.Records}
 		if p.AgeMillis > 0 {
 			pl.Oldest = l.At.Add(-time.Duration(p.AgeMillis) * time.Millisecond)
 		}
 		lag.Partitions = append(lag.Partitions, pl)
 	}
-	slices.SortFunc(lag.Partitions, func(a, b failover.PartitionLag) int {
+	slices.SortFunc(lag.Partitions, func(a, b control.PartitionLag) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return lag
 }
 
 // known is the last lag that was measured.
-func (r *replication) known(from, to string) (failover.Lag, bool) {
+func (r *replication) known(from, to string) (control.Lag, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lag, ok := r.last[[2]string{from, to}]
@@ -190,15 +191,15 @@ func (r *replication) known(from, to string) (failover.Lag, bool) {
 }
 
 // lagOf is a mirror's status as a lag. A topic that is left out isn't copied at all: of it nothing is known.
-func lagOf(s *mirror.Status, at time.Time) failover.Lag {
-	lag := failover.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: at}
+func lagOf(s *mirror.Status, at time.Time) control.Lag {
+	lag := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: at}
 	for _, t := range s.Topics {
 		for _, p := range t.Detail {
 			n := p.Missing()
 			if n <= 0 {
 				continue
 			}
-			pl := failover.PartitionLag{Topic: t.Source, Partition: p.Partition, Records: n}
+			pl := control.PartitionLag{Topic: t.Source, Partition: p.Partition, Records: n}
 			if p.LagMillis > 0 {
 				pl.Oldest = at.Add(-time.Duration(p.LagMillis) * time.Millisecond)
 			}

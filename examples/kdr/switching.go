@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/mirror"
 )
@@ -35,7 +36,7 @@ func (f *clustersFile) open(ctx context.Context, a *app, readOnly bool) (*switch
 	}
 	s.mirror = &replication{
 		flow: f.Flow, lease: time.Duration(f.Lease), clusters: s.clusters, config: mirror.Config{Logger: a.log, ClientID: f.clientID()},
-		takes: f.takes(), last: map[[2]string]failover.Lag{}, stopped: map[[2]string]bool{}, ids: map[string]string{},
+		takes: f.takes(), last: map[[2]string]control.Lag{}, stopped: map[[2]string]bool{}, ids: map[string]string{},
 	}
 	for _, c := range f.Clusters {
 		s.mirror.ids[c.Name] = c.ID
@@ -73,37 +74,37 @@ func (f *clustersFile) active(e register.Epoch) string {
 }
 
 // pair are the active cluster and the one that a controller would go to.
-func (f *clustersFile) pair(st failover.ControllerStatus) (from, to string) {
+func (f *clustersFile) pair(st control.Status) (from, to string) {
 	from = f.active(st.Epoch)
 	i := slices.IndexFunc(f.Clusters, func(c *clusterSpec) bool { return c.Name == from })
 	return from, cmp.Or(st.Standby, f.Clusters[(i+1)%len(f.Clusters)].Name)
 }
 
 // config is a controller's.
-func (s *switching) config() failover.ControllerConfig {
+func (s *switching) config() control.Config {
 	f := s.file
-	cfg := failover.ControllerConfig{
+	cfg := control.Config{
 		Clusters: s.clusters, Register: s.register, Scope: f.Scope, Lease: time.Duration(f.Lease), Logger: s.a.log,
 		Probe: f.Probe.probe(s.clusters, true), Health: f.Probe.rule(),
-		Switch: failover.SwitchConfig{
+		Switch: control.SwitchConfig{
 			Topics: f.Topics, Exclude: f.Exclude, Replication: s.mirror,
-			Deadlines: failover.Deadlines{Stop: 2*quiet(time.Duration(f.Lease)) + time.Duration(f.Lease) + retireWithin},
+			Deadlines: control.Deadlines{Stop: 2*quiet(time.Duration(f.Lease)) + time.Duration(f.Lease) + retireWithin},
 		},
-		Hooks: failover.ControllerHooks{
-			OnPhase: func(p failover.Phase) {
+		Hooks: control.Hooks{
+			OnPhase: func(p control.Phase) {
 				s.a.log.Info("step", "step", string(p.Step), "outcome", string(p.Outcome), "took", time.Duration(p.Millis*float64(time.Millisecond)), "detail", p.Detail)
 			},
 			OnRetry: func(op string, err error) { s.a.log.Debug("trying again", "op", op, "err", err) },
 		},
 	}
 	if b := f.Budget; b != nil {
-		cfg.Switch.Budget = &failover.Budget{Records: b.Records, Age: time.Duration(b.Age), AllowUnknown: b.AllowUnknown}
+		cfg.Switch.Budget = &control.Budget{Records: b.Records, Age: time.Duration(b.Age), AllowUnknown: b.AllowUnknown}
 	}
 	if !f.Flow.SkipGroups {
-		cfg.Switch.Offsets = failover.ExactOffsets{}
+		cfg.Switch.Offsets = control.ExactOffsets{}
 	}
 	if f.Fence != nil && f.Fence.DenyWrites {
-		cfg.Switch.Fence = failover.DenyWrites{Except: f.Fence.Except}
+		cfg.Switch.Fence = control.DenyWrites{Except: f.Fence.Except}
 	}
 	return cfg
 }

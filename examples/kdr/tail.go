@@ -16,7 +16,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/mirror"
 )
@@ -34,20 +34,20 @@ type savedTail struct {
 	Cluster string `json:"cluster"`
 	// Topics have a tail, with the IDs that they had.
 	Topics map[string]string `json:"topics"`
-	failover.TailResult
+	control.TailResult
 	At time.Time `json:"saved_at"`
 }
 
 // SaveTail implements failover.TailSaver. A tail that was saved already isn't again: by then the log may be another.
-func (t *tailSaver) SaveTail(ctx context.Context, r failover.TailRequest) (failover.TailResult, error) {
+func (t *tailSaver) SaveTail(ctx context.Context, r control.TailRequest) (control.TailResult, error) {
 	saved, err := t.save(ctx, r)
 	if err != nil {
-		return failover.TailResult{}, err
+		return control.TailResult{}, err
 	}
 	return saved.TailResult, nil
 }
 
-func (t *tailSaver) save(ctx context.Context, r failover.TailRequest) (*savedTail, error) {
+func (t *tailSaver) save(ctx context.Context, r control.TailRequest) (*savedTail, error) {
 	b, err := t.store.bucket(ctx, writing)
 	if err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ type tailRange struct {
 
 // tails are the partitions whose log goes on beyond its fork, and isn't a copy of the active cluster's there. Records of transactions that are open still are beyond the end:
 // nobody was told that they are there.
-func (t *tailSaver) tails(ctx context.Context, adm *kadm.Client, r failover.TailRequest) (ranges []tailRange, ids map[string]string, err error) {
+func (t *tailSaver) tails(ctx context.Context, adm *kadm.Client, r control.TailRequest) (ranges []tailRange, ids map[string]string, err error) {
 	details, err := adm.ListTopics(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -143,7 +143,7 @@ func (t *tailSaver) tails(ctx context.Context, adm *kadm.Client, r failover.Tail
 }
 
 // copies are the partitions that a mirror of the active cluster keeps: what they have beyond the fork is that one's.
-func (t *tailSaver) copies(ctx context.Context, r failover.TailRequest) map[string]map[int32]bool {
+func (t *tailSaver) copies(ctx context.Context, r control.TailRequest) map[string]map[int32]bool {
 	s, err := mirror.Observe(ctx, t.s.mirror.between(r.Left.Active, r.Cluster.Name))
 	if err != nil {
 		return nil // there is none

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
@@ -19,7 +20,7 @@ const lease = 500 * time.Millisecond
 // runningController looks at both clusters, and switches to the standby when
 // the primary is down.
 type runningController struct {
-	reports chan *failover.Report
+	reports chan *control.Report
 	cancel  context.CancelFunc
 	ended   chan struct{} // closed when it has ended, with err
 	err     error
@@ -27,17 +28,17 @@ type runningController struct {
 
 // startController begins to watch. The register says which cluster is active:
 // this one is in memory; register.OpenBucket has one for many processes.
-func startController(ctx context.Context, clusters []failover.Cluster, reg register.Register, replication failover.Replication) (*runningController, error) {
-	c := &runningController{reports: make(chan *failover.Report, 10), ended: make(chan struct{})}
-	controller, err := failover.NewController(failover.ControllerConfig{
+func startController(ctx context.Context, clusters []failover.Cluster, reg register.Register, replication control.Replication) (*runningController, error) {
+	c := &runningController{reports: make(chan *control.Report, 10), ended: make(chan struct{})}
+	controller, err := control.New(control.Config{
 		Clusters: clusters,
 		Register: reg,
 		Lease:    lease,
 		Probe:    probe.Metadata(probe.MetadataConfig{}),
 		Health:   probe.Rule{Interval: 100 * time.Millisecond, Timeout: time.Second}, // 3 failures of 5 are a disaster
 		Interval: 100 * time.Millisecond,
-		Switch:   failover.SwitchConfig{Topics: []string{orders}, Replication: replication},
-		Hooks:    failover.ControllerHooks{OnReport: func(r *failover.Report) { c.reports <- r }},
+		Switch:   control.SwitchConfig{Topics: []string{orders}, Replication: replication},
+		Hooks:    control.Hooks{OnReport: func(r *control.Report) { c.reports <- r }},
 	})
 	if err != nil {
 		return nil, err
@@ -51,11 +52,11 @@ func startController(ctx context.Context, clusters []failover.Cluster, reg regis
 }
 
 // switched waits until the standby is active, and returns the report of that.
-func (c *runningController) switched(ctx context.Context, s *story) (*failover.Report, error) {
+func (c *runningController) switched(ctx context.Context, s *story) (*control.Report, error) {
 	for {
 		select {
 		case r := <-c.reports:
-			if r.End == failover.EndSwitched {
+			if r.End == control.EndSwitched {
 				return r, nil
 			}
 			s.say("a switch has ended as %s, and is tried again: %s", r.End, r.Error)
@@ -74,10 +75,10 @@ func (c *runningController) end() {
 }
 
 // sayReport tells what the switch took, and what the standby lacked.
-func sayReport(s *story, r *failover.Report) {
+func sayReport(s *story, r *control.Report) {
 	var phases []string
 	for _, p := range r.Phases {
-		if p.Outcome != failover.OutcomeSkipped {
+		if p.Outcome != control.OutcomeSkipped {
 			phases = append(phases, fmt.Sprintf("%s %s", p.Step, millis(p.Millis)))
 		}
 	}

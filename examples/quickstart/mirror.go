@@ -8,7 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
@@ -55,9 +55,9 @@ func (r *runningMirror) end() {
 }
 
 // Lag is what the standby lacks, as far as the mirror knows.
-func (r *runningMirror) Lag(context.Context, string, string) (failover.Lag, error) {
+func (r *runningMirror) Lag(context.Context, string, string) (control.Lag, error) {
 	rpo := r.mirror.Status().RPO
-	return failover.Lag{Records: rpo.Records, Unknown: rpo.Unknown, Age: time.Duration(rpo.AgeMillis) * time.Millisecond, At: time.Now()}, nil
+	return control.Lag{Records: rpo.Records, Unknown: rpo.Unknown, Age: time.Duration(rpo.AgeMillis) * time.Millisecond, At: time.Now()}, nil
 }
 
 // Stop ends the mirror: nothing is appended to the standby any more. Its

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -26,7 +27,7 @@ type Config struct {
 	// Injector makes the faults happen. It may be nil where a scenario has none, or none but on the [Register].
 	Injector Injector
 	// Replication is the copy from the primary to the standby, which runs already, and takes the drill's topics.
-	Replication failover.Replication
+	Replication control.Replication
 
 	// Optional.
 
@@ -40,7 +41,7 @@ type Config struct {
 	Controllers int
 	// Client and Controller change the configuration of each client and controller before it is made. By default clients replay, and resend what is in doubt.
 	Client     func(*failover.Config)
-	Controller func(*failover.ControllerConfig)
+	Controller func(*control.Config)
 	// Open makes the clients, from the options that a consumer or producer needs, to drill others than failover's. Client isn't called then.
 	Open func(ctx context.Context, name string, opts ...kgo.Opt) (Client, error)
 	// Logger is the clients' and the controllers'. Default: nothing is logged.

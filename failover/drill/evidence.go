@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -48,8 +49,8 @@ type Evidence struct {
 	// Errors are those that applications got, by text, and how often: of promises, polls and commits.
 	Errors map[string]int64 `json:"errors,omitempty"`
 	// Switches are the controllers' reports, Clients the clients'.
-	Switches []*failover.Report `json:"switches,omitempty"`
-	Clients  []ClientReport     `json:"clients,omitempty"`
+	Switches []*control.Report `json:"switches,omitempty"`
+	Clients  []ClientReport    `json:"clients,omitempty"`
 	// Epochs were written during the drill.
 	Epochs []register.Epoch `json:"epochs,omitempty"`
 	// Timeline is what happened.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/probe"
 )
 
@@ -36,7 +37,7 @@ func Run(ctx context.Context, cfg Config) (*Evidence, error) {
 type crew struct {
 	cfg         Config
 	stage       *stage
-	controllers []*failover.Controller
+	controllers []*control.Controller
 }
 
 func (c *crew) hire() error {
@@ -66,20 +67,20 @@ func (c *crew) client(ctx context.Context, name string, opts ...kgo.Opt) (Client
 	return failover.NewClient(ctx, cfg)
 }
 
-func (c *crew) controller(name string) (*failover.Controller, error) {
-	cfg := failover.ControllerConfig{
+func (c *crew) controller(name string) (*control.Controller, error) {
+	cfg := control.Config{
 		Clusters: c.cfg.Clusters, Register: c.stage.spy, Scope: c.cfg.Scope, Lease: c.cfg.Lease, Name: name, Logger: c.cfg.Logger.With("controller", name),
 		Probe: probe.Metadata(probe.MetadataConfig{}), Health: rule(c.cfg.Lease), Interval: c.cfg.Lease / 5, Retry: c.cfg.Lease,
-		Switch: failover.SwitchConfig{Topics: c.cfg.Scenario.Load.patterns(), Replication: c.cfg.Replication, Deadlines: deadlines()},
-		Hooks:  failover.ControllerHooks{OnReport: c.stage.report},
+		Switch: control.SwitchConfig{Topics: c.cfg.Scenario.Load.patterns(), Replication: c.cfg.Replication, Deadlines: deadlines()},
+		Hooks:  control.Hooks{OnReport: c.stage.report},
 	}
 	if n := c.cfg.Scenario.MaxRPO; n != nil {
-		cfg.Switch.Budget = &failover.Budget{Records: *n}
+		cfg.Switch.Budget = &control.Budget{Records: *n}
 	}
 	if c.cfg.Controller != nil {
 		c.cfg.Controller(&cfg)
 	}
-	return failover.NewController(cfg)
+	return control.New(cfg)
 }
 
 // rule finds a dead cluster in a lease's time where it refuses connections. One that answers now and then isn't dead.
@@ -88,9 +89,9 @@ func rule(lease time.Duration) probe.Rule {
 }
 
 // deadlines are those of a drill, where a cluster that doesn't answer in a second won't.
-func deadlines() failover.Deadlines {
+func deadlines() control.Deadlines {
 	const step = time.Second
-	return failover.Deadlines{Check: step, Close: step, Open: step, Fence: step, Stop: 5 * step, Refill: step, Forks: step, Offsets: step, Rights: step, GiveUp: 2 * step}
+	return control.Deadlines{Check: step, Close: step, Open: step, Fence: step, Stop: 5 * step, Refill: step, Forks: step, Offsets: step, Rights: step, GiveUp: 2 * step}
 }
 
 // control runs the controllers, each until the context ends.
@@ -104,7 +105,7 @@ func (c *crew) control(ctx context.Context) error {
 
 // command has the first controller switch over.
 func (c *crew) command(ctx context.Context) error {
-	plan, err := c.controllers[0].Plan(ctx, c.stage.standby.Name, failover.Planned)
+	plan, err := c.controllers[0].Plan(ctx, c.stage.standby.Name, control.Switchover)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
@@ -33,7 +34,7 @@ type stage struct {
 	mu      sync.Mutex
 	entries []Entry
 	failed  []string
-	reports []*failover.Report
+	reports []*control.Report
 	clients []ClientReport
 }
 
@@ -93,7 +94,7 @@ func (s *stage) say(format string, args ...any) {
 }
 
 // report keeps what a controller says of a switch.
-func (s *stage) report(r *failover.Report) {
+func (s *stage) report(r *control.Report) {
 	s.say("report of %s: %s", r.By, r.End)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/mirror"
 )
@@ -29,7 +30,7 @@ type Options struct {
 	Lease time.Duration
 	// Client and Controller change the configuration of each client and controller before it is made.
 	Client     func(*failover.Config)
-	Controller func(*failover.ControllerConfig)
+	Controller func(*control.Config)
 	// Config changes the whole drill's.
 	Config func(*drill.Config)
 	// Logger is everybody's. Default: nothing is logged.

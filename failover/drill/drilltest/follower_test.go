@@ -9,7 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/failover/register"
 )
@@ -131,7 +131,7 @@ func followers(t *testing.T) Options {
 func TestFollowers(t *testing.T) {
 	s, _ := drill.Find("planned_switchover")
 	e := Run(t, s, followers(t))
-	if len(e.Switches) != 1 || e.Switches[0].End != failover.EndSwitched {
+	if len(e.Switches) != 1 || e.Switches[0].End != control.EndSwitched {
 		t.Errorf("%+v", e.Switches)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// Mirror is a mirror between two clusters, as failover wants it: a [failover.Replication] and a [failover.Resumer]. It may be used by several goroutines.
+// Mirror is a mirror between two clusters, as failover wants it: a [control.Replication] and a [control.Resumer]. It may be used by several goroutines.
 type Mirror struct {
 	from, to string
 	cfg      mirror.Config
@@ -82,22 +82,22 @@ func (m *Mirror) Close() {
 func (m *Mirror) Status() mirror.Status { return m.now().run.Status() }
 
 // Lag is what the mirror knows to be missing; where the source is away, the last that was known. A mirror that has ended by itself is an error.
-func (m *Mirror) Lag(_ context.Context, from, to string) (failover.Lag, error) {
+func (m *Mirror) Lag(_ context.Context, from, to string) (control.Lag, error) {
 	if err := m.is(from, to); err != nil {
-		return failover.Lag{}, err
+		return control.Lag{}, err
 	}
 	if err := m.now().failure(); err != nil {
-		return failover.Lag{}, err
+		return control.Lag{}, err
 	}
 	s := m.Status()
-	l := failover.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown, Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: time.Now().Add(-time.Duration(s.RPO.SourceAgeMillis) * time.Millisecond)}
+	l := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown, Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: time.Now().Add(-time.Duration(s.RPO.SourceAgeMillis) * time.Millisecond)}
 	if s.RPO.SourceAgeMillis < 0 {
 		l.At = time.Time{}
 	}
 	for _, t := range s.Topics {
 		for _, p := range t.Detail {
 			if n := p.Missing(); n > 0 {
-				l.Partitions = append(l.Partitions, failover.PartitionLag{Topic: t.Target, Partition: p.Partition, Records: n})
+				l.Partitions = append(l.Partitions, control.PartitionLag{Topic: t.Target, Partition: p.Partition, Records: n})
 			}
 		}
 	}

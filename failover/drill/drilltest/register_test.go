@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
@@ -219,7 +220,7 @@ func registerFault(t *testing.T, reg register.Register) {
 	e := Run(t, s, Options{
 		Lease:  lease,
 		Client: func(cfg *failover.Config) { producer.Do(func() { l.follow(cfg, pair) }) },
-		Controller: func(cfg *failover.ControllerConfig) {
+		Controller: func(cfg *control.Config) {
 			d := &cfg.Switch.Deadlines // an epoch's creation is given up before the outage ends
 			d.Check, d.Stop, d.Forks, d.GiveUp = 5*time.Second, 10*time.Second, 5*time.Second, 5*time.Second
 		},

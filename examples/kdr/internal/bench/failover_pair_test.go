@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/failover/drill/drilltest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
@@ -65,7 +66,7 @@ type round struct {
 	fenced                             bool
 	counts                             drill.Counts
 	rpo                                int64
-	phases                             []failover.Phase
+	phases                             []control.Phase
 	plain                              *plainEnd
 }
 
@@ -149,8 +150,8 @@ func (s *standing) round(tr trial) *round {
 		Clusters: []failover.Cluster{{Name: "primary", Opts: s.opts(drill.Primary)}, {Name: "standby", Opts: s.opts(drill.Standby)}},
 	}
 	if tr.fence {
-		cfg.Controller = func(c *failover.ControllerConfig) {
-			c.Switch.Fence = failover.DenyWrites{Opts: func(cluster string) []kgo.Opt { return s.clusters[drill.Place(cluster)].Opts() }}
+		cfg.Controller = func(c *control.Config) {
+			c.Switch.Fence = control.DenyWrites{Opts: func(cluster string) []kgo.Opt { return s.clusters[drill.Place(cluster)].Opts() }}
 		}
 	}
 	e, err := drill.Run(s.t.Context(), cfg)
@@ -167,13 +168,13 @@ func (s *standing) round(tr trial) *round {
 // read takes a round's figures out of the evidence.
 func (s *standing) read(e *drill.Evidence, in *injector) *round {
 	r := &round{counts: e.Counts, rpo: e.RPORecords, plain: in.end, rto: time.Duration(e.RTO[drill.PhaseFirstAck]) * time.Millisecond, pause: time.Duration(e.PauseMillis) * time.Millisecond}
-	i := slices.IndexFunc(e.Switches, func(r *failover.Report) bool { return r.End == failover.EndSwitched })
+	i := slices.IndexFunc(e.Switches, func(r *control.Report) bool { return r.End == control.EndSwitched })
 	if i < 0 {
 		return r
 	}
 	report := e.Switches[i]
 	r.lease, r.fenced, r.phases = time.Duration(report.LeaseMillis*1e6), report.FenceConfirmed, report.Phases
-	if c := slices.IndexFunc(report.Phases, func(p failover.Phase) bool { return p.Step == failover.StepCheck }); c >= 0 && !in.at.IsZero() {
+	if c := slices.IndexFunc(report.Phases, func(p control.Phase) bool { return p.Step == control.StepCheck }); c >= 0 && !in.at.IsZero() {
 		r.detection = report.Phases[c].Start.Sub(in.at)
 	}
 	r.rest = r.rto - r.detection - r.lease

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/control"
 )
 
 const (
@@ -100,11 +100,11 @@ func (b *bench) outage(all []*round) {
 // phases says what the time goes to, by the controllers' reports.
 func (b *bench) phases(rounds []*round) {
 	b.printf("\nSteps, p50 and most:")
-	for _, step := range []failover.Step{failover.StepDetect, failover.StepCheck, failover.StepClose, failover.StepFence, failover.StepLease, failover.StepDrain, failover.StepStop, failover.StepForks, failover.StepRights, failover.StepOpen} {
+	for _, step := range []control.Step{control.StepDetect, control.StepCheck, control.StepClose, control.StepFence, control.StepLease, control.StepDrain, control.StepStop, control.StepForks, control.StepRights, control.StepOpen} {
 		var ds []time.Duration
 		for _, r := range rounds {
 			for _, p := range r.phases {
-				if p.Step == step && p.Outcome != failover.OutcomeSkipped {
+				if p.Step == step && p.Outcome != control.OutcomeSkipped {
 					ds = append(ds, time.Duration(p.Millis*1e6))
 				}
 			}

@@ -1,0 +1,102 @@
+package control
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kafkadr/kafkadr/failover"
+	"github.com/kafkadr/kafkadr/failover/register"
+)
+
+// Controller switches a scope from one cluster to another: on command with [Controller.Plan], and by itself with [Controller.Run]. Any number of them may work
+// on a scope; the register decides between them. It is safe for concurrent use.
+//
+// What it does while it runs:
+//
+//	           register read                  a probe fails             down by the rule
+//	starting ───────────────► following ◄────────────────► suspect ──────────────────┐
+//	                           ▲  ▲   ▲        it is well                            ▼
+//	                           │  │   └──────── healthy again ◄───── down: manual, no other cluster healthy, no register
+//	                           │  │ epoch opened                       │ none of these
+//	                           │  └───────────── switching ◄───────────┤
+//	                           │                 ▲  │  │               │
+//	     another's switch      │ its epoch       │  │  └─ refused or ──► vetoed: until Next, twice as long each time
+//	following ─────────────► closed ─────────────┘  │     given up
+//	                           ▲   patience is over │
+//	                           └────────────────────┘ neither finished nor given up
+type Controller struct {
+	cfg Config
+	sel *selection
+
+	// verdicts says that a cluster's state has changed.
+	verdicts chan struct{}
+	// busy is held while a switch runs: this controller does one at a time.
+	busy chan struct{}
+
+	mu sync.Mutex
+	// topics are the partitions of the scope's topics on each cluster, as they were last seen; ids the cluster IDs.
+	topics map[string]map[string]int
+	ids    map[string]string
+	// seen is the last epoch, and when it was first seen to be there.
+	seen   register.Epoch
+	seenAt time.Time
+	// status is what Run knows; watches are set where it starts.
+	status  Status
+	running bool
+	watches map[string]*watch
+}
+
+// New validates the configuration; it does no I/O. Errors are a *[failover.ConfigError].
+func New(cfg Config) (*Controller, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	sel, errs := newSelection(cfg.Switch.Topics, cfg.Switch.Exclude)
+	if len(errs) > 0 {
+		return nil, &failover.ConfigError{Faults: errs}
+	}
+	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), verdicts: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
+}
+
+// cluster is one of the configuration, by name.
+func (c *Controller) cluster(name string) (failover.Cluster, bool) {
+	i := slices.IndexFunc(c.cfg.Clusters, func(cl failover.Cluster) bool { return cl.Name == name })
+	if i < 0 {
+		return failover.Cluster{Name: name}, false
+	}
+	return c.cfg.Clusters[i], true
+}
+
+// follow notes an epoch that was seen, and returns since when it is known to be there.
+func (c *Controller) follow(e register.Epoch, at time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e.Number > c.seen.Number {
+		c.seen, c.seenAt = e, at
+	}
+	if e.Number == c.seen.Number {
+		return c.seenAt
+	}
+	return at
+}
+
+// remember keeps what a look at a cluster has found, for the time when it doesn't answer.
+func (c *Controller) remember(cluster string, v *clusterView) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ids[cluster] = v.id
+	c.topics[cluster] = v.scope(c.sel)
+}
+
+// remembered are the topics of a cluster as they were last seen, nil where they never were.
+func (c *Controller) remembered(cluster string) map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.topics[cluster])
+}
+
+var errOtherCluster = errors.New("another cluster answers")
