@@ -350,11 +350,11 @@ func (p *Partition) markTo(ctx context.Context, target int64) error {
 
 // markOnce sends one request and takes in what came of it. The error is final; why is the reason that the end is where it is.
 func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error) {
-	broker, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)
+	broker, epoch, err := p.c.cfg.Cluster.Leader(ctx, p.name)
 	if err != nil {
 		return err, passing(err)
 	}
-	p.setLeader(broker)
+	p.led(broker, epoch)
 	if err := p.c.cfg.MayHole(ctx, p.name); err != nil {
 		return nil, err
 	}
@@ -401,12 +401,6 @@ func passing(err error) error {
 	return err
 }
 
-func (p *Partition) setLeader(broker int32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.broker = broker
-}
-
 // moved takes in a new true end, that may not be beyond target.
 func (p *Partition) moved(end, target int64, durable bool) error {
 	if end > target {
@@ -424,6 +418,15 @@ func (p *Partition) moved(end, target int64, durable bool) error {
 	return nil
 }
 
+// endUpTo is the true end. One beyond target counts once it is on all replicas: a leader that is about to be replaced may show what will be cut away.
+func (p *Partition) endUpTo(ctx context.Context, target int64) (int64, error) {
+	end, watermark, err := p.ends(ctx)
+	if err == nil && end > target && watermark < end {
+		return 0, errNotReplicated
+	}
+	return end, err
+}
+
 // quiet waits until the true end has stood still for d, and takes it in.
 func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) error {
 	var end int64
@@ -432,7 +435,7 @@ func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) er
 		asked := time.Now()
 		var now int64
 		err := p.retry(ctx, "hole", func() (err error) {
-			now, err = p.listEnd(ctx, rawkafka.Debug)
+			now, err = p.endUpTo(ctx, target)
 			return err
 		})
 		if err != nil {

@@ -28,6 +28,7 @@ type Partition struct {
 
 	mu       sync.Mutex
 	broker   int32 // the leader, as far as known
+	epoch    int32 // the leader's
 	queue    []*item
 	queued   int   // bytes, without what is in a request
 	below    int   // nothing longer is joined, since the leader doesn't take it; 0: not known
@@ -194,18 +195,19 @@ func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 		if done {
 			return nil
 		}
-		watermark, err := p.listEnd(ctx, rawkafka.Consumer)
+		high, err := p.list(ctx, rawkafka.Consumer)
 		if err != nil {
 			return undecided(err)
 		}
-		if watermark >= position {
+		if high.Offset >= position {
 			p.mu.Lock()
-			p.durable = watermark
+			p.durable = high.Offset
 			p.mu.Unlock()
 			return nil
 		}
-		end, err := p.listEnd(ctx, rawkafka.Debug)
+		end, _, err := p.ends(ctx)
 		switch {
+		case errors.Is(err, errTwoLeaders): // ask again
 		case err != nil:
 			return undecided(err)
 		case end < position:
@@ -220,13 +222,29 @@ func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 
 var errNotDurable = errors.New("the high watermark lags behind: a follower is missing")
 
-// listEnd asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer).
-func (p *Partition) listEnd(ctx context.Context, replica int32) (int64, error) {
+// ends are the true end and, asked for behind it, the high watermark, of one leader in one epoch: a watermark above the end is errTwoLeaders.
+func (p *Partition) ends(ctx context.Context) (end, watermark int64, err error) {
+	e, err := p.list(ctx, rawkafka.Debug)
+	if err != nil {
+		return 0, 0, err
+	}
+	w, err := p.list(ctx, rawkafka.Consumer)
+	if err != nil {
+		return 0, 0, err
+	}
+	if w.Offset > e.Offset || w.CurrentEpoch != e.CurrentEpoch {
+		return 0, 0, errTwoLeaders
+	}
+	return e.Offset, w.Offset, nil
+}
+
+// list asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer).
+func (p *Partition) list(ctx context.Context, replica int32) (rawkafka.Offset, error) {
 	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, replica)
 	if err != nil {
-		return 0, err
+		return rawkafka.Offset{}, err
 	}
-	return got[p.name].Offset, got[p.name].Err
+	return got[p.name], got[p.name].Err
 }
 
 // fail ends the partition. The first error stays.

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // A producer is the identity that a partition's next batch or marker carries. It is a function of the copy, the partition and what the log holds,
@@ -49,6 +50,17 @@ func (p *producer) pid() int64 { return p.id | int64(p.gen) }
 // owns says whether a producer id is one of ours, and which generation.
 func (p *producer) owns(pid int64) (gen uint16, ok bool) {
 	return uint16(pid & (generations - 1)), pid >= 0 && pid&^(generations-1) == p.id
+}
+
+// shows is what a batch in the log says about the producer that wrote it, if that is ours. The cleaner may have taken records out of it: what counts is
+// the offsets that it had.
+func (p *producer) shows(b segment.Batch) (k known, ours bool) {
+	gen, ours := p.owns(b.ProducerID())
+	k = known{ours, gen, b.ProducerEpoch(), -1}
+	if !b.Control() {
+		k.sequence = after(b.BaseSequence(), b.EndOffset()-b.BaseOffset()-1)
+	}
+	return k, ours
 }
 
 // start sets a producer that the log knows nothing of. The sequence follows from the offset, so that two processes agree on it.

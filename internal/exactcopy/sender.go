@@ -326,8 +326,8 @@ func (p *Partition) recycle(it *item) {
 	}
 }
 
-// failed tries the same bytes again, after a while, where the leader is then. Their sequence sees to it that they are appended once, whatever
-// became of the last request.
+// failed tries the same bytes again, after a while, where the leader is then. Unless the last answer says that they weren't appended, and the leader
+// and its epoch are still the same, they are looked up in the log before.
 func (p *Partition) failed(ctx context.Context, it *item, err error) {
 	if ctx.Err() != nil {
 		p.stop(context.Cause(ctx))
@@ -368,15 +368,17 @@ func (p *Partition) again(ctx context.Context, try int) {
 		p.stop(err)
 		return
 	}
-	id, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)
+	id, epoch, err := p.c.cfg.Cluster.Leader(ctx, p.name)
+	moved := err == nil && p.led(id, epoch)
 	p.mu.Lock()
-	if err == nil {
-		p.broker = id
-	}
 	it := p.queue[0]
+	it.unsure = it.unsure || moved // whatever the last one has answered
 	p.mu.Unlock()
 	landed := false
-	if err == nil && it.unsure {
+	switch {
+	case moved && p.placed != nil:
+		err = undecided(errMoved) // OpenTranslated looks it up
+	case err == nil && it.unsure:
 		landed, err = p.landed(ctx, it)
 	}
 	switch {
@@ -388,6 +390,8 @@ func (p *Partition) again(ctx context.Context, try int) {
 		p.lineUp()
 	}
 }
+
+var errMoved = errors.New("the leader, or its epoch, has changed")
 
 // pause waits, less long for a partition that is closed meanwhile.
 func (p *Partition) pause(ctx context.Context, d time.Duration) error {

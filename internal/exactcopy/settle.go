@@ -66,30 +66,22 @@ func (p *Partition) look(ctx context.Context, end int64) error {
 	return errNotDurable
 }
 
-// landed says whether a batch whose answer doesn't tell is in the log. A leader that knows the producer needn't be asked: sent again, it is a
-// duplicate there. One that has forgotten would take it a second time.
+// landed says whether a batch whose answer doesn't tell is in the log.
 func (p *Partition) landed(ctx context.Context, it *item) (bool, error) {
-	k, err := p.lastKnown(ctx)
-	if err != nil || k.found {
+	var f facts
+	var err error
+	if f.end, f.watermark, err = p.ends(ctx); err != nil {
 		return false, err
 	}
-	end, watermark, err := p.ends(ctx)
-	switch {
-	case err != nil:
-		return false, err
-	case end == it.base:
-		return false, nil
-	case end != it.end:
-		return false, undecided(fmt.Errorf("the log ends at %d, not at %d or %d", end, it.base, it.end))
-	case watermark < end:
-		return false, errNotReplicated
+	if f.end == it.end && f.watermark == f.end {
+		if f.tail, _, err = p.tailFrom(ctx, f.end-1, f.end); err != nil {
+			return false, err
+		}
 	}
-	if k, err = p.tailFrom(ctx, end-1, end); err != nil {
+	if f.after, err = p.remembered(ctx); err != nil {
 		return false, err
 	}
 	pid, epoch, sequence := identity(it.buf)
-	if !k.found || p.prod.id|int64(k.gen) != pid || k.epoch != epoch || k.sequence != after(sequence, it.end-it.base-1) {
-		return false, undecided(fmt.Errorf("other records end at %d", end))
-	}
-	return true, nil
+	gen, _ := p.prod.owns(pid)
+	return f.landed(it, known{true, gen, epoch, after(sequence, it.end-it.base-1)})
 }

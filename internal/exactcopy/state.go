@@ -3,7 +3,6 @@ package exactcopy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -63,55 +62,49 @@ func (c *Copier) forget(p *Partition) {
 // learn reads where the log and its producer stand.
 func (p *Partition) learn(ctx context.Context) error {
 	return p.retry(ctx, "open", func() error {
-		before, err := p.lastKnown(ctx)
+		f, err := p.facts(ctx)
 		if err != nil {
 			return err
 		}
-		end, watermark, err := p.ends(ctx)
-		if err != nil {
-			return err
-		}
-		// A leader that was replaced while it stood still may tell an end that is cut away, and the next one take what comes behind it: what begins an
-		// epoch or an id has no predecessor that a leader would ask for, nor has any batch where the leader has forgotten. Only what all replicas have counts;
-		// nothing else can be read, either.
-		if watermark < end {
-			return errNotReplicated
-		}
-		now := before
-		if before.found {
-			now, err = p.lastKnown(ctx)
-		} else if end > 0 {
-			now, err = p.tail(ctx, end)
-		}
+		now, err := f.standing()
 		switch {
 		case err != nil:
 			return err
-		case before.found && now != before:
-			return errMoves
 		case now.found:
 			p.prod.resume(now.gen, now.epoch, now.sequence)
 		default:
-			p.prod.start(end)
+			p.prod.start(f.end)
 		}
-		p.end, p.position, p.durable = end, end, end
+		p.end, p.position, p.durable = f.end, f.end, f.end
 		p.doubt = true
 		return nil
 	})
 }
 
-var errNotReplicated = fmt.Errorf("the log's end isn't on all replicas yet: %w", kerr.UnknownServerError)
-
-var errMoves = fmt.Errorf("the log grows while it is read: %w", kerr.UnknownServerError)
+// facts asks what is known of our producer. Where the end isn't on all replicas, the log isn't read.
+func (p *Partition) facts(ctx context.Context) (f facts, err error) {
+	if f.before, err = p.remembered(ctx); err != nil {
+		return f, err
+	}
+	if f.end, f.watermark, err = p.ends(ctx); err != nil {
+		return f, err
+	}
+	if f.end > 0 && f.watermark == f.end {
+		if f.tail, err = p.tail(ctx, f.end); err != nil {
+			return f, err
+		}
+	}
+	f.after, err = p.remembered(ctx)
+	return f, err
+}
 
 // retry tries until it works, with the partition's leader at hand, or the error isn't one that passes, or RetryFor is over.
 func (p *Partition) retry(ctx context.Context, op string, f func() error) error {
 	start := time.Now()
 	for try := 1; ; try++ {
-		broker, _, err := p.c.cfg.Cluster.Leader(ctx, p.name)
+		broker, epoch, err := p.c.cfg.Cluster.Leader(ctx, p.name)
 		if err == nil {
-			p.mu.Lock()
-			p.broker = broker
-			p.mu.Unlock()
+			p.led(broker, epoch)
 			err = f()
 		}
 		passes := rawkafka.Retriable(err) || rawkafka.Unknown(err) && time.Since(start) < unknownFor
@@ -131,39 +124,43 @@ func (p *Partition) retry(ctx context.Context, op string, f func() error) error 
 	}
 }
 
-// known is what a log says about our producer.
-type known struct {
-	found    bool
-	gen      uint16
-	epoch    int16
-	sequence int32 // the last one, or -1 behind a marker
-}
-
-// lastKnown asks the leader for our producer's newest generation. Leaders forget a producer whose last batch's timestamp is more than a day old, every ten
-// minutes: where old data is copied, soon after it was written.
-func (p *Partition) lastKnown(ctx context.Context) (known, error) {
+// remembered asks the leader for our producer's generations. Leaders forget a producer whose last batch's timestamp is more than a day old, every ten
+// minutes: where old data is copied, soon after it was written. A broker that doesn't know the question remembers nothing that counts.
+func (p *Partition) remembered(ctx context.Context) (memory, error) {
 	req := kmsg.NewPtrDescribeProducersRequest()
 	rt := kmsg.NewDescribeProducersRequestTopic()
 	rt.Topic, rt.Partitions = p.name.Topic, []int32{p.name.Partition}
 	req.Topics = append(req.Topics, rt)
 	resp, err := p.request(ctx, req)
-	if err != nil {
-		return known{}, err
+	switch {
+	case rawkafka.Unsupported(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	var last known
+	var m memory
 	for _, t := range resp.(*kmsg.DescribeProducersResponse).Topics {
 		for _, a := range t.Partitions {
 			if err := kerr.ErrorForCode(a.ErrorCode); err != nil {
-				return known{}, err
+				return nil, err
 			}
 			for _, ap := range a.ActiveProducers {
-				if gen, ok := p.prod.owns(ap.ProducerID); ok && (!last.found || gen > last.gen) {
-					last = known{true, gen, int16(ap.ProducerEpoch), ap.LastSequence}
+				if gen, ok := p.prod.owns(ap.ProducerID); ok {
+					m = append(m, known{true, gen, int16(ap.ProducerEpoch), ap.LastSequence})
 				}
 			}
 		}
 	}
-	return last, nil
+	return m, nil
+}
+
+// led takes in who leads the partition. It says whether another did before, or the same in another epoch.
+func (p *Partition) led(broker, epoch int32) (changed bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	changed = p.broker != broker || p.epoch != epoch
+	p.broker, p.epoch = broker, epoch
+	return changed
 }
 
 func (p *Partition) request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
@@ -173,48 +170,54 @@ func (p *Partition) request(ctx context.Context, req kmsg.Request) (kmsg.Respons
 	return p.c.cfg.Cluster.Request(ctx, broker, req)
 }
 
-// tail reads our producer's state off the log's end, for leaders that have forgotten it or don't tell. Nothing is found where our last batch
-// is too far back (the weaker way's transactions lie behind it), or above the high watermark.
-func (p *Partition) tail(ctx context.Context, end int64) (last known, err error) {
-	for _, back := range []int64{1, 100, 10_000} {
-		last, err = p.tailFrom(ctx, max(end-back, 0), end)
-		if err != nil || last.found || back >= end {
-			break
+// tail reads our producer's state off the log's end. The further back, the fewer the cases: behind our last batch lie the weaker way's transactions,
+// one control batch each. Data of others there says that the log isn't our copy's alone, and isn't searched for long.
+func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
+	for _, back := range []int64{1, 100, 10_000, 1_000_000} {
+		last, foreign, err := p.tailFrom(ctx, max(end-back, 0), end)
+		if err != nil || last.found || back >= end || foreign && back >= 100 {
+			return last, err
 		}
 	}
-	return last, err
+	return known{}, nil
 }
 
-func (p *Partition) tailFrom(ctx context.Context, from, end int64) (known, error) {
-	a, err := fetch(ctx, p.c.cfg.Cluster, p.name, from, 1<<20)
-	switch {
-	case errors.Is(err, kerr.OffsetOutOfRange): // deleted up to the end
-		return known{}, nil
-	case err != nil:
-		return known{}, err
-	}
-	return p.lastIn(a.RecordBatches, end), nil
-}
+const (
+	tailBytes = 1 << 20
+	tailReads = 128
+)
 
-func (p *Partition) lastIn(raw []byte, end int64) known {
-	var last known
-	var reached int64
-	for b, err := range segment.Batches(raw) {
-		if err != nil {
-			break
+// tailFrom reads from an offset up to the end, which is on all replicas. Nothing is found where our last batch isn't there, or was deleted.
+func (p *Partition) tailFrom(ctx context.Context, from, end int64) (last known, foreign bool, err error) {
+	for range tailReads {
+		a, err := fetch(ctx, p.c.cfg.Cluster, p.name, from, tailBytes)
+		switch {
+		case errors.Is(err, kerr.OffsetOutOfRange): // deleted up to the end
+			return last, foreign, nil
+		case err != nil:
+			return known{}, false, err
 		}
-		gen, ours := p.prod.owns(b.ProducerID())
-		reached = b.EndOffset()
-		if !ours {
-			continue
+		reached := from
+		for b, err := range segment.Batches(a.RecordBatches) {
+			if err != nil {
+				break
+			}
+			reached = b.EndOffset()
+			if k, ours := p.prod.shows(b); ours {
+				last = k
+			} else if !b.Control() {
+				foreign = true
+			}
 		}
-		last = known{true, gen, b.ProducerEpoch(), -1}
-		if !b.Control() {
-			last.sequence = after(b.BaseSequence(), int64(b.Records())-1)
+		switch {
+		case reached > end:
+			return known{}, false, errMoves
+		case reached == end:
+			return last, foreign, nil
+		case reached <= from: // nothing is left up to the end
+			return known{}, foreign, nil
 		}
+		from = reached
 	}
-	if reached != end {
-		return known{}
-	}
-	return last
+	return known{}, foreign, nil
 }

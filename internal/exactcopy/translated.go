@@ -108,7 +108,7 @@ func (t *Translated) Close() { t.p.Close() }
 func (p *Partition) learnPlaced(ctx context.Context, from Checkpoint) error {
 	r := placedReader{cl: p.c.cfg.Cluster, name: p.name, prod: p.prod, at: from}
 	return p.retry(ctx, "open", func() error {
-		before, err := p.lastKnown(ctx)
+		before, err := p.remembered(ctx)
 		if err != nil {
 			return err
 		}
@@ -125,14 +125,15 @@ func (p *Partition) learnPlaced(ctx context.Context, from Checkpoint) error {
 		if err := r.to(ctx, end, p.placed); err != nil {
 			return err
 		}
-		if now, err := p.lastKnown(ctx); err != nil || now != before {
+		now, err := p.remembered(ctx)
+		if err != nil || now.of(0) != before.of(0) {
 			return cmpErr(err, errMoves)
 		}
 		next := r.at.Ordinal
-		if before.found { // retention may have deleted our last
-			ahead, ok := distance(next, after(before.sequence, 1))
+		if last := now.of(0); last.found { // retention may have deleted our last
+			ahead, ok := distance(next, after(last.sequence, 1))
 			if !ok {
-				return lost("the leader's last sequence is %d, the next record %d", before.sequence, next)
+				return lost("the leader's last sequence is %d, the next record %d", last.sequence, next)
 			}
 			next += ahead
 		}
@@ -145,15 +146,6 @@ func (p *Partition) learnPlaced(ctx context.Context, from Checkpoint) error {
 // lost is tried again for a while: a leader that was replaced while it stood still may have said it.
 func lost(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format+": %w", append(append([]any{ErrLost}, args...), kerr.UnknownServerError)...)
-}
-
-// ends are the true end and, asked for behind it, the high watermark.
-func (p *Partition) ends(ctx context.Context) (end, watermark int64, err error) {
-	if end, err = p.listEnd(ctx, rawkafka.Debug); err != nil {
-		return 0, 0, err
-	}
-	watermark, err = p.listEnd(ctx, rawkafka.Consumer)
-	return end, watermark, err
 }
 
 // distance is how far a sequence is ahead of an ordinal; not ok where it is behind.

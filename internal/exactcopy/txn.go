@@ -139,7 +139,7 @@ func (p *Partition) endTransaction(ctx context.Context) error {
 func (p *Partition) grown(ctx context.Context, want, target int64) error {
 	start := time.Now()
 	for try := 1; ; try++ {
-		end, err := p.listEnd(ctx, rawkafka.Debug)
+		end, err := p.endUpTo(ctx, want)
 		switch {
 		case err != nil && !rawkafka.Retriable(err):
 			return err

@@ -129,6 +129,13 @@ func Unknown(err error) bool {
 		errors.Is(err, kerr.InconsistentTopicID)
 }
 
+// Unsupported says whether err is that of a request that the broker's ApiVersions doesn't have, or not in
+// a version that this client speaks. kgo doesn't export its own.
+func Unsupported(err error) bool {
+	return err != nil && (errors.Is(err, kerr.UnsupportedVersion) ||
+		strings.Contains(err.Error(), "broker is too old") || strings.Contains(err.Error(), "request key is unknown"))
+}
+
 // Retriable says whether an error may go away by itself: a moved leader, a
 // lost connection, a starting broker. Missing rights and unknown topics don't,
 // nor does the end of the caller's context.
