@@ -324,7 +324,7 @@ func (e *engine) adopt(t *topic, to rawkafka.Topic, n int) {
 			topic: t,
 			src:   rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: int32(i)},
 			dst:   rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: int32(i)},
-			state: Opening, position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1,
+			state: Opening, position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
 		}
 		t.parts = append(t.parts, p)
 		e.parts[p.src] = p

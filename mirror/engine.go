@@ -39,6 +39,7 @@ type engine struct {
 	steering sync.Mutex // held while the fetcher is told; never with mu held
 
 	workers *workers
+	memory  *memory // that chunks keep
 
 	method exactcopy.Method // as the plan found it
 
@@ -48,13 +49,12 @@ type engine struct {
 	absentDone bool
 
 	mu         sync.Mutex
-	moved      chan struct{} // closed and replaced when memory was freed, or a part's state has changed
+	moved      chan struct{} // closed and replaced when a part's state has changed
 	topics     map[string]*topic
 	parts      map[rawkafka.Partition]*part
 	leftOut    map[string]string
+	over       map[*part]struct{}  // those that are part.over, and that have been
 	origins    map[string][]string // of the source's topics that are copies: see identity
-	memory     memory              // that chunks keep
-	queuing    int                 // parts that have some
 	soon       bool
 	discovered bool // every topic that was selected is taken in
 	pending    int  // topics that aren't taken in yet

@@ -441,7 +441,7 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	if p.why != nil {
 		p.was = p.why
 	}
-	p.state, p.why, p.broken, p.paused = Copying, nil, false, false
+	p.state, p.why, p.broken, p.paused, p.over = Copying, nil, false, false, false
 	grown := f.standbyEnd > p.position
 	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
 	p.position, p.durable = f.standbyEnd, f.certain(v)

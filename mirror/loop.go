@@ -340,7 +340,7 @@ func (e *engine) drain(ctx context.Context) error {
 	e.mu.Lock()
 	reading := slices.Collect(maps.Values(e.parts))
 	for _, p := range reading {
-		p.following, p.paused = false, false
+		p.following, p.paused, p.over = false, false, false
 	}
 	e.mu.Unlock()
 	for _, p := range reading {

@@ -40,9 +40,12 @@ type part struct {
 	last      *Event
 	following bool   // the fetcher reads it
 	paused    bool   // it isn't read, since too much is queued
+	over      bool   // and that of its broker: it is read on once that has let go of some
 	working   bool   // a worker has it, or it stands in the line
 	broken    bool   // what is queued is void; it is looked at again
 	life      int64  // raised whenever it breaks: what was fetched before isn't queued
+	broker    int32  // of the standby, that led it when that was last known; -1: not yet
+	queuedFor int32  // the broker that it was queued for
 	giveUp    func() // ends the wait of the worker that has, or had it; nil: none had yet
 
 	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at; position and durable are how far the standby has got.

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-// Fetched implements rawkafka.Handler: it queues what came. It waits while memory is full; a partition that is slower than the others is read no more for a while instead.
+// Fetched implements rawkafka.Handler: it queues what came. It waits while memory is full; a partition that is slower than the others,
+// or whose broker has filled its part of the memory and stands still, is read no more for a while instead.
 func (e *engine) Fetched(ctx context.Context, f rawkafka.Fetched) error {
 	e.mu.Lock()
 	p := e.parts[f.Partition]
@@ -57,14 +58,53 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 		}
 		if !waited {
 			p.told(f, time.Now())
+			e.ledBy(p)
 		}
-		if e.memory.room(f, e.budget()) {
-			break
+		r := e.memory.room(keepingOf(f, len(f.Batches), p.broker))
+		switch {
+		case r.over: // it is read again
+			p.following, p.paused, p.over = false, true, true
+			e.over[p] = struct{}{}
+			return true, nil
+		case !r.fits:
+			if err := e.waitFor(ctx, r); err != nil {
+				return false, err
+			}
+			continue
 		}
-		if err := e.wait(ctx); err != nil {
-			return false, err
-		}
+		return e.queue(p, f)
 	}
+}
+
+// waitFor waits until something may have room, with e.mu given up meanwhile.
+func (e *engine) waitFor(ctx context.Context, r room) error {
+	e.mu.Unlock()
+	defer e.mu.Lock()
+	var after <-chan time.Time
+	if r.after > 0 {
+		t := time.NewTimer(r.after)
+		defer t.Stop()
+		after = t.C
+	}
+	select {
+	case <-r.freed:
+	case <-after:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// ledBy takes in which broker of the standby leads a partition, where that is known; e.mu is held.
+func (e *engine) ledBy(p *part) {
+	if broker, ok := e.target.Led(p.dst); ok && broker != p.broker {
+		p.broker = broker
+		e.memory.leads(broker)
+	}
+}
+
+// queue queues what was fetched, for which there is room; e.mu is held. turn says that the fetcher is to be steered.
+func (e *engine) queue(p *part, f rawkafka.Fetched) (turn bool, err error) {
 	c, whole, err := e.take(p, f)
 	if err != nil {
 		e.breakLocked(p)
@@ -74,7 +114,7 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 	if c != nil {
 		e.push(p, c)
 	}
-	if p.queued > 0 && (!whole || p.queued+keepingOf(f, len(f.Batches)).bytes > e.share()) { // the next response will be like this one
+	if p.queued > 0 && (!whole || p.queued+keepingOf(f, len(f.Batches), p.broker).bytes > e.memory.share(p.broker)) { // the next response will be like this one
 		p.following, p.paused = false, true
 		return true, nil
 	}
@@ -113,7 +153,7 @@ func crcOf(b segment.Batch) uint32 { return binary.BigEndian.Uint32(b.Raw()[17:]
 // within the partition's share.
 func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err error) {
 	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
-	room, n := max(e.share()-p.queued, e.budget()/2-e.memory.bytes), 0
+	room, n := max(e.memory.share(p.broker)-p.queued, e.memory.free(p.broker)), 0
 	whole = true
 	for b, err := range segment.Batches(f.Batches) {
 		if err != nil {
@@ -139,7 +179,7 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 	if c.end == c.base {
 		return nil, whole, nil
 	}
-	c.raw, c.keeps = f.Batches[:n:n], keepingOf(f, n)
+	c.raw, c.keeps = f.Batches[:n:n], keepingOf(f, n, p.broker)
 	if c.keeps.of == nil {
 		c.raw = slices.Clone(c.raw)
 	}
@@ -150,7 +190,8 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 // push queues a chunk; e.mu is held.
 func (e *engine) push(p *part, c *chunk) {
 	if len(p.chunks) == 0 {
-		e.queuing++
+		p.queuedFor = p.broker
+		e.memory.queuing(p.queuedFor, 1)
 	}
 	p.chunks = append(p.chunks, c)
 	p.queued += c.keeps.bytes
@@ -163,7 +204,8 @@ func (e *engine) push(p *part, c *chunk) {
 func (e *engine) start(p *part) {
 	if !p.working {
 		p.working = true
-		e.workers.line(p)
+		e.ledBy(p)
+		e.workers.line(p.broker, p)
 	}
 }
 
@@ -173,14 +215,14 @@ func (e *engine) pop(p *part) (again bool) {
 	p.chunks[0] = nil
 	if p.chunks = p.chunks[1:]; len(p.chunks) == 0 {
 		p.chunks = nil
-		e.queuing--
+		e.memory.queuing(p.queuedFor, -1)
 	}
 	p.queued -= c.keeps.bytes
 	p.sent = append(p.sent, c.keeps)
 	e.release(p)
 	p.batch = c.tail
 	e.tell()
-	if p.paused && !p.broken && p.queued <= e.share()/2 {
+	if p.paused && !p.over && !p.broken && p.queued <= e.memory.share(p.broker)/2 {
 		p.paused, p.following = false, true
 		return true
 	}
@@ -196,12 +238,40 @@ func (e *engine) breakLocked(p *part) {
 		e.memory.drop(k)
 	}
 	if len(p.chunks) > 0 {
-		e.queuing--
+		e.memory.queuing(p.queuedFor, -1)
 	}
 	p.chunks, p.sent, p.queued = nil, nil, 0
 	p.life++
-	p.following, p.paused, p.broken = false, false, true
+	p.following, p.paused, p.over, p.broken = false, false, false, true
 	e.tell()
+}
+
+// readOn reads partitions on that weren't for want of memory, as soon as their brokers have let some go.
+func (e *engine) readOn(ctx context.Context) error {
+	for {
+		freed := e.memory.letGo()
+		var on []*part
+		e.mu.Lock()
+		for p := range e.over {
+			if p.over && !e.memory.calm(p.broker) {
+				continue
+			}
+			delete(e.over, p)
+			if p.over && p.paused {
+				p.following, p.paused, p.over = true, false, false
+				on = append(on, p)
+			}
+		}
+		e.mu.Unlock()
+		for _, p := range on {
+			e.steer(p)
+		}
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // from is where the fetcher goes on.

@@ -27,8 +27,8 @@ func connect(ctx context.Context, cfg Config) (*engine, error) {
 		return nil, fmt.Errorf("mirror: %w", err)
 	}
 	e := &engine{
-		cfg: cfg, sel: sel, hooks: newHooks(cfg), started: time.Now(), wake: make(chan struct{}, 1), moved: make(chan struct{}),
-		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), refused: make(map[string]*EventError), lost: make(map[string]*topic),
+		cfg: cfg, sel: sel, hooks: newHooks(cfg), memory: newMemory(int(cfg.MemoryBytes / 4 * 3)), started: time.Now(), wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), over: make(map[*part]struct{}), refused: make(map[string]*EventError), lost: make(map[string]*topic),
 	}
 	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: e.hooks.retry, RetryFor: cfg.tuning.retryFor}
 	if err := e.open(ctx, rc); err != nil {
@@ -171,7 +171,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	e.workers = e.newWorkers(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	sctx, end := context.WithCancel(gctx) // of those that run beside the loop
-	for _, run := range []func(context.Context) error{e.f.Run, e.locks.Run, e.keep.run, e.heartbeats, e.noteLag, e.report} {
+	for _, run := range []func(context.Context) error{e.f.Run, e.locks.Run, e.keep.run, e.heartbeats, e.noteLag, e.report, e.readOn} {
 		g.Go(func() error {
 			if err := run(sctx); sctx.Err() == nil || gctx.Err() != nil {
 				return err

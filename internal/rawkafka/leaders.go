@@ -41,6 +41,12 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Led is the broker that leads the partition, as far as that is known without asking.
+func (c *Cluster) Led(p Partition) (broker int32, ok bool) {
+	l, ok := c.cached(p)
+	return l.broker, ok
+}
+
 // eachLeader asks every leader about its partitions, all leaders at once, and
 // again what failed for a reason that may pass, for Config.RetryFor.
 func eachLeader[A any](ctx context.Context, c *Cluster, op string, ps []Partition,
