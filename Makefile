@@ -1,5 +1,5 @@
-# make test                         all tests of all modules; says at the end what was skipped and how to have it
-# make test GOTESTFLAGS='-race -run Crash'
+# make test                         all tests of all modules, the one test command (internal/tools/gotest chooses -race, timeouts and how many at once)
+# make test GOTESTFLAGS='-run Crash ./restore'
 # make test-long                    the same with the long counts (hours; needs Kafka, MinIO, kcat and promtool)
 # make bench                        the README's tables, against a real Kafka and MirrorMaker 2; what failover costs, and how long it takes
 # make lint fuzz
@@ -22,7 +22,7 @@ test:
 	$(GO) run ./internal/tools/gotest $(GOTESTFLAGS)
 
 test-long:
-	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat,promtool $(GO) run ./internal/tools/gotest -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
+	KAFKADR_LONG=1 KAFKADR_REQUIRE=kafka,minio,kcat,promtool $(GO) run ./internal/tools/gotest -race=false -timeout 12h -p 1 -count 1 $(GOTESTFLAGS)
 
 # KAFKADR_BENCH_MB is the size of each topic, KAFKADR_BENCH_RUNS how often each pair runs, KAFKADR_BENCH_OUT a file for the table,
 # KAFKADR_BENCH_ONLY a regular expression of its topics; KAFKADR_BENCH_MIRROR_OUT is a file for the mirror's tables, KAFKADR_BENCH_MM2_RUNS how often MirrorMaker runs.

@@ -54,6 +54,7 @@ type outcome struct {
 // command makes a run of the program, with env beyond the test's own.
 func command(t testing.TB, ctx context.Context, env []string, args ...string) *exec.Cmd {
 	t.Helper()
+	testkafka.OtherProcesses(t)
 	path, err := binary()
 	if err != nil {
 		t.Fatalf("go build: %v", err)

@@ -40,6 +40,7 @@ var findJava = sync.OnceValues(locate)
 // needJava finds Java and the jars, fetching them where needed; without them the test is skipped, or fails where they are required.
 func needJava(t testing.TB) java {
 	t.Helper()
+	OtherProcesses(t)
 	j, err := findJava()
 	if err != nil {
 		Missing(t, "kafka", err.Error())

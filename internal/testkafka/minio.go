@@ -35,6 +35,7 @@ type S3 struct {
 // KAFKADR_REQUIRE holds "minio".
 func MinIO(t testing.TB) *S3 {
 	t.Helper()
+	OtherProcesses(t)
 	bin := findMinIO()
 	if bin == "" {
 		Missing(t, "minio", minioInstall)

@@ -21,3 +21,13 @@ func Missing(t testing.TB, part, install string) {
 func Required(part string) bool {
 	return slices.Contains(strings.Split(os.Getenv("KAFKADR_REQUIRE"), ","), part)
 }
+
+// OtherProcesses marks a test that starts processes beside its own, as [Real], [Kcat] and [MinIO] do
+// by themselves: where KAFKADR_IN_PROCESS is set the test is skipped. internal/tools/gotest runs
+// the tests in process first, with the race detector, and those that were skipped then after them.
+func OtherProcesses(t testing.TB) {
+	t.Helper()
+	if os.Getenv("KAFKADR_IN_PROCESS") != "" {
+		t.Skip("KAFKADR_IN_PROCESS is set, and this test starts other processes")
+	}
+}

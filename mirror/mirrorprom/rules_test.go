@@ -21,6 +21,7 @@ import (
 
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
+	testkafka.OtherProcesses(t)
 	bin, err := exec.LookPath("promtool")
 	if err != nil {
 		testkafka.Missing(t, "promtool", "apt-get install prometheus (Debian), brew install prometheus (macOS)")

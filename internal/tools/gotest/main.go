@@ -1,181 +1,182 @@
-// Command gotest runs go test in every module of go.work, prints what go test prints, and at the end what was skipped and how to have it.
+// Command gotest runs the tests of every module of go.work with go test. It is the one test
+// command: make test and .ci/run both run it, and it decides by itself how.
 //
 //	go run ./internal/tools/gotest [flags of go test] [packages]
 //
-// Packages default to ./... of each module; those that are given are taken from the working directory. It exits with 1 if tests fail.
+// It runs in two passes:
+//
+//   - in process: every package with the race detector (where cgo works), as many at once as there
+//     are processors. Tests that start other processes skip themselves (testkafka.OtherProcesses).
+//   - other processes: the tests that skipped themselves, real Kafka clusters among them. The race
+//     detector sees nothing of other processes, so it is off. Two packages run at once.
+//
+// A flag that is given wins over the one gotest chooses. Where -race is given, or a flag that
+// has to see all tests in one run (-bench, -coverprofile …), there is one pass.
+//
+// Packages default to ./... of each module; those that are given are taken from the working
+// directory. While tests run it prints each package's start, go test's own closing lines, and
+// every 30 s what is running; at the end what was skipped and how to have it. It exits with 1 if
+// tests fail.
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
+)
+
+// inProcess is the variable that makes tests which start other processes skip themselves; their
+// reason starts with its name.
+const inProcess = "KAFKADR_IN_PROCESS"
+
+// Defaults of go test's flags.
+const (
+	// timeout of a package's tests in one pass.
+	timeout = "20m"
+	// clusterPackages is how many packages with other processes run at once.
+	clusterPackages = 2
 )
 
 func main() {
-	args := os.Args[1:]
-	dirs := []string{"."}
-	if !slices.ContainsFunc(args, isPackage) {
-		args = append(args, "./...")
-		var err error
-		if dirs, err = modules(); err != nil {
-			fmt.Fprintln(os.Stderr, "gotest:", err)
-			os.Exit(1)
-		}
+	c, err := parse(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gotest:", err)
+		os.Exit(1)
 	}
-	r := &report{out: os.Stdout, skips: map[string][]string{}, tests: map[string]*strings.Builder{}}
-	failed := 0
-	for _, dir := range dirs {
-		if err := r.run(dir, append([]string{"test", "-json"}, args...)); err != nil {
-			fmt.Fprintf(os.Stderr, "gotest: %s: %v\n", dir, err)
-			failed++
-		}
-	}
+	r := newReport(os.Stdout)
+	stop := r.heartbeats(30 * time.Second)
+	ok := run(c, r, raceWorks())
+	stop()
 	r.summary()
-	if failed > 0 {
+	if !ok {
 		os.Exit(1)
 	}
 }
 
-// modules are the directories of go.work's modules.
+// call is what gotest was called with.
+type call struct {
+	flags    []string // of go test
+	packages []string
+	args     []string // -args and all behind it, for the test binaries
+}
+
+func parse(args []string) (call, error) {
+	var c call
+	if i := slices.Index(args, "-args"); i >= 0 {
+		args, c.args = args[:i], args[i:]
+	}
+	for _, a := range args {
+		if isPackage(a) {
+			c.packages = append(c.packages, a)
+		} else {
+			c.flags = append(c.flags, a)
+		}
+	}
+	if len(c.packages) > 0 {
+		return c, nil
+	}
+	var err error
+	c.packages, err = modules()
+	return c, err
+}
+
+func isPackage(arg string) bool {
+	return arg == "." || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "../") || strings.HasPrefix(arg, module)
+}
+
+// modules are the patterns of all packages of go.work's modules.
 func modules() ([]string, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
-	return strings.Fields(string(out)), err
-}
-
-func isPackage(arg string) bool { return strings.HasPrefix(arg, "./") }
-
-// event is a line of go test -json; see go doc test2json.
-type event struct {
-	Action, Package, Test, Output string
-}
-
-// report prints events as go test without -v would, and collects skips by what they say.
-type report struct {
-	out    io.Writer
-	skips  map[string][]string
-	tests  map[string]*strings.Builder // output of tests that haven't ended
-	passed int
-}
-
-func (r *report) run(dir string, args []string) error {
-	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Stderr = dir, os.Stderr
-	stdout, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("go list -m: %w", err)
 	}
-	if err := cmd.Start(); err != nil {
-		return err
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, err
 	}
-	in := bufio.NewReader(stdout)
-	for {
-		line, err := in.ReadString('\n')
-		if line != "" {
-			r.line(line)
-		}
+	var patterns []string
+	for _, dir := range strings.Fields(string(out)) {
+		rel, err := filepath.Rel(wd, dir)
 		if err != nil {
-			break
+			return nil, err
 		}
+		patterns = append(patterns, "./"+filepath.ToSlash(filepath.Join(rel, "...")))
 	}
-	return cmd.Wait()
+	return patterns, nil
 }
 
-func (r *report) line(line string) {
-	var e event
-	if json.Unmarshal([]byte(line), &e) != nil {
-		fmt.Fprint(r.out, line)
-		return
-	}
-	r.event(e)
+// has says whether one of the flags is given, as -flag, --flag or -flag=value.
+func (c call) has(names ...string) bool {
+	return slices.ContainsFunc(c.flags, func(flag string) bool {
+		name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
+		return strings.HasPrefix(flag, "-") && slices.Contains(names, strings.TrimPrefix(name, "test."))
+	})
 }
 
-func (r *report) event(e event) {
-	key := e.Package + " " + e.Test
-	switch {
-	case e.Action == "build-output":
-		fmt.Fprint(r.out, e.Output)
-	case e.Action == "output" && e.Test == "":
-		if e.Output != "PASS\n" {
-			fmt.Fprint(r.out, e.Output)
-		}
-	case e.Action == "output":
-		if r.tests[key] == nil {
-			r.tests[key] = &strings.Builder{}
-		}
-		r.tests[key].WriteString(e.Output)
-	case e.Action == "fail" && e.Test == "":
-		r.unfinished(e.Package)
-	case e.Test == "":
-	case e.Action == "pass" || e.Action == "fail" || e.Action == "skip":
-		r.end(e, key)
-	}
+// onePass says that all tests run in one go test, as it is told.
+func (c call) onePass() bool {
+	return c.has("race", "bench", "fuzz", "list", "c", "o", "cover", "coverprofile", "cpuprofile", "memprofile", "trace", "n", "x")
 }
 
-func (r *report) end(e event, key string) {
-	text := ""
-	if b := r.tests[key]; b != nil {
-		text = b.String()
-	}
-	delete(r.tests, key)
-	switch e.Action {
-	case "fail":
-		fmt.Fprint(r.out, text)
-	case "skip":
-		r.skips[reason(text)] = append(r.skips[reason(text)], short(e.Package)+" "+e.Test)
-	case "pass":
-		r.passed++
-	}
+// goTest are the arguments of go test: defaults first, so that a flag that was given wins, and more
+// last, which wins over all.
+func (c call) goTest(packages []string, defaults []string, more ...string) []string {
+	return slices.Concat([]string{"test", "-json", "-timeout", timeout}, defaults, c.flags, more, packages, c.args)
 }
 
-// unfinished prints what tests said that never ended: the package panicked or was killed.
-func (r *report) unfinished(pkg string) {
-	for key, b := range r.tests {
-		if strings.HasPrefix(key, pkg+" ") {
-			fmt.Fprint(r.out, b.String())
-			delete(r.tests, key)
-		}
+// raceWorks says whether this machine builds with the race detector, which takes cgo.
+func raceWorks() bool { return exec.Command("go", "build", "-race", "runtime/cgo").Run() == nil }
+
+// run runs the passes and says whether all tests passed.
+func run(c call, r *report, race bool) bool {
+	if c.onePass() {
+		return r.run(nil, c.goTest(c.packages, nil))
 	}
+	var defaults []string
+	how := "without the race detector, which needs cgo (gcc)"
+	if race {
+		defaults, how = []string{"-race"}, "with the race detector"
+	}
+	r.say("== tests in process, %s", how)
+	ok := r.run([]string{inProcess + "=1"}, c.goTest(c.packages, defaults))
+	r.say("== tests with other processes (Kafka, MinIO, kdr …), %d packages at once", clusterPackages)
+	return r.runLater(c) && ok
 }
 
-// reason is what a skipped test says, without the lines of the framework and the place.
-func reason(text string) string {
-	var said []string
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
-			continue
-		}
-		if place, rest, ok := strings.Cut(line, ": "); ok && strings.Contains(place, ".go:") {
-			line = rest
-		}
-		said = append(said, line)
+// runLater runs the tests that have skipped themselves, each package with a go test of its own.
+func (r *report) runLater(c call) bool {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, clusterPackages)
+	failed := make(chan string, len(r.later))
+	for _, pkg := range byCount(r.later) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if !r.run([]string{inProcess + "="}, c.goTest([]string{pkg}, nil, "-run", pattern(r.later[pkg]))) {
+				failed <- pkg
+			}
+		})
 	}
-	if len(said) == 0 {
-		return "(no reason given)"
-	}
-	return said[len(said)-1]
+	wg.Wait()
+	return len(failed) == 0
 }
 
-func short(pkg string) string { return strings.TrimPrefix(pkg, "github.com/kafkadr/kafkadr/") }
-
-func (r *report) summary() {
-	fmt.Fprintf(r.out, "\n%d tests passed", r.passed)
-	if len(r.skips) == 0 {
-		fmt.Fprintln(r.out, ", none was skipped")
-		return
+// byCount are the packages, those with most tests first: what runs long should start early.
+func byCount(tests map[string][]string) []string {
+	var pkgs []string
+	for pkg := range tests {
+		pkgs = append(pkgs, pkg)
 	}
-	n := 0
-	for _, tests := range r.skips {
-		n += len(tests)
-	}
-	fmt.Fprintf(r.out, ", %d skipped:\n", n)
-	for _, why := range slices.Sorted(maps.Keys(r.skips)) {
-		fmt.Fprintf(r.out, "  %s\n      %s\n", why, strings.Join(r.skips[why], ", "))
-	}
+	slices.SortFunc(pkgs, func(a, b string) int {
+		if n := len(tests[b]) - len(tests[a]); n != 0 {
+			return n
+		}
+		return strings.Compare(a, b)
+	})
+	return pkgs
 }

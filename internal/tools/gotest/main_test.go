@@ -1,41 +1,163 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-func TestReport(t *testing.T) {
-	var out strings.Builder
-	r := &report{out: &out, skips: map[string][]string{}, tests: map[string]*strings.Builder{}}
-	for _, line := range []string{
-		`{"Action":"output","Package":"p","Test":"TestA","Output":"=== RUN   TestA\n"}`,
-		`{"Action":"pass","Package":"p","Test":"TestA"}`,
-		`{"Action":"output","Package":"p","Test":"TestB","Output":"    b_test.go:7: needs kcat: apt-get install kcat\n"}`,
-		`{"Action":"output","Package":"p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}`,
-		`{"Action":"skip","Package":"p","Test":"TestB"}`,
-		`{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:8: broken\n"}`,
-		`{"Action":"fail","Package":"p","Test":"TestC"}`,
-		`{"Action":"output","Package":"p","Test":"TestD","Output":"panic: oh\n"}`,
-		`{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}`,
-		`{"Action":"fail","Package":"p"}`,
-		`not JSON`,
+func TestParse(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		args    []string
+		onePass bool
+		goTest  []string // with the default -d, and -run later behind
+	}{
+		{"packages", []string{"./a", "."}, false,
+			[]string{"test", "-json", "-timeout", timeout, "-d", "-run", "later", "./a", "."}},
+		{"a given flag comes behind the default", []string{"-timeout", "1h", "-run", "X/Y", "./a"}, false,
+			[]string{"test", "-json", "-timeout", timeout, "-d", "-timeout", "1h", "-run", "X/Y", "-run", "later", "./a"}},
+		{"flags behind packages", []string{"github.com/kafkadr/kafkadr/mirror", "-v"}, false,
+			[]string{"test", "-json", "-timeout", timeout, "-d", "-v", "-run", "later", "github.com/kafkadr/kafkadr/mirror"}},
+		{"arguments of the test", []string{"./a", "-args", "./b", "-race"}, false,
+			[]string{"test", "-json", "-timeout", timeout, "-d", "-run", "later", "./a", "-args", "./b", "-race"}},
+		{"-race", []string{"./a", "-race"}, true, nil},
+		{"-race=false", []string{"-race=false", "./a"}, true, nil},
+		{"-bench", []string{"-bench", ".", "./a"}, true, nil},
+		{"--coverprofile=f", []string{"--coverprofile=f", "./a"}, true, nil},
+		{"-test.fuzz", []string{"-test.fuzz=X", "./a"}, true, nil},
+		{"a value isn't a flag", []string{"-run", "race", "./a"}, false, nil},
 	} {
-		r.line(line + "\n")
+		t.Run(c.name, func(t *testing.T) {
+			got, err := parse(c.args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.onePass() != c.onePass {
+				t.Errorf("one pass: %v, want %v", got.onePass(), c.onePass)
+			}
+			if args := got.goTest(got.packages, []string{"-d"}, "-run", "later"); c.goTest != nil && !slices.Equal(args, c.goTest) {
+				t.Errorf("go %q, want %q", args, c.goTest)
+			}
+		})
 	}
-	r.summary()
-	want := `    c_test.go:8: broken
-FAIL	p	0.1s
-panic: oh
-not JSON
+}
 
-1 tests passed, 1 skipped:
-  needs kcat: apt-get install kcat
-      p TestB
-`
-	if diff := cmp.Diff(strings.ReplaceAll(want, "`", ""), out.String()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
+// TestParseModules: without packages all modules of go.work are tested.
+func TestParseModules(t *testing.T) {
+	t.Chdir("../../..")
+	c, err := parse([]string{"-run", "X"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"./...", "./examples/kdr/...", "./mirror/mirrorprom/..."} {
+		if !slices.Contains(c.packages, want) {
+			t.Errorf("%q isn't among %q", want, c.packages)
+		}
+	}
+}
+
+// The packages that TestRun runs. What they print of their own tells which pass it is.
+var packages = map[string]string{
+	"go.mod": "module x\n\ngo 1.26\n",
+
+	"race/on.go":  "//go:build race\n\npackage race\n\nconst On = true\n",
+	"race/off.go": "//go:build !race\n\npackage race\n\nconst On = false\n",
+
+	"good/good_test.go": `package good
+import ("os"; "testing"; "x/race")
+func later(t *testing.T) {
+	if os.Getenv("KAFKADR_IN_PROCESS") != "" { t.Skip("KAFKADR_IN_PROCESS is set") }
+	if race.On { t.Error("the race detector is on beside other processes") }
+}
+func TestInProcess(t *testing.T) {
+	if race.On != (os.Getenv("WANT_RACE") != "") { t.Errorf("race detector: %v", race.On) }
+	if os.Getenv("KAFKADR_IN_PROCESS") == "" { t.Error("ran in both passes") }
+}
+func TestReal(t *testing.T) { later(t) }
+func TestBoth(t *testing.T) {
+	t.Run("fake", func(t *testing.T) {
+		if os.Getenv("KAFKADR_IN_PROCESS") == "" { t.Error("ran in both passes") }
+	})
+	t.Run("real|a.b", later)
+}
+func TestNeeds(t *testing.T) { later(t); t.Skip("needs kcat: apt-get install kcat") }
+`,
+	"bad/bad_test.go": `package bad
+import "testing"
+func TestBad(t *testing.T) { t.Error("broken") }
+`,
+	"killed/killed_test.go": `package killed
+import ("fmt"; "os"; "syscall"; "testing")
+func TestKilled(t *testing.T) { fmt.Println("last words"); syscall.Kill(os.Getpid(), syscall.SIGKILL) }
+`,
+	"broken/broken_test.go": "package broken\n\nimport \"testing\"\n\nfunc TestX(*testing.T) { undefined() }\n",
+	"slow/slow_test.go": `package slow
+import "testing"
+func TestSlow(t *testing.T) { select {} }
+`,
+	"later/later_test.go": `package later
+import ("os"; "testing")
+func TestReal(t *testing.T) {
+	if os.Getenv("KAFKADR_IN_PROCESS") != "" { t.Skip("KAFKADR_IN_PROCESS is set") }
+	t.Error("no cluster")
+}
+`,
+}
+
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range packages {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("GOWORK", "off")
+	t.Setenv(inProcess, "1") // as gotest's own tests have it in the first pass
+	race := raceWorks()
+	for _, c := range []struct {
+		args []string
+		ok   bool
+		says []string
+	}{
+		{[]string{"./good"}, true, []string{"start\tx/good\n", "ok  \tx/good\t", "6 tests passed", "1 skipped:\n  needs kcat"}},
+		{[]string{"-run", "TestReal", "./good"}, true, []string{"1 tests passed in"}},
+		{[]string{"./good", "./bad"}, false, []string{"ok  \tx/good\t", "broken", "FAIL\tx/bad\t", "failed: x/bad TestBad, x/bad\n"}},
+		{[]string{"./killed"}, false, []string{"last words", "signal: killed", "FAIL\tx/killed\t", "failed: x/killed\n"}},
+		{[]string{"./broken"}, false, []string{"undefined: undefined", "FAIL\tx/broken [build failed]"}},
+		{[]string{"-timeout", "1s", "./slow"}, false, []string{"panic: test timed out after 1s", "TestSlow", "FAIL\tx/slow\t"}},
+		{[]string{"./later"}, false, []string{"ok  \tx/later\t", "no cluster", "FAIL\tx/later\t", "failed: x/later TestReal"}},
+		{[]string{"./nowhere"}, false, nil},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			if race {
+				t.Setenv("WANT_RACE", "1")
+			}
+			call, err := parse(c.args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out strings.Builder
+			r := newReport(&out)
+			if ok := run(call, r, race); ok != c.ok {
+				t.Errorf("passed: %v, want %v", ok, c.ok)
+			}
+			r.summary()
+			for _, text := range c.says {
+				if !strings.Contains(out.String(), text) {
+					t.Errorf("doesn't say %q", text)
+				}
+			}
+			if t.Failed() {
+				t.Log(out.String())
+			}
+		})
 	}
 }
