@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/topics"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -20,10 +21,11 @@ type Config struct {
 
 	// Optional.
 
-	// Topics are regular expressions, anchored; a literal name that doesn't exist is a *[UnknownTopicError].
-	// Default: all but internal topics; kafkadr's own topic __kafkadr counts as one that can be named.
+	// Topics are names, and regular expressions for whole names. A name matches itself only (test.a isn't test-a); one
+	// that doesn't exist is a *[UnknownTopicError], one of Kafka's own state an *[InternalTopicError]. Default: all
+	// but those that are the cluster's own, such as __kafkadr, which are backed up where they are named.
 	Topics []string
-	// Exclude are regular expressions, anchored, of topics to leave out.
+	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
 	// MaxBytesPerSecond bounds what is fetched. Default 0: no bound.
 	MaxBytesPerSecond int64
@@ -48,6 +50,7 @@ type Config struct {
 	// reads again what the store lost (default 8); less in tests.
 	retryFor   time.Duration
 	storeTries int
+	selection  *topics.Selection
 }
 
 // FollowerConfig is a continuous backup's configuration.
@@ -109,8 +112,9 @@ type Result struct {
 	// Holes were found by this run; Truncated histories ended.
 	Holes     []PartitionHole
 	Truncated []*TruncatedError
-	// LeftOut are the topics that the selection left out.
-	LeftOut []string
+	// LeftOut are the topics that the selection left out. LeftOutWhy has the reasons, also of topics that are the cluster's own.
+	LeftOut    []string
+	LeftOutWhy map[string]string
 	// Unread says what of the cluster's metadata couldn't be read and why.
 	Unread   map[string]string
 	Duration time.Duration

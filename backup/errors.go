@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // TruncatedError says that a partition's log on the source no longer is the
@@ -72,6 +73,9 @@ type UnknownTopicError struct{ Topic string }
 func (e *UnknownTopicError) Error() string {
 	return fmt.Sprintf("backup: topic %q doesn't exist", e.Topic)
 }
+
+// InternalTopicError says that a topic was named that is Kafka's own and never copied. It comes in a *[ConfigError].
+type InternalTopicError = topics.InternalTopicError
 
 // ConfigError lists what is wrong with a configuration, all of it. No I/O was
 // done.

@@ -4,20 +4,20 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/kafkadr/kafkadr/internal/topics"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
 // ExportOptions are the settings of an Export. The zero value takes all topics
 // that were live when the snapshot was taken, but internal ones.
 type ExportOptions struct {
-	// Topics are regular expressions, anchored; a literal name that the
+	// Topics are names and regular expressions, as [Config]'s; a name that the
 	// snapshot doesn't have is an *[UnknownTopicError].
 	Topics []string
-	// Exclude are regular expressions, anchored, of topics to leave out.
+	// Exclude are names and regular expressions of topics to leave out.
 	Exclude []string
 	// RollBytes is the length that no file exceeds, but one of a single batch
 	// (Kafka's segment.bytes). Default and maximum 1 GiB.
@@ -51,7 +51,7 @@ type ExportedFile struct {
 // Kafka doesn't allow, which only a forged archive holds. A file gets its name
 // when it is complete and synced.
 func Export(ctx context.Context, s *storage.Snapshot, dir string, o ExportOptions) ([]ExportedFile, error) {
-	topics, err := exportedTopics(ctx, s, o)
+	exported, err := exportedTopics(ctx, s, o)
 	if err != nil {
 		return nil, fmt.Errorf("backup: export: %w", err)
 	}
@@ -67,7 +67,7 @@ func Export(ctx context.Context, s *storage.Snapshot, dir string, o ExportOption
 		o.RollBytes = 1 << 30
 	}
 	e := &exporter{snapshot: s, root: root, options: o}
-	for _, t := range topics {
+	for _, t := range exported {
 		for p, err := range s.Partitions(ctx, t.ID) {
 			if err == nil {
 				err = e.partition(ctx, t, p)
@@ -82,16 +82,12 @@ func Export(ctx context.Context, s *storage.Snapshot, dir string, o ExportOption
 
 // exportedTopics are the live topics that o selects, by name.
 func exportedTopics(ctx context.Context, s *storage.Snapshot, o ExportOptions) ([]storage.Topic, error) {
-	take, err := anchored(o.Topics)
+	sel, err := topics.New(o.Topics, o.Exclude)
 	if err != nil {
-		return nil, err
+		return nil, &ConfigError{Errs: []error{err}}
 	}
-	leave, err := anchored(o.Exclude)
-	if err != nil {
-		return nil, err
-	}
-	var topics []storage.Topic
-	missing := slices.DeleteFunc(slices.Clone(o.Topics), func(x string) bool { return !legalTopic(x) })
+	var live []storage.Topic
+	missing := sel.Names()
 	for t, err := range s.Topics(ctx) {
 		if err != nil {
 			return nil, err
@@ -100,42 +96,20 @@ func exportedTopics(ctx context.Context, s *storage.Snapshot, o ExportOptions) (
 			continue
 		}
 		missing = slices.DeleteFunc(missing, func(x string) bool { return x == t.Name })
-		if len(take) == 0 && t.Internal || len(take) > 0 && !matchesAny(take, t.Name) || matchesAny(leave, t.Name) {
+		if !sel.Takes(t.Name, t.Internal) {
 			continue
 		}
-		if !legalTopic(t.Name) {
+		if !topics.IsName(t.Name) {
 			return nil, fmt.Errorf("the archive has a topic named %q, which Kafka doesn't allow", t.Name)
 		}
-		topics = append(topics, t)
+		live = append(live, t)
 	}
 	if len(missing) > 0 {
 		return nil, &UnknownTopicError{Topic: missing[0]}
 	}
-	if len(topics) == 0 && len(o.Topics) > 0 {
+	if len(live) == 0 && len(o.Topics) > 0 {
 		return nil, &UnknownTopicError{Topic: strings.Join(o.Topics, " ")}
 	}
-	slices.SortFunc(topics, func(x, y storage.Topic) int { return strings.Compare(x.Name, y.Name) })
-	return topics, nil
-}
-
-func anchored(texts []string) ([]*regexp.Regexp, error) {
-	var all []*regexp.Regexp
-	for _, text := range texts {
-		re, err := regexp.Compile("^(?:" + text + ")$")
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, re)
-	}
-	return all, nil
-}
-
-func matchesAny(all []*regexp.Regexp, name string) bool {
-	return slices.ContainsFunc(all, func(re *regexp.Regexp) bool { return re.MatchString(name) })
-}
-
-// legalTopic is Kafka's rule for topic names (org.apache.kafka.common.internals.Topic).
-func legalTopic(name string) bool {
-	const legal = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
-	return name != "" && name != "." && name != ".." && len(name) <= 249 && strings.Trim(name, legal) == ""
+	slices.SortFunc(live, func(x, y storage.Topic) int { return strings.Compare(x.Name, y.Name) })
+	return live, nil
 }

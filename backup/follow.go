@@ -177,12 +177,12 @@ func (s *session) prepare(ctx context.Context) error {
 		return nil // the one before isn't done
 	}
 	e := s.e
-	selected, described, leftOut, err := s.topics(ctx)
+	selected, described, left, err := s.topics(ctx)
 	if err != nil {
 		return err
 	}
 	p := &pending{since: time.Now(), cut: make(map[*part]int64)}
-	if p.cluster, err = describeCluster(ctx, e.c, leftOut); err != nil {
+	if p.cluster, err = describeCluster(ctx, e.c, left.names()); err != nil {
 		return err
 	}
 	groups, unread, err := readGroups(ctx, e.c, e.cfg, e.w.Snapshot())
@@ -218,12 +218,12 @@ func (s *session) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) topics(ctx context.Context) (selected map[string]rawkafka.Topic, described []storage.Topic, leftOut []string, err error) {
-	selected, leftOut, err = selectTopics(ctx, s.e.c, s.f.cfg.Config)
+func (s *session) topics(ctx context.Context) (selected map[string]rawkafka.Topic, described []storage.Topic, left leftOut, err error) {
+	selected, left, err = selectTopics(ctx, s.e.c, s.f.cfg.Config)
 	if err == nil {
 		described, err = describeTopics(ctx, s.e.c, selected)
 	}
-	return selected, described, leftOut, err
+	return selected, described, left, err
 }
 
 // adopt takes in what is new and marks what is gone.

@@ -63,7 +63,7 @@ type run struct {
 // prepare reads everything but records; groups before the cut.
 func (r *run) prepare(ctx context.Context) error {
 	r.full.at = time.Now()
-	selected, leftOut, err := selectTopics(ctx, r.c, r.cfg)
+	selected, left, err := selectTopics(ctx, r.c, r.cfg)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	if r.full.cluster, err = describeCluster(ctx, r.c, leftOut); err != nil {
+	if r.full.cluster, err = describeCluster(ctx, r.c, left.names()); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	groups, unread, err := readGroups(ctx, r.c, r.cfg, w.Snapshot())
@@ -89,7 +89,7 @@ func (r *run) prepare(ctx context.Context) error {
 		r.full.cluster.Unread["groups"] = unread
 	}
 	r.full.groups = groups
-	r.result.LeftOut, r.result.Unread = leftOut, r.full.cluster.Unread
+	r.result.LeftOut, r.result.LeftOutWhy, r.result.Unread = left.names(), left.why(), r.full.cluster.Unread
 	stable, err := stableOffsets(ctx, r.c, selected)
 	if err == nil {
 		err = r.askAgain(ctx, stable)

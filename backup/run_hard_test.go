@@ -186,6 +186,50 @@ func TestRunTopics(t *testing.T) {
 	}
 }
 
+// TestRunOwnTopics: a name takes itself alone, and what is the cluster's own is left out unless it is named, with the reason.
+func TestRunOwnTopics(t *testing.T) {
+	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "test.a", "test-a", "kafkadr-canary", "__kafkadr", "__remote_log_metadata", "__consumer_offsets"))
+	const own = "it is the cluster's own, copied only where it is named"
+	owned := map[string]string{
+		"kafkadr-canary": own, "__kafkadr": own, "__remote_log_metadata": own, "__consumer_offsets": "it is Kafka's own and never copied",
+	}
+	for _, tt := range []struct {
+		topics, want []string
+		why          map[string]string
+	}{
+		{nil, []string{"test-a", "test.a"}, owned},
+		{[]string{".*"}, []string{"test-a", "test.a"}, owned},
+		{[]string{"test.a", "__remote_log_metadata", "__kafkadr"}, []string{"__kafkadr", "__remote_log_metadata", "test.a"}, map[string]string{
+			"test-a": "nothing that was asked for matches it", "kafkadr-canary": "nothing that was asked for matches it", "__consumer_offsets": "nothing that was asked for matches it",
+		}},
+	} {
+		a := archive(t, bucket(t))
+		r, err := backup.Run(t.Context(), backup.Config{Source: source(c), Archive: a, Topics: tt.topics})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for topic, err := range open(t, a, r.Snapshot.ID).Topics(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, topic.Name)
+		}
+		if diff := cmp.Diff(tt.want, sortedNames(got)); diff != "" {
+			t.Error(tt.topics, diff)
+		}
+		if diff := cmp.Diff(tt.why, r.LeftOutWhy); diff != "" {
+			t.Error(tt.topics, diff)
+		}
+	}
+	_, err := backup.Run(t.Context(), backup.Config{Source: source(c), Archive: archive(t, bucket(t)), Topics: []string{"test.a", "__consumer_offsets"}})
+	var config *backup.ConfigError
+	var internal *backup.InternalTopicError
+	if !errors.As(err, &config) || !errors.As(err, &internal) || internal.Topic != "__consumer_offsets" {
+		t.Error(err)
+	}
+}
+
 func TestRunDescribes(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(2))
 	adm := admin(t, c)

@@ -3,67 +3,71 @@ package backup
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
+
+// leftOut are topics that aren't backed up, with the reasons.
+type leftOut map[string]topics.Reason
+
+// names are those that the selection left out, by name; what is a cluster's own isn't the selection's doing.
+func (l leftOut) names() []string {
+	names := slices.Sorted(maps.Keys(l))
+	return slices.DeleteFunc(names, func(name string) bool { return l[name] == topics.Never || l[name] == topics.Own })
+}
+
+func (l leftOut) why() map[string]string {
+	why := make(map[string]string, len(l))
+	for name, reason := range l {
+		why[name] = string(reason)
+	}
+	return why
+}
 
 // selectTopics asks for the cluster's topics and divides them by the
 // configuration. A name that was asked for and doesn't exist is an
 // *[UnknownTopicError].
-func selectTopics(ctx context.Context, c *rawkafka.Cluster, cfg Config) (selected map[string]rawkafka.Topic, leftOut []string, err error) {
+func selectTopics(ctx context.Context, c *rawkafka.Cluster, cfg Config) (selected map[string]rawkafka.Topic, left leftOut, err error) {
 	all, err := c.Topics(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("backup: %w", err)
 	}
-	if err := addNamed(ctx, c, cfg.Topics, all); err != nil {
+	if err := addNamed(ctx, c, cfg.selection.Names(), all); err != nil {
 		return nil, nil, err
 	}
-	take, err := anchored(cfg.Topics)
-	if err != nil {
-		return nil, nil, err
-	}
-	leave, err := anchored(cfg.Exclude)
-	if err != nil {
-		return nil, nil, err
-	}
-	selected = make(map[string]rawkafka.Topic)
+	selected, left = make(map[string]rawkafka.Topic), make(leftOut)
 	for name, t := range all {
-		literal := slices.Contains(cfg.Topics, name)
-		switch {
-		case literal && !matchesAny(leave, name):
-			selected[name] = t
-		case t.Internal, name == ledger.Topic: // what copies a cluster holds is its own affair
-		case len(take) > 0 && !matchesAny(take, name) || matchesAny(leave, name):
-			leftOut = append(leftOut, name)
-		default:
+		if why := cfg.selection.Why(name, t.Internal); why != "" {
+			left[name] = why
+		} else {
 			selected[name] = t
 		}
 	}
-	slices.Sort(leftOut)
-	return selected, leftOut, nil
+	return selected, left, nil
 }
 
 // addNamed looks for topics that were asked for by name and aren't listed:
 // a broker lists only those that may be described.
-func addNamed(ctx context.Context, c *rawkafka.Cluster, patterns []string, all map[string]rawkafka.Topic) error {
+func addNamed(ctx context.Context, c *rawkafka.Cluster, names []string, all map[string]rawkafka.Topic) error {
 	var missing []string
-	for _, name := range patterns {
-		if _, ok := all[name]; !ok && legalTopic(name) {
+	for _, name := range names {
+		if _, ok := all[name]; !ok {
 			missing = append(missing, name)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	topics, err := c.Topics(ctx, missing...)
+	asked, err := c.Topics(ctx, missing...)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	for _, name := range missing {
-		t := topics[name]
+		t := asked[name]
 		switch {
 		case rawkafka.Unknown(t.Err):
 			return &UnknownTopicError{Topic: name}

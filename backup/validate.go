@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // complete fills the defaults in and reports all faults at once.
@@ -18,11 +19,11 @@ func (c Config) complete() (Config, error) {
 	if c.Archive == nil {
 		fault("Archive is missing")
 	}
-	for _, pattern := range append(append([]string(nil), c.Topics...), c.Exclude...) {
-		if _, err := regexp.Compile("^(?:" + pattern + ")$"); err != nil {
-			fault("topics %q: %w", pattern, err)
-		}
+	sel, err := topics.New(c.Topics, c.Exclude)
+	if err != nil {
+		errs = append(errs, err)
 	}
+	c.selection = sel
 	if c.MaxBytesPerSecond < 0 {
 		fault("MaxBytesPerSecond is negative: %d", c.MaxBytesPerSecond)
 	}

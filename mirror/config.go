@@ -16,10 +16,11 @@ type Config struct {
 
 	// Optional.
 
-	// Topics are regular expressions, anchored; a literal name that doesn't exist at the start is a *[UnknownTopicError]. Default: all but
-	// internal topics. Copies that came from the target are never mirrored back, `__kafkadr` never at all.
+	// Topics are names, and regular expressions for whole names. A name matches itself only (test.a isn't test-a); one that doesn't exist at the start is a
+	// *[UnknownTopicError], one of Kafka's own state an *[InternalTopicError]. Default: all but those that are the source's own, such as `__kafkadr`, which are mirrored
+	// where they are named. Copies that came from the target are never mirrored back.
 	Topics []string
-	// Exclude are regular expressions, anchored, of topics to leave out.
+	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
 	// Prefix is put before the names of copies, as MirrorMaker does with an alias and a separator: "A." makes A.orders of orders. Default: same names.
 	Prefix string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,38 @@ func TestUnknownTopic(t *testing.T) {
 		if err := runOnce(t.Context(), cfg); !errors.As(err, &unknown) {
 			t.Error(patterns, err)
 		}
+	}
+}
+
+// TestOwnTopics: a name takes itself alone, and what is the source's own is left out unless it is named. The plan says why.
+func TestOwnTopics(t *testing.T) {
+	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, src, 1, nil, "test.a", "test-a", "kafkadr-canary", "__remote_log_metadata", "__consumer_offsets")
+	p, err := NewPlan(t.Context(), quickConfig(src, dst))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kafkadr-canary", "__remote_log_metadata", "__consumer_offsets"} {
+		if p.LeftOut[name] == "" {
+			t.Errorf("%s isn't left out: %v", name, p.LeftOut)
+		}
+	}
+	if len(p.LeftOut) != 3 || len(p.Topics) != 2 {
+		t.Error(p)
+	}
+	cfg := quickConfig(src, dst)
+	cfg.Topics = []string{"test.a", "__remote_log_metadata"}
+	once(t, cfg)
+	copies, err := kadm.NewClient(testkafka.Client(t, dst)).ListTopics(t.Context())
+	if got := copies.Names(); err != nil || !slices.Equal(got, []string{"__kafkadr", "__remote_log_metadata", "test.a"}) {
+		t.Error(got, err)
+	}
+	cfg.Topics = []string{"__consumer_offsets"}
+	_, err = New(cfg)
+	var config *ConfigError
+	var internal *InternalTopicError
+	if !errors.As(err, &config) || !errors.As(err, &internal) || internal.Topic != "__consumer_offsets" {
+		t.Error(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // ConnectError says why a cluster can't be used: Kind is unreachable, credentials, tls, denied, config or protocol. It holds no secret.
@@ -27,6 +28,9 @@ func (e *UnknownTopicError) Error() string {
 	}
 	return fmt.Sprintf("mirror: topic %q doesn't exist", e.Topic)
 }
+
+// InternalTopicError says that a topic was named that is Kafka's own and never copied. It comes in a *[ConfigError].
+type InternalTopicError = topics.InternalTopicError
 
 // ConfigError lists what is wrong with a configuration, all of it. No I/O was done.
 type ConfigError struct{ Errs []error }

@@ -14,7 +14,7 @@ type Plan struct {
 	SourceCluster string      `json:"source_cluster"`
 	TargetCluster string      `json:"target_cluster"`
 	Topics        []TopicPlan `json:"topics"`
-	// LeftOut are topics that match but wouldn't be mirrored, and why: copies that came from the target.
+	// LeftOut are topics that match but wouldn't be mirrored, and why: copies that came from the target, and those that are the source's own.
 	LeftOut map[string]string `json:"left_out,omitempty"`
 	// Records are offsets to copy until the last stable offsets of now.
 	Records int64 `json:"records"`

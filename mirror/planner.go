@@ -88,6 +88,7 @@ func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 	selected := e.sel.of(pl.all)
 	copies, _ := copiesOf(e.back, e.target.ID(), pl.all)
 	pl.p.LeftOut = e.leaveOut(selected, copies)
+	maps.Copy(pl.p.LeftOut, e.sel.owned(pl.all))
 	known, fresh, err := pl.topics(ctx, selected)
 	if err != nil {
 		return nil, err

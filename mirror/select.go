@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -11,50 +10,23 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // selection divides the source's topics.
 type selection struct {
-	take, leave []*regexp.Regexp
-	literal     []string
-	own         string // the heartbeats' topic, taken whatever the expressions say; empty: none
+	*topics.Selection
+	own string // the heartbeats' topic, taken whatever the expressions say; empty: none
 }
 
 func newSelection(cfg Config) (*selection, error) {
-	s := &selection{}
-	for _, list := range []struct {
-		patterns []string
-		into     *[]*regexp.Regexp
-	}{{cfg.Topics, &s.take}, {cfg.Exclude, &s.leave}} {
-		for _, pattern := range list.patterns {
-			re, err := regexp.Compile("^(?:" + pattern + ")$")
-			if err != nil {
-				return nil, fmt.Errorf("topics %q: %w", pattern, err)
-			}
-			*list.into = append(*list.into, re)
-		}
-	}
-	for _, name := range cfg.Topics {
-		if legal(name) && name != "" {
-			s.literal = append(s.literal, name)
-		}
-	}
-	return s, nil
-}
-
-func anyMatches(res []*regexp.Regexp, name string) bool {
-	return slices.ContainsFunc(res, func(re *regexp.Regexp) bool { return re.MatchString(name) })
+	sel, err := topics.New(cfg.Topics, cfg.Exclude)
+	return &selection{Selection: sel}, err
 }
 
 // takes says whether a topic is asked for.
 func (s *selection) takes(t rawkafka.Topic) bool {
-	switch {
-	case t.Internal || t.Name == ledger.Topic:
-		return false
-	case t.Name == s.own:
-		return true
-	}
-	return (len(s.take) == 0 || anyMatches(s.take, t.Name)) && !anyMatches(s.leave, t.Name)
+	return t.Name == s.own && s.own != "" || s.Takes(t.Name, t.Internal)
 }
 
 // of are the topics that are asked for.
@@ -68,6 +40,17 @@ func (s *selection) of(all map[string]rawkafka.Topic) map[string]rawkafka.Topic 
 	return selected
 }
 
+// owned are topics that match but aren't mirrored since they are the source's own, with the reason.
+func (s *selection) owned(all map[string]rawkafka.Topic) map[string]string {
+	out := make(map[string]string)
+	for name, t := range all {
+		if why := s.Why(name, t.Internal); (why == topics.Never || why == topics.Own) && !s.takes(t) {
+			out[name] = string(why)
+		}
+	}
+	return out
+}
+
 // list asks for all topics, and those that were asked for by name: a broker lists only those that may be described.
 func (s *selection) list(ctx context.Context, c *rawkafka.Cluster) (map[string]rawkafka.Topic, error) {
 	all, err := c.Topics(ctx)
@@ -75,7 +58,7 @@ func (s *selection) list(ctx context.Context, c *rawkafka.Cluster) (map[string]r
 		return nil, err
 	}
 	var missing []string
-	for _, name := range s.literal {
+	for _, name := range s.Names() {
 		if _, ok := all[name]; !ok {
 			missing = append(missing, name)
 		}
@@ -98,7 +81,7 @@ func (s *selection) list(ctx context.Context, c *rawkafka.Cluster) (map[string]r
 // missing is an *[UnknownTopicError] for literal names that aren't there, or where a Once finds nothing that matches what was asked for; else nothing is a warning.
 func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) (warning string, err error) {
 	var names []string
-	for _, name := range s.literal {
+	for _, name := range s.Names() {
 		if _, ok := all[name]; !ok {
 			names = append(names, name)
 		}
@@ -157,7 +140,7 @@ func (e *engine) leaveOut(selected map[string]rawkafka.Topic, back map[string]st
 			out[name] = fmt.Sprintf("it is a copy of the target's topic %s", from)
 		case e.source.ID() == e.target.ID() && strings.HasPrefix(name, e.cfg.Prefix):
 			out[name] = "it has the copies' prefix, on the same cluster"
-		case len(e.cfg.Prefix)+len(name) > maxName:
+		case len(e.cfg.Prefix)+len(name) > topics.MaxName:
 			out[name] = "its name is too long with the prefix"
 		}
 	}

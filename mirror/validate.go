@@ -7,10 +7,9 @@ import (
 	"regexp"
 	"slices"
 	"time"
-)
 
-// maxName is Kafka's longest topic name.
-const maxName = 249
+	"github.com/kafkadr/kafkadr/internal/topics"
+)
 
 // complete fills the defaults in and reports all faults at once.
 func (c Config) complete() (Config, error) {
@@ -22,10 +21,8 @@ func (c Config) complete() (Config, error) {
 	if len(c.Target) == 0 {
 		fault("Target is missing: the standby cluster's client options")
 	}
-	for _, pattern := range slices.Concat(c.Topics, c.Exclude) {
-		if _, err := regexp.Compile("^(?:" + pattern + ")$"); err != nil {
-			fault("topics %q: %w", pattern, err)
-		}
+	if _, err := topics.New(c.Topics, c.Exclude); err != nil {
+		errs = append(errs, err)
 	}
 	for _, pattern := range slices.Concat(c.Groups, c.ExcludeGroups) {
 		if _, err := regexp.Compile("^(?:" + pattern + ")$"); err != nil {
@@ -109,12 +106,5 @@ func def[T int64 | time.Duration](v *T, d T) {
 	}
 }
 
-// legal says whether a name has only what topic names may have.
-func legal(name string) bool {
-	for _, r := range name {
-		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-' {
-			return false
-		}
-	}
-	return len(name) < maxName
-}
+// legal says whether a name has only what topic names may have, and leaves room for another character.
+func legal(name string) bool { return topics.Legal(name) && len(name) < topics.MaxName }

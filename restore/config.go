@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/topics"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -24,11 +24,11 @@ type Config struct {
 
 	// Optional.
 
-	// Topics are regular expressions, anchored, of topics to restore. A literal name that the snapshot doesn't hold
-	// is an [*UnknownTopicError]; one that was deleted on the source is restored in its last incarnation. Internal topics are
-	// never restored, kafkadr's own topic __kafkadr only where it is named. Default: all that were live when the snapshot was taken.
+	// Topics are names, and regular expressions for whole names, of topics to restore. A name matches itself only (test.a isn't test-a). One that the snapshot
+	// doesn't hold is an [*UnknownTopicError]; one that was deleted on the source is restored in its last incarnation; one of Kafka's own state is an
+	// [*InternalTopicError]. What was the source's own, such as __kafkadr, is restored only where it is named. Default: all that were live when the snapshot was taken.
 	Topics []string
-	// Exclude are regular expressions, anchored, of topics to leave out.
+	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
 	// Prefix is put before all names; Rename maps single names, which get no prefix. Groups' offsets follow.
 	Prefix string
@@ -142,23 +142,21 @@ func (c *Config) validate() error {
 	if c.Snapshot == nil {
 		bad("Snapshot is nil")
 	}
-	for _, re := range append(append([]string(nil), c.Topics...), c.Exclude...) {
-		if _, err := regexp.Compile(re); err != nil {
-			bad("topics: %w", err)
-		}
+	if _, err := topics.New(c.Topics, c.Exclude); err != nil {
+		bad("%w", err)
 	}
-	if !legalName(c.Prefix) {
+	if !topics.Legal(c.Prefix) {
 		bad("Prefix %q has characters that topic names can't have", c.Prefix)
 	}
 	if c.Offsets != Exact && c.Offsets != Translated {
 		bad("Offsets is neither Exact nor Translated")
 	}
-	if len(c.SourceAlias) > maxName {
-		bad("SourceAlias is longer than %d bytes", maxName)
+	if len(c.SourceAlias) > topics.MaxName {
+		bad("SourceAlias is longer than %d bytes", topics.MaxName)
 	}
 	seen := map[string]string{}
 	for from, to := range c.Rename {
-		if to == "" || to == "." || to == ".." || !legalName(to) || len(to) > maxName {
+		if !topics.IsName(to) {
 			bad("Rename %q to %q: not a topic name", from, to)
 		}
 		if other, ok := seen[to]; ok {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // ErrShifted says that the target's end is not where it must be, so every later record
@@ -24,6 +25,9 @@ type UnknownTopicError struct{ Topic string }
 func (e *UnknownTopicError) Error() string {
 	return fmt.Sprintf("restore: topic %q is not in the snapshot", e.Topic)
 }
+
+// InternalTopicError says that a topic was named that is Kafka's own and never copied.
+type InternalTopicError = topics.InternalTopicError
 
 // UnknownPartitionError is a partition that a topic of the snapshot doesn't have.
 type UnknownPartitionError struct {

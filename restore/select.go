@@ -4,62 +4,26 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/topics"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// maxName is the longest topic name that Kafka takes.
-const maxName = 249
-
-// legalName says whether s has only characters that topic names may have.
-func legalName(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
-	})
-}
-
 // selection decides which topics are restored and what they are called.
 type selection struct {
-	topics, exclude []*regexp.Regexp
-	literals        map[string]bool // asked for by name: found?
-	prefix          string
-	rename          map[string]string
+	*topics.Selection
+	prefix string
+	rename map[string]string
 }
 
 func newSelection(cfg *Config) (*selection, error) {
-	s := &selection{literals: map[string]bool{}, prefix: cfg.Prefix, rename: cfg.Rename}
-	for _, p := range cfg.Topics {
-		if p != "" && legalName(p) {
-			s.literals[p] = false
-		}
+	sel, err := topics.New(cfg.Topics, cfg.Exclude)
+	if err != nil {
+		return nil, fmt.Errorf("restore: %w", err)
 	}
-	var err error
-	if s.topics, err = anchored(cfg.Topics); err != nil {
-		return nil, err
-	}
-	s.exclude, err = anchored(cfg.Exclude)
-	return s, err
-}
-
-func anchored(patterns []string) ([]*regexp.Regexp, error) {
-	var res []*regexp.Regexp
-	for _, p := range patterns {
-		re, err := regexp.Compile("^(?:" + p + ")$")
-		if err != nil {
-			return nil, fmt.Errorf("restore: topics: %w", err)
-		}
-		res = append(res, re)
-	}
-	return res, nil
-}
-
-func (s *selection) selected(name string) bool {
-	matches := func(re *regexp.Regexp) bool { return re.MatchString(name) }
-	return (len(s.topics) == 0 || slices.ContainsFunc(s.topics, matches)) && !slices.ContainsFunc(s.exclude, matches)
+	return &selection{Selection: sel, prefix: cfg.Prefix, rename: cfg.Rename}, nil
 }
 
 // target is the name that a source topic gets.
@@ -77,15 +41,11 @@ func (s *selection) choose(ctx context.Context, cfg *Config) ([]*topicJob, error
 		if err != nil {
 			return nil, fmt.Errorf("restore: topics: %w", err)
 		}
-		_, literal := s.literals[t.Name]
-		if t.Internal || !s.selected(t.Name) || (!t.Deleted.IsZero() || t.Name == ledger.Topic) && !literal {
+		if !s.Takes(t.Name, t.Internal) || !t.Deleted.IsZero() && !s.Named(t.Name) {
 			continue
 		}
 		if old, ok := newest[t.Name]; !ok || later(t, old) {
 			newest[t.Name] = t
-		}
-		if literal {
-			s.literals[t.Name] = true
 		}
 	}
 	var jobs []*topicJob
@@ -118,8 +78,8 @@ func later(t, than storage.Topic) bool {
 
 // unknown finds literal names that the snapshot doesn't hold.
 func (s *selection) unknown(cfg *Config, found map[string]storage.Topic) error {
-	for name, ok := range s.literals {
-		if !ok && s.selected(name) {
+	for _, name := range s.Names() {
+		if _, ok := found[name]; !ok && s.Why(name, false) == "" {
 			return &UnknownTopicError{Topic: name}
 		}
 	}
@@ -144,8 +104,8 @@ func collisions(jobs []*topicJob) []Conflict {
 		if other, ok := seen[j.name]; ok {
 			cs = append(cs, topicConflict(j.name, "name", "both %q and %q would get this name", other, j.source.Name))
 		}
-		if len(j.name) > maxName {
-			cs = append(cs, topicConflict(j.name, "name", "longer than %d characters", maxName))
+		if len(j.name) > topics.MaxName {
+			cs = append(cs, topicConflict(j.name, "name", "longer than %d characters", topics.MaxName))
 		}
 		seen[j.name] = j.source.Name
 	}

@@ -19,22 +19,24 @@ func TestSelection(t *testing.T) {
 		fakeTopic{name: "orders", partitions: one()}, fakeTopic{name: "Orders", partitions: one()},
 		fakeTopic{name: "orders.v2", partitions: one()}, fakeTopic{name: "gone", partitions: one(), deleted: true},
 		fakeTopic{name: "__consumer_offsets", partitions: one()},
-		fakeTopic{name: ledger.Topic, partitions: one()})
+		fakeTopic{name: ledger.Topic, partitions: one()}, fakeTopic{name: "orders-v2", partitions: one()}, fakeTopic{name: "__remote_log_metadata", partitions: one()})
 	for name, tt := range map[string]struct {
 		cfg     Config
 		want    []string // target names, in order
 		unknown string
 	}{
-		"all that live":  {Config{}, []string{"Orders", "orders", "orders.v2"}, ""},
-		"expression":     {Config{Topics: []string{"orders.*"}}, []string{"orders", "orders.v2"}, ""},
+		"all that live":  {Config{}, []string{"Orders", "orders", "orders-v2", "orders.v2"}, ""},
+		"a name":         {Config{Topics: []string{"orders.v2"}}, []string{"orders.v2"}, ""},
+		"own, asked":     {Config{Topics: []string{"__remote_log_metadata"}}, []string{"__remote_log_metadata"}, ""},
+		"expression":     {Config{Topics: []string{"orders.*"}}, []string{"orders", "orders-v2", "orders.v2"}, ""},
 		"anchored":       {Config{Topics: []string{"order|rders"}}, nil, "order|rders"},
-		"exclude":        {Config{Exclude: []string{"[oO]rders"}}, []string{"orders.v2"}, ""},
+		"exclude":        {Config{Exclude: []string{"[oO]rders"}}, []string{"orders-v2", "orders.v2"}, ""},
 		"deleted, asked": {Config{Topics: []string{"gone"}}, []string{"gone"}, ""},
 		"deleted, not":   {Config{Topics: []string{"g.*"}}, nil, "g.*"},
-		"internal":       {Config{Topics: []string{".*"}}, []string{"Orders", "orders", "orders.v2"}, ""},
+		"internal":       {Config{Topics: []string{".*"}}, []string{"Orders", "orders", "orders-v2", "orders.v2"}, ""},
 		"ledger, asked":  {Config{Topics: []string{ledger.Topic}}, []string{ledger.Topic}, ""},
-		"order":          {Config{Order: []string{"orders.v2", "orders"}}, []string{"orders.v2", "orders", "Orders"}, ""},
-		"prefix, rename": {Config{Prefix: "p.", Rename: map[string]string{"orders": "o"}}, []string{"p.Orders", "o", "p.orders.v2"}, ""},
+		"order":          {Config{Order: []string{"orders.v2", "orders"}}, []string{"orders.v2", "orders", "Orders", "orders-v2"}, ""},
+		"prefix, rename": {Config{Prefix: "p.", Rename: map[string]string{"orders": "o"}}, []string{"p.Orders", "o", "p.orders-v2", "p.orders.v2"}, ""},
 		"unknown":        {Config{Topics: []string{"order"}}, nil, "order"},
 		"unknown order":  {Config{Order: []string{"x"}}, nil, "x"},
 		"unknown rename": {Config{Rename: map[string]string{"y": "z"}}, nil, "y"},
@@ -60,6 +62,15 @@ func TestSelection(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestInternalTopic: what a backup never has is no unknown topic.
+func TestInternalTopic(t *testing.T) {
+	_, err := NewPlan(t.Context(), Config{Target: []kgo.Opt{kgo.SeedBrokers("x")}, Snapshot: &storage.Snapshot{}, Topics: []string{"__consumer_offsets"}})
+	var internal *InternalTopicError
+	if !errors.As(err, &internal) || internal.Topic != "__consumer_offsets" {
+		t.Error(err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 func (p *planner) validateConfigs(ctx context.Context) error {
 	var missing []*topicJob
 	for _, t := range p.topics {
-		if !t.exists && len(t.name) <= maxName && int(t.rf) > 0 {
+		if !t.exists && len(t.name) <= topics.MaxName && int(t.rf) > 0 {
 			missing = append(missing, t)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -152,6 +154,7 @@ type backedUp struct {
 	Gaps       []gap             `json:"gaps"`
 	Truncated  []truncation      `json:"truncated"`
 	LeftOut    []string          `json:"left_out"`
+	LeftOutWhy map[string]string `json:"left_out_why,omitempty"` // also of topics that are the cluster's own
 	Unread     map[string]string `json:"unread,omitempty"`
 	Millis     int64             `json:"duration_ms"`
 }
@@ -181,7 +184,7 @@ func backedUpOf(r *backup.Result) backedUp {
 	d := backedUp{
 		Snapshot: s.ID, CreatedAt: s.CreatedAt, ClusterID: s.ClusterID, Complete: s.Complete, Topics: s.Topics, Partitions: s.Partitions,
 		Records: r.Records, Bytes: r.Bytes, Objects: r.Objects, Total: totals{s.Records, s.Bytes},
-		Gaps: []gap{}, Truncated: []truncation{}, LeftOut: list(r.LeftOut), Unread: r.Unread, Millis: r.Duration.Milliseconds(),
+		Gaps: []gap{}, Truncated: []truncation{}, LeftOut: list(r.LeftOut), LeftOutWhy: r.LeftOutWhy, Unread: r.Unread, Millis: r.Duration.Milliseconds(),
 	}
 	for _, h := range r.Holes {
 		if h.Reason != storage.Compacted { // compaction loses nothing
@@ -192,6 +195,17 @@ func backedUpOf(r *backup.Result) backedUp {
 		d.Truncated = append(d.Truncated, truncation{t.Topic, t.Partition, t.ArchivedEnd, t.SourceEnd, t.Reason})
 	}
 	return d
+}
+
+// leftOut is a line for each reason, with the topics that it left out.
+func leftOut(b *strings.Builder, why map[string]string) {
+	topics := make(map[string][]string)
+	for _, name := range slices.Sorted(maps.Keys(why)) {
+		topics[why[name]] = append(topics[why[name]], name)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(topics)) {
+		fmt.Fprintf(b, "left out: %s (%s)\n", strings.Join(topics[reason], ", "), reason)
+	}
 }
 
 func (a *app) printBackup(r *backup.Result) error {
@@ -208,9 +222,7 @@ func (a *app) printBackup(r *backup.Result) error {
 	for _, t := range d.Truncated {
 		fmt.Fprintf(&b, "truncated: %s/%d: archived to %d, the source ends at %d: %s\n", t.Topic, t.Partition, t.ArchivedEnd, t.SourceEnd, t.Reason)
 	}
-	if len(d.LeftOut) > 0 {
-		fmt.Fprintf(&b, "left out: %s\n", strings.Join(d.LeftOut, ", "))
-	}
+	leftOut(&b, d.LeftOutWhy)
 	for what, why := range d.Unread {
 		fmt.Fprintf(&b, "not read: %s: %s\n", what, why)
 	}

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover"
@@ -53,19 +51,10 @@ func (f *clustersFile) clientID() string {
 	return ""
 }
 
-// takes says whether a topic is the scope's. Internal ones never are.
+// takes says whether a topic is the scope's.
 func (f *clustersFile) takes() func(string) bool {
-	compile := func(texts []string) (out []*regexp.Regexp) {
-		for _, t := range texts {
-			out = append(out, regexp.MustCompile("^(?:"+t+")$"))
-		}
-		return out
-	}
-	topics, exclude := compile(f.Topics), compile(f.Exclude)
-	return func(topic string) bool {
-		matches := func(re *regexp.Regexp) bool { return re.MatchString(topic) }
-		return !strings.HasPrefix(topic, "__") && (len(topics) == 0 || slices.ContainsFunc(topics, matches)) && !slices.ContainsFunc(exclude, matches)
-	}
+	takes := control.SwitchConfig{Topics: f.Topics, Exclude: f.Exclude}.Takes()
+	return func(topic string) bool { return takes(topic, false) }
 }
 
 // active is who is active by an epoch, or was before the switch that is under way; the first cluster where there is no epoch yet.

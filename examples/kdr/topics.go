@@ -13,8 +13,8 @@ type topicFlags struct {
 }
 
 func (f *topicFlags) register(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&f.topics, "topics", nil, "topics to take, a regular expression for the whole name (repeatable; default all but internal ones); a literal name must exist")
-	fs.StringArrayVar(&f.exclude, "exclude", nil, "topics to leave out, a regular expression for the whole name (repeatable)")
+	fs.StringArrayVar(&f.topics, "topics", nil, "a topic to take: its name, which must exist and is that topic's alone, or a regular expression for whole names (repeatable; default all but those that are the cluster's own)")
+	fs.StringArrayVar(&f.exclude, "exclude", nil, "a topic to leave out: its name, or a regular expression for whole names (repeatable)")
 }
 
 func (f *topicFlags) check(a *app) {

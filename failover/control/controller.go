@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // Controller switches a scope from one cluster to another: on command with [Controller.Plan], and by itself with [Controller.Run]. Any number of them may work
@@ -29,7 +30,7 @@ import (
 //	                           └────────────────────┘ neither finished nor given up
 type Controller struct {
 	cfg Config
-	sel *selection
+	sel *topics.Selection
 
 	// verdicts says that a cluster's state has changed.
 	verdicts chan struct{}
@@ -55,9 +56,9 @@ func New(cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	sel, errs := newSelection(cfg.Switch.Topics, cfg.Switch.Exclude)
-	if len(errs) > 0 {
-		return nil, &failover.ConfigError{Faults: errs}
+	sel, err := topics.New(cfg.Switch.Topics, cfg.Switch.Exclude)
+	if err != nil {
+		return nil, &failover.ConfigError{Faults: []error{err}}
 	}
 	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), verdicts: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
 }

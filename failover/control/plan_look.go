@@ -15,6 +15,7 @@ import (
 	"github.com/kafkadr/kafkadr/failover/internal/reach"
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // access is how clusters are looked at: a seam for tests in simulated time.
@@ -40,14 +41,14 @@ type topicView struct {
 }
 
 // scope are the partitions of the selected topics.
-func (v *clusterView) scope(sel *selection) map[string]int {
-	topics := map[string]int{}
+func (v *clusterView) scope(sel *topics.Selection) map[string]int {
+	scope := map[string]int{}
 	for name, t := range v.topics {
-		if sel.takes(name, t.internal) {
-			topics[name] = t.partitions
+		if sel.Takes(name, t.internal) {
+			scope[name] = t.partitions
 		}
 	}
-	return topics
+	return scope
 }
 
 // kafkaAccess looks at Kafka.

@@ -4,17 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // SwitchConfig is what a switch does, and may do. The zero value switches without a copy to look after: whoever has one sets Replication.
 type SwitchConfig struct {
-	// Topics are regular expressions, anchored, of the scope's topics, by their names on the active cluster. Default: all but internal ones.
+	// Topics are names, and regular expressions for whole names, of the scope's topics as the active cluster calls them: the selection of [github.com/kafkadr/kafkadr/mirror.Config].
+	// Default: all but those that are a cluster's own.
 	Topics []string
-	// Exclude are regular expressions, anchored, of topics to leave out.
+	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
 	// Rename gives the name that a topic of one cluster has on another. Default: the same.
 	Rename func(from, to, topic string) string
@@ -106,7 +106,10 @@ func (c *SwitchConfig) longest(lease time.Duration) time.Duration {
 func leaseWait(lease time.Duration) time.Duration { return lease + lease/1000 }
 
 func (c SwitchConfig) complete() (SwitchConfig, []error) {
-	_, errs := newSelection(c.Topics, c.Exclude)
+	var errs []error
+	if _, err := topics.New(c.Topics, c.Exclude); err != nil {
+		errs = append(errs, err)
+	}
 	if b := c.Budget; b != nil && (b.Records < 0 || b.Age < 0) {
 		errs = append(errs, errors.New("Budget has a negative bound"))
 	}
@@ -124,32 +127,9 @@ func (c SwitchConfig) complete() (SwitchConfig, []error) {
 	return c, append(errs, more...)
 }
 
-// selection chooses topics by name.
-type selection struct{ topics, exclude []*regexp.Regexp }
-
-func newSelection(topics, exclude []string) (*selection, []error) {
-	s := &selection{}
-	var errs []error
-	for _, l := range []struct {
-		name     string
-		patterns []string
-		into     *[]*regexp.Regexp
-	}{{"Topics", topics, &s.topics}, {"Exclude", exclude, &s.exclude}} {
-		for _, p := range l.patterns {
-			re, err := regexp.Compile("^(?:" + p + ")$")
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s %q: %w", l.name, p, err))
-				continue
-			}
-			*l.into = append(*l.into, re)
-		}
-	}
-	return s, errs
-}
-
-// takes says whether a topic is the scope's. Internal ones never are: Kafka's, and those whose names begin as theirs.
-func (s *selection) takes(topic string, internal bool) bool {
-	matches := func(re *regexp.Regexp) bool { return re.MatchString(topic) }
-	return !internal && !strings.HasPrefix(topic, "__") &&
-		(len(s.topics) == 0 || slices.ContainsFunc(s.topics, matches)) && !slices.ContainsFunc(s.exclude, matches)
+// Takes returns what says whether a topic is one of the scope's, by Topics and Exclude, and by whether the cluster calls it internal. Expressions that can't be compiled
+// take none: NewController says so.
+func (c SwitchConfig) Takes() func(topic string, internal bool) bool {
+	sel, err := topics.New(c.Topics, c.Exclude)
+	return func(topic string, internal bool) bool { return err == nil && sel.Takes(topic, internal) }
 }

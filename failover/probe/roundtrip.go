@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
 // RoundTripConfig is how [RoundTrip] writes and reads.
@@ -28,7 +30,7 @@ type RoundTripConfig struct {
 }
 
 const (
-	canaryTopic = "kafkadr-canary"
+	canaryTopic = topics.Canary
 	canaryKey   = "kafkadr-canary"
 	canaryHour  = "3600000"
 	canaryPause = 50 * time.Millisecond
