@@ -183,7 +183,7 @@ func (e *engine) room() bool {
 }
 
 func (p *part) from() rawkafka.Position {
-	return rawkafka.Position{Offset: p.now.offset, Until: p.cut, CurrentEpoch: -1, LastEpoch: p.lastEpoch()}
+	return rawkafka.Position{Offset: p.now.offset, Until: p.cut, CurrentEpoch: -1, LastEpoch: p.lastEpoch(), Log: p.topic.log}
 }
 
 // lastEpoch is for the broker to compare with: only where the last batch ends
@@ -226,7 +226,7 @@ func (e *engine) append(p *part, f rawkafka.Fetched) {
 		}
 		noted = true
 	}
-	if end := min(f.LastStable, p.cut); f.Void && !p.topic.remote && end > p.now.offset {
+	if end := min(f.VoidTo, p.cut); end > p.now.offset {
 		e.found(p, p.topic.gap(p.now.offset, end))
 	}
 	if p.now.offset >= p.cut {

@@ -48,7 +48,7 @@ func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState)
 	if !sameTopic(t.Topic, d) {
 		t.Topic, t.changed = d, true
 	}
-	t.policy, t.remote = policyOf(d), configOf(d, "remote.storage.enable") == "true"
+	t.policy, t.log = policyOf(d), rawkafka.LogOf(func(key string) string { return configOf(d, key) })
 	for i := range d.Partitions {
 		id := rawkafka.Partition{Topic: d.Name, TopicID: d.ID, Partition: i}
 		p := e.parts[id]

@@ -46,8 +46,8 @@ type part struct {
 type topic struct {
 	storage.Topic
 	policy  string // cleanup.policy
-	remote  bool   // remote.storage.enable
-	changed bool   // since the last commit
+	log     rawkafka.Log
+	changed bool // since the last commit
 }
 
 // position is how far a partition's history has come. It is a value: holes

@@ -13,15 +13,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
-
-const compareBytes = 1 << 20
 
 // seen is a record as a consumer sees it.
 type seen struct {
@@ -72,7 +69,7 @@ func (e *engine) bothSides(ctx context.Context, p *part, f *facts, from int64) (
 	if here, err = e.readCopy(ctx, p, f, from); err != nil {
 		return here, there, fmt.Errorf("compare: target: %w", err)
 	}
-	if there, err = readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, nobodys); err != nil {
+	if there, err = readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, p.log, nobodys); err != nil {
 		return here, there, fmt.Errorf("compare: source: %w", err)
 	}
 	return here, there, nil
@@ -82,13 +79,13 @@ func (e *engine) bothSides(ctx context.Context, p *part, f *facts, from int64) (
 func (e *engine) readCopy(ctx context.Context, p *part, f *facts, from int64) (span, error) {
 	turned := min(f.note.Turned, f.standbyEnd)
 	if from >= turned {
-		return readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+		return readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
 	}
-	s, err := readSeen(ctx, e.far, p.dst, from, turned, rawkafka.ReadCommitted, e.owns(p))
+	s, err := readSeen(ctx, e.far, p.dst, from, turned, rawkafka.ReadCommitted, p.copyLog, e.owns(p))
 	if err != nil || s.to < turned || turned == f.standbyEnd {
 		return s, err
 	}
-	rest, err := readSeen(ctx, e.far, p.dst, turned, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+	rest, err := readSeen(ctx, e.far, p.dst, turned, f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
 	s.to = rest.to
 	if rest.from > turned { // retention has just taken what is before
 		s.from = rest.from
@@ -137,7 +134,7 @@ func (s *span) foreign() int64 {
 
 // beyond looks whose records the standby has beyond the source's end.
 func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error {
-	s, err := readSeen(ctx, e.far, p.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+	s, err := readSeen(ctx, e.far, p.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
 	if err != nil {
 		return fmt.Errorf("compare: target: %w", err)
 	}
@@ -155,7 +152,7 @@ func (e *engine) claimless(ctx context.Context, p *part, f *facts, ev *Event) er
 	if from >= f.standbyEnd {
 		return nil
 	}
-	s, err := readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, e.owns(p))
+	s, err := readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
 	if err != nil {
 		return fmt.Errorf("compare: target: %w", err)
 	}
@@ -227,11 +224,11 @@ func (e *engine) owns(p *part) func(int64) bool {
 func nobodys(int64) bool { return false }
 
 // readSeen reads the visible records of [from, to), as far as the high watermark or last stable offset.
-func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8, owns func(int64) bool) (span, error) {
+func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8, log rawkafka.Log, owns func(int64) bool) (span, error) {
 	s := span{from: from, to: from, records: make(map[int64]seen), markers: make(map[int64]bool)}
 	var tracker segment.AbortTracker
 	for s.to < to {
-		a, err := fetch(ctx, c, p, s.to, isolation)
+		a, void, err := c.Read(ctx, p, s.to, rawkafka.ReadConfig{Isolation: isolation, Log: log})
 		if err != nil {
 			return s, err
 		}
@@ -252,7 +249,9 @@ func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, fr
 			if isolation == rawkafka.ReadCommitted {
 				end = a.LastStableOffset
 			}
-			s.to = max(s.to, min(to, end))
+			if void {
+				s.to = max(s.to, min(to, end))
+			}
 			return s, nil
 		}
 	}
@@ -329,48 +328,4 @@ func digestOf(r *kgo.Record) (d [sha256.Size]byte) {
 		field(h.Value)
 	}
 	return sha256.Sum256(buf.Bytes())
-}
-
-// fetch reads raw batches from the partition's leader, following it for a while.
-func fetch(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64, isolation int8) (kmsg.FetchResponseTopicPartition, error) {
-	const tries = 8
-	for n := 1; ; n++ {
-		a, err := fetchOnce(ctx, c, p, offset, isolation)
-		if err == nil || ctx.Err() != nil || n == tries || !rawkafka.Retriable(err) {
-			return a, err
-		}
-		c.Forget(p)
-		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return a, err
-		}
-	}
-}
-
-func fetchOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64, isolation int8) (a kmsg.FetchResponseTopicPartition, err error) {
-	leader, _, err := c.Leader(ctx, p)
-	if err != nil {
-		return a, err
-	}
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxBytes, req.MinBytes, req.SessionEpoch, req.IsolationLevel = 4*compareBytes, 0, -1, isolation
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = p.Topic, p.TopicID
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p.Partition, offset, compareBytes
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	kresp, err := c.Request(ctx, leader, req)
-	if err != nil {
-		return a, err
-	}
-	resp := kresp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return a, err
-	}
-	for _, t := range resp.Topics {
-		for _, got := range t.Partitions {
-			return got, kerr.ErrorForCode(got.ErrorCode)
-		}
-	}
-	return a, rawkafka.ErrThrottled
 }

@@ -228,7 +228,8 @@ func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]
 		t.maxBatch, _ = strconv.Atoi(to[t.target][cfgMaxMessage])
 		mine := to[t.target][cfgCleanup]
 		t.compact = mine == "compact"
-		t.remote = len(from[t.source]) == 0 || from[t.source][cfgRemote] == "true"
+		t.log = rawkafka.LogOf(func(key string) string { return from[t.source][key] })
+		t.copyLog = rawkafka.LogOf(func(key string) string { return to[t.target][key] })
 		t.compacted = strings.Contains(from[t.source][cfgCleanup]+mine, "compact")
 	}
 	return nil

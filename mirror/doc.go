@@ -29,6 +29,7 @@
 //	too_large                  the standby refuses a batch        raise max.message.bytes there; it is tried again by itself
 //	denied, topic_refused      a right, a limit or a setting      grant or change what the detail names; it is tried again by itself, unless the policy is stop
 //	failed                     anything else                      read the detail; it is tried again by itself
+//	nothing_read               below the last stable offset   nothing, if tiered storage is slow: it is tried again; if the topic was compacted once: policy go_on
 //	lso_stuck                  an open transaction at the source  end it there: kafka-transactions.sh find-hanging, abort
 //
 // # Configs that stay behind

@@ -41,6 +41,10 @@ const (
 	Recovered EventKind = "recovered"
 	// LSOStuck: an open transaction has held the last stable offset back, at Offset, for a minute; the high watermark is Other. Nothing behind it can be mirrored.
 	LSOStuck EventKind = "lso_stuck"
+	// NothingRead: the source has answered for a minute without the data below its last stable offset, which is Other: tiered storage that is slow or away, or a
+	// topic that was compacted once and isn't any more. Only a cleanup.policy that compacts proves that nothing is there [retry, stop, go_on behind a hole: not where
+	// the topic is in tiered storage, or its configs can't be read].
+	NothingRead EventKind = "nothing_read"
 	// TopicRefused: the target doesn't take the topic: its name, partitions, replication factor or configs [retry, stop].
 	TopicRefused EventKind = "topic_refused"
 	// PartitionsAhead: the copy has more partitions than the source's topic [go_on, stop].

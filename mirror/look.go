@@ -109,7 +109,9 @@ func (e *engine) blame(ps []*part) []*part {
 			if ev.Offset < 0 {
 				ev.Offset = p.position
 			}
-			e.raise(p, ev, err)
+			if e.raise(p, ev, err) == GoOn {
+				e.skip(p, err)
+			}
 			if ev.Kind == TakenOver && e.cfg.Policies.of(TakenOver) == Retry {
 				e.mu.Lock()
 				p.unclaim()
@@ -169,7 +171,24 @@ func (e *engine) later(p *part, err error) {
 	case !is:
 		ev.Kind = Failed
 	}
-	e.raise(p, ev, err)
+	if e.raise(p, ev, err) == GoOn { // what was to be compared can't be read: that isn't what may be gone over
+		e.mu.Lock()
+		e.lookAt(p, e.cfg.tuning.pause)
+		e.mu.Unlock()
+	}
+}
+
+// skip has the next look make a hole of what can't be read, where it can't lie in tiered storage; there it is tried again.
+func (e *engine) skip(p *part, err error) {
+	var empty *rawkafka.EmptyError
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if errors.As(err, &empty) && !empty.Log.Remote {
+		p.skip = empty.Stable
+		e.lookAt(p, 0)
+		return
+	}
+	e.lookAt(p, e.cfg.tuning.pause)
 }
 
 // living leaves out partitions whose topic, on either side, isn't there, or is another: discovery settles that.
@@ -458,7 +477,10 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 		e.start(p)
 	case v.hole >= 0:
 		e.push(p, &chunk{base: p.next, end: v.hole, stable: v.hole})
+	case p.skip > p.next:
+		e.push(p, &chunk{base: p.next, end: min(p.skip, f.stable), stable: f.stable})
 	}
+	p.skip = 0
 	p.caughtUp(time.Now())
 	if p.doubt == noDoubt || p.doubt == appending && (grown || p.lag() == 0) {
 		p.well()

@@ -136,7 +136,7 @@ func (e *engine) observeParts(ctx context.Context, ps []*part) error {
 
 // timeAt is the timestamp of the first record at the source that isn't mirrored; zero where it can't be read.
 func (e *engine) timeAt(ctx context.Context, p *part) time.Time {
-	a, err := fetch(ctx, e.source, p.src, max(p.position, p.logStart), rawkafka.ReadCommitted)
+	a, err := e.source.ReadNow(ctx, p.src, max(p.position, p.logStart), rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
 	if err != nil {
 		return time.Time{}
 	}

@@ -15,13 +15,13 @@ type topic struct {
 	source, target     string
 	sourceID, targetID kadm.TopicID
 	rf                 int16
-	created            bool // by this run
-	compact            bool // the copy refuses DeleteRecords
-	compacted          bool // either side's policy has compaction
-	remote             bool // it has, or may have, tiered storage at the source: a void says nothing
-	maxBatch           int  // the longest batch that the target takes; 0: not known
+	created            bool         // by this run
+	compact            bool         // the copy refuses DeleteRecords
+	compacted          bool         // either side's policy has compaction
+	log, copyLog       rawkafka.Log // of the source's topic, and of the copy
+	maxBatch           int          // the longest batch that the target takes; 0: not known
 	parts              []*part
-	described          time.Time // when the four above were read
+	described          time.Time // when the five above were read
 	claimed            bool      // for holes
 	claiming           chan struct{}
 	missing            time.Time            // since when the source doesn't have it, or has another
@@ -82,6 +82,7 @@ type part struct {
 	noted    bool // by this process
 
 	shifted *Event    // the copier said so
+	skip    int64     // a hole is to be made up to there; 0: none
 	failed  error     // why it is to be looked at, where that says more than looking
 	look    time.Time // when it is to be looked at; zero: not
 	retried bool      // it has stopped, and Retry was asked for

@@ -37,6 +37,8 @@ func allowed(k EventKind) []Policy {
 		return []Policy{Keep, Overwrite}
 	case Overtaken:
 		return []Policy{Stop, GoOn, Retry}
+	case NothingRead:
+		return []Policy{Retry, Stop, GoOn}
 	case StandbyBack:
 		return []Policy{GoOn, Stop}
 	case StandbyDeleted:
@@ -65,7 +67,7 @@ func (p Policies) of(k EventKind) Policy {
 // withPolicy names the kinds that have a policy, for people.
 func withPolicy() string {
 	return fmt.Sprint([]EventKind{
-		TopicRecreated, TopicDeleted, Overtaken, Truncated, ForeignWriter, StandbyAhead, StandbyBack, StandbyDeleted, Shifted, TakenOver, TooLarge, Denied, Failed,
+		TopicRecreated, TopicDeleted, Overtaken, Truncated, ForeignWriter, StandbyAhead, StandbyBack, StandbyDeleted, Shifted, TakenOver, TooLarge, Denied, Failed, NothingRead,
 		TopicRefused, PartitionsAhead, GroupDeleted, GroupDiverged,
 	})
 }

@@ -173,9 +173,7 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 		c.end = b.EndOffset()
 		c.tail = tail{base: b.BaseOffset(), end: b.EndOffset(), epoch: b.LeaderEpoch(), crc: crcOf(b)}
 	}
-	if f.Void && len(f.Batches) == 0 && !p.remote {
-		c.end = max(c.end, min(c.stable, f.LastStable))
-	}
+	c.end = max(c.end, min(c.stable, f.VoidTo))
 	if c.end == c.base {
 		return nil, whole, nil
 	}
@@ -276,7 +274,7 @@ func (e *engine) readOn(ctx context.Context) error {
 
 // from is where the fetcher goes on.
 func (p *part) from() rawkafka.Position {
-	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: p.epoch, LastEpoch: -1, Tag: p.life}
+	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: p.epoch, LastEpoch: -1, Tag: p.life, Log: p.log}
 	if p.end < 0 {
 		at.Until = 0
 	}

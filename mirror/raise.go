@@ -79,7 +79,10 @@ func (e *engine) recovered(p *part, was *EventError) {
 func errorEvent(err error) (ev Event, ok bool) {
 	ev = Event{Offset: -1, Other: -1, Detail: err.Error()}
 	var shifted *exactcopy.ShiftedError
+	var empty *rawkafka.EmptyError
 	switch {
+	case errors.As(err, &empty):
+		ev.Kind, ev.Offset, ev.Other = NothingRead, empty.Offset, empty.Stable
 	case errors.As(err, &shifted):
 		ev.Kind, ev.Offset, ev.Other = Shifted, shifted.Expected, shifted.Got
 		ev.Detail = fmt.Sprintf("the standby's log is at %d where %d was to be", shifted.Got, shifted.Expected)

@@ -73,7 +73,7 @@ func (pl *planner) holes(ctx context.Context) error {
 
 // sample counts the holes between the records of one fetch.
 func (pl *planner) sample(ctx context.Context, src rawkafka.Partition, from int64) (runs, span int64, err error) {
-	a, err := fetch(ctx, pl.near, src, from, rawkafka.ReadCommitted)
+	a, err := pl.near.ReadNow(ctx, src, from, rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -25,7 +23,7 @@ type targetSource struct {
 }
 
 func newTargetSource(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64) *targetSource {
-	fetch := func(offset int64) ([]byte, error) { return fetchTarget(ctx, c, p, offset) }
+	fetch := func(offset int64) ([]byte, error) { return readTarget(ctx, c, p, offset) }
 	return &targetSource{fetch: fetch, next: from, to: to}
 }
 
@@ -39,7 +37,7 @@ func (s *targetSource) Next() (segment.Batch, bool, error) {
 		if err != nil {
 			return segment.Batch{}, false, err
 		}
-		if len(raw) == 0 { // what compaction or DeleteRecords took, or the high watermark
+		if len(raw) == 0 { // what compaction took, or the high watermark
 			return segment.Batch{}, false, io.EOF
 		}
 		s.raw = raw
@@ -59,49 +57,20 @@ func (s *targetSource) Next() (segment.Batch, bool, error) {
 // Close has nothing to release.
 func (s *targetSource) Close() {}
 
-// fetchTarget reads raw batches at an offset from the partition's leader, at read_uncommitted.
-func fetchTarget(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) ([]byte, error) {
-	for n := 0; ; n++ {
-		raw, err := fetchOnce(ctx, c, p, offset)
-		if err == nil || ctx.Err() != nil || n >= maxFetches || !rawkafka.Retriable(err) {
-			return raw, err
-		}
-		c.Forget(p)
-		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return nil, err
-		}
+// readTarget reads raw batches at an offset from the partition's leader, at read_uncommitted. It reads none at the high watermark, and where compaction took all below.
+func readTarget(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) ([]byte, error) {
+	cfg := rawkafka.ReadConfig{MaxBytes: fetchBytes}
+	a, err := c.ReadNow(ctx, p, offset, cfg)
+	if err != nil || len(a.RecordBatches) > 0 || a.HighWatermark <= offset {
+		return a.RecordBatches, err
 	}
-}
-
-const maxFetches = 8
-
-func fetchOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) ([]byte, error) {
-	leader, _, err := c.Leader(ctx, p)
+	logs, err := c.Logs(ctx, p.Topic) // what an empty answer means
 	if err != nil {
 		return nil, err
 	}
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxBytes, req.MinBytes, req.SessionEpoch = fetchBytes, 0, -1
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = p.Topic, p.TopicID
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = p.Partition, offset, fetchBytes
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	kresp, err := c.Request(ctx, leader, req)
-	if err != nil {
-		return nil, err
-	}
-	resp := kresp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
-	for _, t := range resp.Topics {
-		for _, got := range t.Partitions {
-			return got.RecordBatches, kerr.ErrorForCode(got.ErrorCode)
-		}
-	}
-	return nil, rawkafka.ErrThrottled
+	cfg.Log = logs[p.Topic]
+	a, _, err = c.Read(ctx, p, offset, cfg)
+	return a.RecordBatches, err
 }
 
 // deleteBefore moves the log start offset of a target partition to an offset.

@@ -8,11 +8,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// server is the loop that reads from one broker.
-type server struct {
+// lane is a broker, and which of its two loops: one asks for many partitions
+// at once, the other for one at a time, of those that may be slow to read.
+type lane struct {
 	broker int32
-	order  []*reading    // who comes first in the next request
-	wake   chan struct{} // holds a token when there may be somebody to ask for
+	alone  bool
+}
+
+// server is a loop that reads from one broker.
+type server struct {
+	lane
+	order []*reading    // who comes first in the next request
+	wake  chan struct{} // holds a token when there may be somebody to ask for
 }
 
 // assign gives partitions without a broker to the loop of their leader, or of
@@ -88,15 +95,19 @@ func (f *Fetcher) give(ctx context.Context, g *errgroup.Group, r *reading, leade
 	if r.replica >= 0 {
 		r.broker = r.replica
 	}
-	s := f.serving[r.broker]
+	r.solo = r.alone
+	s := f.serving[r.lane()]
 	if s == nil {
-		s = &server{broker: r.broker, wake: make(chan struct{}, 1)}
-		f.serving[r.broker] = s
+		s = &server{lane: r.lane(), wake: make(chan struct{}, 1)}
+		f.serving[s.lane] = s
 		g.Go(func() error { return f.serve(ctx, s) })
 	}
 	s.order = append(s.order, r)
 	s.poke()
 }
+
+// lane is where the partition was assigned to.
+func (r *reading) lane() lane { return lane{r.broker, r.solo} }
 
 func (s *server) poke() {
 	select {
@@ -107,7 +118,7 @@ func (s *server) poke() {
 
 // unassign takes the partition from its loop; f.mu is held.
 func (f *Fetcher) unassign(r *reading) {
-	if s := f.serving[r.broker]; s != nil {
+	if s := f.serving[r.lane()]; s != nil {
 		s.order = slices.DeleteFunc(s.order, func(o *reading) bool { return o == r })
 	}
 	r.broker = -1

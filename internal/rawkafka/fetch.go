@@ -63,6 +63,8 @@ type Position struct {
 	LastEpoch int32
 	// Tag comes along with what is fetched from here on.
 	Tag int64
+	// Log is what the topic's configs say of it. Default: cleanup.policy=delete, on the brokers' disks.
+	Log Log
 }
 
 // Fetched is what one response has of one partition.
@@ -79,9 +81,10 @@ type Fetched struct {
 	Aborted []segment.AbortedTxn
 	// HighWatermark, LastStable and LogStart are the offsets that came along.
 	HighWatermark, LastStable, LogStart int64
-	// Void says that no batch lies in [Position, LastStable): asked for alone,
-	// the broker had none. Of topics in tiered storage it says nothing.
-	Void bool
+	// VoidTo says that no batch lies in [Position, VoidTo): the topic's policy
+	// compacts, and asked for alone, several times over seconds, the broker had
+	// none. The Fetcher goes on behind it. 0: it doesn't say so.
+	VoidTo int64
 }
 
 // Response is a response of a broker's.
@@ -102,7 +105,7 @@ type Handler interface {
 	// Failed says that a partition was removed from the Fetcher, and why:
 	// [ErrLeaderChanged], [ErrDiverged], kerr.OffsetOutOfRange, an error that
 	// is [Unknown], one that doesn't pass by itself, or one that didn't
-	// within Config.RetryFor. It must not block.
+	// within Config.RetryFor, an *[EmptyError] among them. It must not block.
 	Failed(p Partition, err error)
 }
 
@@ -124,7 +127,8 @@ type Fetcher struct {
 
 	mu      sync.Mutex
 	parts   map[Partition]*reading
-	serving map[int32]*server // by broker
+	serving map[lane]*server
+	beside  *Cluster // for what is asked for alone; nil: nothing was yet
 }
 
 // reading is the state of a partition that is read.
@@ -134,10 +138,13 @@ type reading struct {
 	epoch, lastEpoch int32
 	tag              int64
 	broker           int32 // -1: not assigned
+	solo             bool  // assigned to the broker's loop of those alone
 	replica          int32 // the preferred one; -1: the leader
 	replicaEnds      time.Time
 	finished         bool // until is reached
-	solo             bool // to be asked for alone: it seems to be void
+	log              Log
+	alone            bool    // to be asked for alone: it is behind in tiered storage, or seems to be void
+	empty            empties // answers of offset
 	removed          bool
 	paused           bool      // not to be assigned
 	handled          bool      // the handler has all that came; else it isn't asked for, in turn
@@ -152,7 +159,7 @@ func NewFetcher(c *Cluster, cfg FetchConfig, h Handler) *Fetcher {
 		c: c, cfg: cfg.withDefaults(), h: h,
 		wake:    make(chan struct{}, 1),
 		parts:   make(map[Partition]*reading),
-		serving: make(map[int32]*server),
+		serving: make(map[lane]*server),
 	}
 }
 
@@ -164,7 +171,7 @@ func (f *Fetcher) Set(p Partition, at Position) {
 	}
 	f.mu.Lock()
 	if r := f.parts[p]; r != nil && r.pausedAt(at) {
-		r.paused = false
+		r.paused, r.alone = false, r.log.Remote // it may have been moved to tiered storage meanwhile
 		f.mu.Unlock()
 		f.poke()
 		return
@@ -172,7 +179,7 @@ func (f *Fetcher) Set(p Partition, at Position) {
 	f.removeLocked(p)
 	f.parts[p] = &reading{
 		Partition: p, offset: at.Offset, until: at.Until, epoch: at.CurrentEpoch, lastEpoch: at.LastEpoch, tag: at.Tag,
-		broker: -1, replica: -1, finished: at.Offset >= at.Until, handled: true,
+		log: at.Log, alone: at.Log.Remote, broker: -1, replica: -1, finished: at.Offset >= at.Until, handled: true,
 	}
 	f.mu.Unlock()
 	f.poke()
@@ -180,7 +187,7 @@ func (f *Fetcher) Set(p Partition, at Position) {
 
 // pausedAt says that the partition is paused and would go on at a position.
 func (r *reading) pausedAt(at Position) bool {
-	return r.paused && r.offset == at.Offset && r.until == at.Until && r.tag == at.Tag && (r.epoch == at.CurrentEpoch || at.CurrentEpoch < 0)
+	return r.paused && r.offset == at.Offset && r.until == at.Until && r.tag == at.Tag && r.log == at.Log && (r.epoch == at.CurrentEpoch || at.CurrentEpoch < 0)
 }
 
 // Pause asks for nothing more of the partition, until it is Set again. What was
@@ -227,6 +234,10 @@ func (f *Fetcher) Run(ctx context.Context) error {
 	clear(f.serving)
 	for _, r := range f.parts {
 		r.broker = -1
+	}
+	if f.beside != nil {
+		f.beside.Close()
+		f.beside = nil
 	}
 	return err
 }

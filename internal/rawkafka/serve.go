@@ -23,7 +23,7 @@ type asked struct {
 	answer *kmsg.FetchResponseTopicPartition
 	of     *Response
 	data   bool // it has some
-	void   bool
+	voidTo int64
 }
 
 // serve reads from one broker until none of its partitions is left. While one
@@ -47,7 +47,7 @@ func (f *Fetcher) serve(ctx context.Context, s *server) error {
 
 func (f *Fetcher) ask(ctx context.Context, s *server, answers chan<- []asked) error {
 	for {
-		req, asks, left := f.request(s)
+		req, asks, left := f.compose(s)
 		if !left {
 			return nil
 		}
@@ -59,7 +59,7 @@ func (f *Fetcher) ask(ctx context.Context, s *server, answers chan<- []asked) er
 				return context.Cause(ctx)
 			}
 		}
-		resp, err := f.c.Request(ctx, s.broker, req)
+		resp, err := f.request(ctx, s, req)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -103,14 +103,15 @@ func (f *Fetcher) pause(ctx context.Context, n int, throttle time.Duration) erro
 	return ctx.Err()
 }
 
-// request asks for all partitions of the broker, in order, or for none while
-// the handler has them all; the loop ends where none is left.
-func (f *Fetcher) request(s *server) (req *kmsg.FetchRequest, asks []asked, left bool) {
+// compose asks for all partitions of the loop, in order, or for the first
+// alone, or for none while the handler has them all; the loop ends where none is
+// left.
+func (f *Fetcher) compose(s *server) (req *kmsg.FetchRequest, asks []asked, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(s.order) == 0 {
-		if f.serving[s.broker] == s {
-			delete(f.serving, s.broker)
+		if f.serving[s.lane] == s {
+			delete(f.serving, s.lane)
 		}
 		return nil, nil, false
 	}
@@ -127,8 +128,8 @@ func (f *Fetcher) request(s *server) (req *kmsg.FetchRequest, asks []asked, left
 	req.IsolationLevel = ReadCommitted
 	req.SessionEpoch = -1
 	req.Rack = f.cfg.Rack
-	if i := slices.IndexFunc(order, func(r *reading) bool { return r.solo }); i >= 0 {
-		order = order[i : i+1]
+	if s.alone { // what comes isn't waited for by those in line
+		order, req.MaxWaitMillis = order[:1], 0
 	}
 	asks = make([]asked, 0, len(order))
 	for _, r := range order {
@@ -171,13 +172,20 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		if a.answer == nil || !a.wanted() {
 			continue // a full response may leave partitions out
 		}
-		void := total == 0 && a.nothing()
-		a.void = void && len(asks) == 1
-		a.solo = void && len(asks) > 1
+		first := total == 0
 		total += len(a.answer.RecordBatches)
-		if f.advance(a) {
+		switch {
+		case f.advance(a):
 			got[a.reading] = true
 			a.data, a.handled = true, false
+			a.empty = empties{}
+			f.together(a)
+		case a.answer == nil: // it has failed
+		case !a.nothing():
+			a.empty = empties{}
+			f.together(a)
+		case first:
+			f.nothing(a, s)
 		}
 	}
 	slices.SortStableFunc(s.order, func(a, b *reading) int {
@@ -192,6 +200,51 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 	return total
 }
 
+// nothing takes in that a broker had no data for a partition below the last
+// stable offset: it is asked for alone from now on, after a pause where it was
+// already, until that proves something or has lasted too long; f.mu is held.
+func (f *Fetcher) nothing(a *asked, s *server) {
+	r, now := a.reading, time.Now()
+	switch {
+	case r.replica >= 0: // the leader decides
+		r.replica, r.replicaEnds = -1, now.Add(replicaPause)
+	case s.alone:
+		r.empty.add(min(a.answer.LastStableOffset, r.until), now)
+		r.due = now.Add(voidPause)
+	}
+	if r.empty.proves(r.log, now) { // it stays in this loop, so that its data comes behind
+		a.voidTo = r.empty.to
+		r.offset, r.lastEpoch, r.empty, r.due = a.voidTo, -1, empties{}, time.Time{}
+		if r.offset >= r.until {
+			f.unassign(r)
+			r.finished = true
+		}
+		return
+	}
+	f.unassign(r)
+	f.poke()
+	r.alone = true
+	if r.empty.n > 0 && now.Sub(r.empty.since) > f.c.cfg.RetryFor {
+		a.answer, r.removed = nil, true
+		delete(f.parts, r.Partition)
+		f.h.Failed(r.Partition, &EmptyError{Partition: r.Partition, Offset: r.offset, Stable: r.empty.to, For: now.Sub(r.empty.since), Log: r.log})
+	}
+}
+
+// together has a partition asked for with the others again, unless it is
+// behind in tiered storage; f.mu is held.
+func (f *Fetcher) together(a *asked) {
+	r := a.reading
+	if !r.alone || r.log.Remote && r.offset < a.answer.LastStableOffset {
+		return
+	}
+	r.alone = false
+	if !r.finished {
+		f.unassign(r)
+		f.poke()
+	}
+}
+
 // size is about how long a response is.
 func size(resp *kmsg.FetchResponse) (n int) {
 	const fixed, aborted = 64, 17
@@ -204,7 +257,7 @@ func size(resp *kmsg.FetchResponse) (n int) {
 	return n
 }
 
-// nothing says that the broker read and found no batch below the last stable offset. One that fails, or sends elsewhere, hasn't read.
+// nothing says that the broker found no batch below the last stable offset. One that fails, or sends elsewhere, hasn't looked.
 func (a *asked) nothing() bool {
 	r := a.answer
 	return r.ErrorCode == 0 && r.PreferredReadReplica < 0 && r.DivergingEpoch.EndOffset < 0 && len(r.RecordBatches) == 0 && r.LastStableOffset > a.offset
@@ -305,7 +358,7 @@ func (f *Fetcher) taken(s *server, asks []asked) {
 			continue
 		}
 		a.handled = true
-		if now := f.serving[a.broker]; now != nil {
+		if now := f.serving[a.lane()]; now != nil {
 			now.poke()
 		}
 	}
@@ -332,7 +385,7 @@ func (f *Fetcher) deliver(ctx context.Context, a *asked) error {
 		return nil
 	}
 	fetched := Fetched{
-		Partition: a.Partition, Position: a.offset, Tag: a.tag, Batches: raw, Response: a.of, Void: a.void,
+		Partition: a.Partition, Position: a.offset, Tag: a.tag, Batches: raw, Response: a.of, VoidTo: a.voidTo,
 		HighWatermark: a.answer.HighWatermark, LastStable: a.answer.LastStableOffset, LogStart: a.answer.LogStartOffset,
 	}
 	for _, t := range a.answer.AbortedTransactions {
