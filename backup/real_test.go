@@ -34,14 +34,7 @@ func create(t testing.TB, c testkafka.Cluster, partitions int32, replicas int16,
 	for k, v := range configs {
 		pointers[k] = &v
 	}
-	rs, err := kadm.NewClient(client(t, c)).CreateTopics(t.Context(), partitions, replicas, pointers, topics...)
-	if err == nil {
-		err = rs.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	testkafka.Known(t, c, topics...)
+	testkafka.Create(t, c, partitions, replicas, pointers, topics...)
 }
 
 func endOf(t testing.TB, c testkafka.Cluster, topic string, partition int32) int64 {

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -65,12 +63,5 @@ func TestOnce(t *testing.T) {
 // create makes topics.
 func create(t testing.TB, cl testkafka.Cluster, partitions int32, configs map[string]*string, topics ...string) {
 	t.Helper()
-	rs, err := kadm.NewClient(testkafka.Client(t, cl)).CreateTopics(t.Context(), partitions, 1, configs, topics...)
-	if err == nil {
-		err = rs.Error()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	testkafka.Known(t, cl, topics...)
+	testkafka.Create(t, cl, partitions, 1, configs, topics...)
 }

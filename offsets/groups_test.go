@@ -53,8 +53,7 @@ func (s *side) ok(err error) {
 // topic creates a topic whose partitions hold n records each.
 func (s *side) topic(name string, partitions int32, n int) {
 	s.t.Helper()
-	_, err := s.adm.CreateTopic(s.t.Context(), partitions, -1, nil, name)
-	s.ok(err)
+	testkafka.Create(s.t, s.c, partitions, -1, nil, name)
 	s.fill(name, partitions, n)
 }
 
@@ -427,6 +426,7 @@ func (s *side) recreate(topic string, n int) {
 		_, err := s.adm.CreateTopic(ctx, 1, -1, nil, topic)
 		return err
 	})
+	testkafka.Known(s.t, s.c, topic)
 	s.fill(topic, 1, n)
 }
 

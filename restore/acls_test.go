@@ -22,9 +22,7 @@ func TestRealACLs(t *testing.T) {
 	}
 	defer client.Close()
 	adm := kadm.NewClient(client)
-	if _, err := adm.CreateTopics(t.Context(), 1, 1, nil, "orders", "other"); err != nil {
-		t.Fatal(err)
-	}
+	testkafka.Create(t, cl, 1, 1, nil, "orders", "other")
 	allow := func(b *kadm.ACLBuilder) {
 		t.Helper()
 		rs, err := adm.CreateACLs(t.Context(), b.Allow("User:app").AllowHosts("*"))

@@ -36,9 +36,7 @@ func produce(t testing.TB, cl testkafka.Cluster, topic string, partition int32, 
 
 func create(t testing.TB, cl testkafka.Cluster, topic string, partitions int32) {
 	t.Helper()
-	if _, err := admin(t, cl).CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	testkafka.Create(t, cl, partitions, 1, nil, topic)
 }
 
 // commit commits a group's offset on the target.

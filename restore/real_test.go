@@ -77,9 +77,7 @@ func TestRealHoldAndRelease(t *testing.T) {
 	}
 	looked := func() { // the broker deletes what isn't held
 		ms := "1000"
-		if _, err := admin(t, cl).CreateTopic(t.Context(), 1, 1, map[string]*string{"retention.ms": &ms}, "expires"); err != nil {
-			t.Fatal(err)
-		}
+		testkafka.Create(t, cl, 1, 1, map[string]*string{"retention.ms": &ms}, "expires")
 		old := &kgo.Record{Topic: "expires", Timestamp: time.UnixMilli(1000), Value: []byte("x")}
 		if err := testkafka.Client(t, cl).ProduceSync(t.Context(), old).FirstErr(); err != nil {
 			t.Fatal(err)

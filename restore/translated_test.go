@@ -23,9 +23,7 @@ const foreign = "somebody else's"
 func existing(t testing.TB, cl testkafka.Cluster, configs map[string]*string, topics ...fakeTopic) {
 	t.Helper()
 	for _, ft := range topics {
-		if _, err := admin(t, cl).CreateTopic(t.Context(), int32(len(ft.partitions)), 1, configs, ft.name); err != nil {
-			t.Fatal(err)
-		}
+		testkafka.Create(t, cl, int32(len(ft.partitions)), 1, configs, ft.name)
 		for p := range ft.partitions {
 			others(t, cl, ft.name, int32(p), 5+p)
 		}

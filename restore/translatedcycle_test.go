@@ -25,6 +25,7 @@ func littering(t testing.TB, cl testkafka.Cluster, topics []testkafka.Topic) {
 		if _, err := adm.CreateTopic(t.Context(), ft.Partitions, 1, roomy(), ft.Name); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			t.Fatal(err)
 		}
+		testkafka.Known(t, cl, ft.Name)
 		var rs []*kgo.Record
 		for p := range min(ft.Partitions, 4) {
 			for range 1 + p {

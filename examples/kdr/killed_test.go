@@ -117,15 +117,6 @@ func (p *killPair) clusters() map[string]testkafka.Secured {
 	return map[string]testkafka.Secured{"a": p.a, "b": p.b}
 }
 
-// createKnown creates a topic on all three brokers, and returns when each of them knows it: a mirror that asks one that doesn't ends.
-func createKnown(t *testing.T, cl testkafka.Cluster, topic string, partitions int32) {
-	t.Helper()
-	if _, err := kadm.NewClient(testkafka.Client(t, cl)).CreateTopic(t.Context(), partitions, 3, nil, topic); err != nil {
-		t.Fatal(err)
-	}
-	testkafka.Known(t, cl, topic)
-}
-
 // file writes a clusters file of one topic's scope, with logins; the register is in the directory.
 func (p *killPair) file(t *testing.T, topic, dir string, logins map[string]string) string {
 	t.Helper()
@@ -182,7 +173,7 @@ func newKilling(t *testing.T, p *killPair, k kill, seed uint64) *killing {
 	}
 	r.standby = kadm.NewClient(testkafka.Client(t, p.b))
 	r.ops, r.apps = p.file(t, r.topic, r.dir, p.admin), p.file(t, r.topic, r.dir, p.user)
-	createKnown(t, p.a, r.topic, 3)
+	testkafka.Create(t, p.a, 3, 3, nil, r.topic)
 	return r
 }
 

@@ -38,10 +38,7 @@ func (s *source) create(topic string, partitions int32, configs map[string]strin
 	for k, v := range configs {
 		values[k] = &v
 	}
-	if _, err := s.adm.CreateTopic(s.t.Context(), partitions, 1, values, s.prefix+topic); err != nil {
-		s.t.Fatal(err)
-	}
-	testkafka.Known(s.t, s, s.prefix+topic)
+	testkafka.Create(s.t, s, partitions, 1, values, s.prefix+topic)
 	return s.prefix + topic
 }
 

@@ -20,7 +20,7 @@ func TestRealUnfitStandby(t *testing.T) {
 		cl.CreateUser(t, "reader", "reader-secret")
 		testkafka.Allow(t, cl, "reader", kadm.NewACLs().Topics(topic).Operations(kadm.OpRead, kadm.OpDescribe))
 	}
-	createKnown(t, p.a, topic, 2)
+	testkafka.Create(t, p.a, 2, 3, nil, topic)
 	wrong := p.b.ClientProperties(t, "app", "wrong")
 	reader := p.b.ClientProperties(t, "reader", "reader-secret")
 	for _, tt := range []struct {
@@ -34,7 +34,7 @@ func TestRealUnfitStandby(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.there {
-				createKnown(t, p.b, topic, 2)
+				testkafka.Create(t, p.b, 2, 3, nil, topic)
 			}
 			file := p.file(t, topic, filepath.Join(t.TempDir(), "register"), map[string]string{"a": p.admin["a"], "b": tt.login})
 			if tt.kind == "rights" { // a fence, which is lifted, would be why

@@ -131,14 +131,7 @@ func refuseProduce(cl testkafka.Cluster, why *kerr.Error) {
 
 func createTopic(t *testing.T, cl testkafka.Cluster, topic string) {
 	t.Helper()
-	c, err := kgo.NewClient(cl.Opts()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := kadm.NewClient(c).CreateTopic(t.Context(), 3, -1, nil, topic); err != nil {
-		t.Fatal(err)
-	}
+	testkafka.Create(t, cl, 3, -1, nil, topic)
 }
 
 func deleteTopic(t *testing.T, cl testkafka.Cluster, topic string) {

@@ -55,10 +55,7 @@ func (t *target) topic(name string, partitions int32, replicas int16, configs ma
 	forever := "-1"
 	all := map[string]*string{"retention.ms": &forever}
 	maps.Copy(all, configs)
-	r, err := t.cluster.Admin().CreateTopic(t.Context(), partitions, replicas, all, name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := testkafka.Create(t, t.kafka, partitions, replicas, all, name)[name]
 	var ps []rawkafka.Partition
 	for i := range partitions {
 		ps = append(ps, rawkafka.Partition{Topic: name, TopicID: kadm.TopicID(r.ID), Partition: i})

@@ -46,13 +46,10 @@ func exercise(t *testing.T, cl Cluster) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := Client(t, cl)
-	adm := kadm.NewClient(c)
 	if m := metadata(t, cl); m.Cluster != cl.ID() || len(m.Brokers) != len(cl.Brokers()) {
 		t.Fatalf("cluster %q of %d brokers, want %q of %d", m.Cluster, len(m.Brokers), cl.ID(), len(cl.Brokers()))
 	}
-	if _, err := adm.CreateTopic(ctx, 1, -1, nil, "t"); err != nil {
-		t.Fatal(err)
-	}
+	Create(t, cl, 1, -1, nil, "t")
 	produce := func(v string) {
 		t.Helper()
 		if err := c.ProduceSync(ctx, &kgo.Record{Topic: "t", Value: []byte(v)}).FirstErr(); err != nil {
@@ -85,10 +82,7 @@ func exercise(t *testing.T, cl Cluster) {
 func exerciseSecure(t *testing.T, cl Secured) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	adm := kadm.NewClient(Client(t, cl))
-	if _, err := adm.CreateTopic(ctx, 1, -1, nil, "t"); err != nil {
-		t.Fatal(err)
-	}
+	Create(t, cl, 1, -1, nil, "t")
 	cl.CreateUser(t, "writer", "secret")
 	user, err := kgo.NewClient(cl.UserOpts("writer", "secret")...)
 	if err != nil {

@@ -142,6 +142,7 @@ func (l *loader) create(name string, partitions int32, configs ...string) string
 	if _, err := l.adm.CreateTopic(l.ctx, partitions, -1, ptrs, name); err != nil {
 		l.Fatalf("testkafka: create %s: %v", name, err)
 	}
+	Known(l, l.cl, name)
 	l.topics = append(l.topics, Topic{Name: name, Kind: l.kind, Partitions: partitions, Configs: cfg})
 	return name
 }

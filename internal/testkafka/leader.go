@@ -55,7 +55,24 @@ func InSync(t testing.TB, cl Cluster) {
 	})
 }
 
-// Known waits until every broker knows the topics, and a leader of each partition: one that is asked right after their creation may not have heard of them.
+// Create creates topics with a client of its own and waits until they are [Known]. Every test that
+// uses a topic right away creates it so. Replicas of -1 are as many as there are brokers.
+func Create(t testing.TB, cl Cluster, partitions int32, replicas int16, configs map[string]*string, topics ...string) kadm.CreateTopicResponses {
+	t.Helper()
+	rs, err := kadm.NewClient(Client(t, cl)).CreateTopics(t.Context(), partitions, replicas, configs, topics...)
+	if err == nil {
+		err = rs.Error()
+	}
+	if err != nil {
+		t.Fatalf("testkafka: create %v: %v", topics, err)
+	}
+	Known(t, cl, topics...)
+	return rs
+}
+
+// Known waits until every broker knows the topics, and a leader of each partition: one that is asked
+// right after their creation may not have heard of them. The answer to CreateTopics comes from the
+// controller; brokers follow the metadata log, the only broker of a cluster too.
 func Known(t testing.TB, cl Cluster, topics ...string) {
 	t.Helper()
 	c := Client(t, cl, fresh())

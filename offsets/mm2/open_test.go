@@ -39,9 +39,7 @@ func newLeft(t *testing.T, topics ...string) *left {
 
 func (l *left) create(topic string, configs map[string]*string) {
 	l.t.Helper()
-	if _, err := l.adm.CreateTopic(l.t.Context(), 1, 1, configs, topic); err != nil {
-		l.t.Fatal(err)
-	}
+	testkafka.Create(l.t, l.c, 1, 1, configs, topic)
 }
 
 func (l *left) write(topic string, e encoder) {

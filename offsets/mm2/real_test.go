@@ -86,9 +86,7 @@ func begin(t *testing.T, source testkafka.Cluster) []*history {
 	t.Helper()
 	adm := kadm.NewClient(testkafka.Client(t, source))
 	for topic, partitions := range map[string]int32{"plain": 2, "late": 1, "tx": 1, "again": 1} {
-		if _, err := adm.CreateTopic(t.Context(), partitions, 1, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+		testkafka.Create(t, source, partitions, 1, nil, topic)
 	}
 	late := &history{topic: "late"}
 	late.produce(t, source, 1500)

@@ -144,6 +144,7 @@ func testConfigs(t *testing.T, p *pair) {
 		v.Topics[0].TargetID = r.ID
 		return err
 	})
+	testkafka.Known(t, p.to, "configs")
 	p.alter(p.src, "configs", map[string]*string{cfgRetentionMs: nil, cfgCleanup: nil})
 	sync1(t, s, v)
 	got := p.own("configs")

@@ -46,7 +46,7 @@ func TestRealGroups(t *testing.T) { testGroups(t, reals(t)) }
 
 func testGroups(t *testing.T, p *pair) {
 	topic := p.topic("g-orders", "A.g-orders", 4, nil, nil)
-	p.create(p.src, "g-other", 1, nil)
+	p.create(p.from, "g-other", 1, nil)
 	topic.Partitions = []Partition{{LogStart: 10, Durable: 100}, {LogStart: 10, Durable: 100}, {LogStart: 10, Durable: 100}, {Durable: -1}}
 	v := View{Topics: []Topic{topic}}
 	p.commit(p.src, "g-1", "g-orders", 3, 5, 50, 500, 1)

@@ -100,19 +100,15 @@ func ctxOf(t testing.TB) context.Context {
 func (p *pair) topic(source, target string, partitions int32, src, dst map[string]*string) Topic {
 	p.t.Helper()
 	return Topic{
-		Source: source, SourceID: p.create(p.src, source, partitions, src),
-		Target: target, TargetID: p.create(p.dst, target, partitions, dst),
+		Source: source, SourceID: p.create(p.from, source, partitions, src),
+		Target: target, TargetID: p.create(p.to, target, partitions, dst),
 		ReplicationFactor: 1, Ready: true, Partitions: slices.Repeat([]Partition{{Durable: 1000}}, int(partitions)),
 	}
 }
 
-func (p *pair) create(adm *kadm.Client, name string, partitions int32, configs map[string]*string) kadm.TopicID {
+func (p *pair) create(c testkafka.Cluster, name string, partitions int32, configs map[string]*string) kadm.TopicID {
 	p.t.Helper()
-	r, err := adm.CreateTopic(ctxOf(p.t), partitions, 1, configs, name)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return r.ID
+	return testkafka.Create(p.t, c, partitions, 1, configs, name)[name].ID
 }
 
 // own are the configs that are set on a topic of the standby itself.
