@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -162,12 +163,17 @@ type Status struct {
 	Cluster string `json:"cluster"`
 	// LeaseMillis is what is left of the lease.
 	LeaseMillis int64 `json:"lease_ms"`
-	// Unacked records wait for their ack, Unconfirmed were acked and may have to be replayed, LetGo can't be any more.
+	// Unacked records wait for their ack, Unconfirmed were acked and may have to be replayed, LetGo were let go in the
+	// client's life because the buffer was full.
 	Unacked     int64 `json:"unacked"`
 	Unconfirmed int64 `json:"unconfirmed"`
 	LetGo       int64 `json:"let_go"`
-	// Waited counts records that had to wait for room in the replay buffer.
-	Waited int64 `json:"waited"`
+	// Unprotected is since when a record has been let go that the copy isn't known to have: were the active cluster lost now,
+	// it would be lost. Zero: none is, or nothing is kept for a replay.
+	Unprotected time.Time `json:"unprotected_since,omitzero"`
+	// Waited counts records that had to wait for room in the replay buffer, Blocked those that wait now; see [Replay].Block.
+	Waited  int64 `json:"waited"`
+	Blocked int64 `json:"blocked"`
 	// Err is why the active cluster can't be used.
 	Err string `json:"error,omitempty"`
 	// Last is the last switch.
@@ -179,7 +185,7 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.takeAcks()
-	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Waited: c.box.waited, LeaseMillis: c.lease.Left().Milliseconds()}
+	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Unprotected: c.box.unprotected.since, Waited: c.box.waited, Blocked: c.box.blocked, LeaseMillis: c.lease.Left().Milliseconds()}
 	if c.report != nil {
 		last := *c.report
 		s.Last = &last

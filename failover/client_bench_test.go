@@ -30,7 +30,7 @@ func benchClients(b *testing.B, f func(*testing.B, testkafka.Cluster, Kafka), op
 			}
 			cfg := Config{Clusters: []Cluster{{Name: "a", Opts: cl.Opts()}}, Opts: opts}
 			if kind == "replay" {
-				cfg.Replay = &Replay{LetGo: true}
+				cfg.Replay = &Replay{}
 			}
 			c, err := NewClient(b.Context(), cfg)
 			if err != nil {

@@ -71,8 +71,10 @@ type Replay struct {
 	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64 MiB.
 	Records int
 	Bytes   int64
-	// LetGo lets the oldest go where the buffer is full, counted. Default: producing waits, for as long as its context lets it, counted too.
-	LetGo bool
+	// Block has producing wait where the buffer is full, for as long as its context lets it, and only while the copy of the
+	// active cluster moves: it has confirmed something within the last ten times Every. [Status] counts who waits. Default:
+	// producing never waits for the copy. The oldest records are let go, counted; see [Hooks.OnUnprotected].
+	Block bool
 	// Every is the time from one question what the standby has to the next; where an eighth of the buffer is full it is asked at once. Default 1 s.
 	Every time.Duration
 	// Confirmed says where the copy of the active cluster's partitions ends for certain: offsets by topic and partition, as on the active cluster. Default: the high watermarks of
@@ -88,6 +90,10 @@ type Hooks struct {
 	OnFirstAck func(ClientReport)
 	// OnFenced is called when the lease is over, and when it is confirmed again. It must be safe for concurrent use.
 	OnFenced func(fenced bool)
+	// OnUnprotected is called with true where the first record was let go that the copy isn't known to have, and with false
+	// where the copy has all that were let go, or the client has left their cluster. It comes within
+	// [Replay].Every.
+	OnUnprotected func(unprotected bool)
 	// OnOldRecords is called with records that were marked for a commit on a cluster that isn't active any more, and can't be translated.
 	OnOldRecords func([]*kgo.Record)
 	// OnLost is called with a record that was acked on the old cluster, isn't on the new one, and can't be produced there: its promise was called long ago.

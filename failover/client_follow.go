@@ -280,6 +280,9 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 	if c.report != nil && !s.again {
 		c.report.Epoch = s.epoch.Number
 	}
+	if c.last != nil && c.last.cluster.Name != s.cluster.Name { // what was let go there is on this one or not
+		c.box.unprotected.clear()
+	}
 	s.inherit(c.last)
 	c.last = s
 	unsettled = slices.DeleteFunc(unsettled, func(e *entry) bool {
@@ -293,6 +296,7 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 		c.give(s, c.box.again(e))
 	}
 	c.cur = s
+	c.box.movedAt = time.Now()
 	c.hasten()
 	c.fenced = !s.lease.Valid()
 	c.acted(s.epoch.Number)

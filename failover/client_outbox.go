@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -16,7 +17,9 @@ type outbox struct {
 	// unacked have no answer, acked aren't confirmed by the copy.
 	unacked, acked           int
 	unackedBytes, ackedBytes int64
-	letGo, waited            int64
+	letGo, waited, blocked   int64
+	unprotected              unprotected
+	movedAt                  time.Time // when the copy last confirmed something, or the session began
 	// lanes have the kept entries by partition, last is the one of at: acks come many of a partition in a row.
 	lanes    map[topicPartition]*lane
 	at       topicPartition
@@ -324,11 +327,13 @@ func (b *outbox) unkeep(es []*entry) {
 
 // confirmed forgets acked entries of a partition below an offset.
 func (b *outbox) confirmed(at topicPartition, end int64) {
+	b.unprotected.confirmed(at, end)
 	l := b.lanes[at]
 	if l == nil {
 		return
 	}
 	for len(l.entries()) > 0 && l.entries()[0].rec.Offset < end {
+		b.movedAt = time.Now()
 		e := l.entries()[0]
 		l.drop()
 		b.remove(e)
@@ -352,6 +357,7 @@ func (b *outbox) letOldestGo() {
 	l.drop()
 	b.remove(e)
 	b.letGo++
+	b.unprotected.letGo(at, e.rec.Offset)
 	b.free(e)
 	b.tidy(at, l)
 }

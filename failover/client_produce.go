@@ -101,8 +101,7 @@ func (c *Client) admission(size int64) error {
 	if b.unacked > 0 && (int64(b.unacked) >= s.limits.records || b.unackedBytes+size > s.limits.bytes) {
 		return kgo.ErrMaxBuffered
 	}
-	r := c.cfg.Replay
-	if all := b.acked + b.unacked; r != nil && !r.LetGo && all > 0 && (all >= r.Records || b.ackedBytes+b.unackedBytes+size > r.Bytes) {
+	if c.replayFull(size) && c.copyMoves() {
 		return errReplayFull
 	}
 	return nil
@@ -114,6 +113,8 @@ var errReplayFull = fmt.Errorf("failover: too many records wait for the copy: %w
 func (c *Client) waitFor(ctx context.Context, size int64, err error) error {
 	if errors.Is(err, errReplayFull) {
 		c.box.waited++
+		c.box.blocked++
+		defer func() { c.box.blocked-- }()
 	}
 	begun, wake := time.Now(), time.AfterFunc(c.cfg.MaxWait, c.broadcast)
 	defer wake.Stop()
@@ -317,7 +318,7 @@ func (c *Client) keep(e *entry) {
 	}
 	c.box.keep(e)
 	c.fills(r)
-	for r.LetGo && (c.box.acked > r.Records || c.box.ackedBytes > r.Bytes) {
+	for c.box.acked > r.Records || c.box.ackedBytes > r.Bytes {
 		c.box.letOldestGo()
 	}
 }

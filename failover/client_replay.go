@@ -25,6 +25,8 @@ func (c *Client) confirm(ctx context.Context) {
 	}()
 	name := ""
 	for ; ctx.Err() == nil; c.untilFilling(ctx) {
+		c.unblock()
+		c.tellUnprotected()
 		active, topics := c.toConfirm()
 		if len(topics) == 0 {
 			continue
@@ -144,6 +146,9 @@ func (c *Client) toConfirm() (active string, topics []string) {
 		return "", nil
 	}
 	for at := range c.box.lanes {
+		topics = append(topics, at.topic)
+	}
+	for at := range c.box.unprotected.upTo {
 		topics = append(topics, at.topic)
 	}
 	slices.Sort(topics)

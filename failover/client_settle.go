@@ -46,7 +46,7 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 		produce[e] = true
 	}
 	for _, d := range u.doubtful {
-		if answer := c.resolve(d.entry, found, &u.report); answer != nil {
+		if answer := c.resolve(s, d.entry, found, &u.report); answer != nil {
 			answers = append(answers, answer)
 		} else if d.in != nil {
 			produce[d.entry] = true
@@ -109,7 +109,7 @@ func (c *Client) sort(s *session) *unsettled {
 }
 
 // resolve decides on a record that was looked for. What it returns calls its promise; nil: it is to be produced, where it is still in the box. c.mu is held.
-func (c *Client) resolve(e *entry, found map[*entry]int64, report *ClientReport) func() {
+func (c *Client) resolve(s *session, e *entry, found map[*entry]int64, report *ClientReport) func() {
 	at, ok := found[e]
 	var err error
 	switch {
@@ -117,11 +117,16 @@ func (c *Client) resolve(e *entry, found map[*entry]int64, report *ClientReport)
 		report.InDoubt--
 		c.box.remove(e)
 		return nil
-	case ok && e.answered:
-		report.Covered++
 	case ok:
-		report.Found++
+		if e.answered {
+			report.Covered++
+		} else {
+			report.Found++
+		}
 		e.rec.Offset = at
+		if c.cfg.Replay != nil {
+			return c.keepFound(s, e)
+		}
 	case e.answered: // it was acked: nobody would know that it was dropped
 		report.Replayed++
 		return nil
@@ -136,6 +141,21 @@ func (c *Client) resolve(e *entry, found map[*entry]int64, report *ClientReport)
 		return nil
 	}
 	return c.conclude(e, err)
+}
+
+// keepFound keeps a record for a replay that was found on a session's cluster, as one that was acked there: the copy may not
+// have it. What it returns calls its promise, if that wasn't called before. c.mu is held.
+func (c *Client) keepFound(s *session, e *entry) func() {
+	e.session = s
+	if !e.acked {
+		c.box.keep(e)
+	}
+	promise, orig := e.promise, e.orig
+	if !e.answer() {
+		return func() {}
+	}
+	e.detach()
+	return func() { promise(orig, nil) }
 }
 
 // conclude takes an entry out and returns what calls its promise; c.mu is held.

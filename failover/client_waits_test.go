@@ -241,40 +241,6 @@ func TestClientPolicies(t *testing.T) {
 	}
 }
 
-// TestClientReplayFull fills the buffer of a copy that has stopped: producing waits, or the oldest records are let go.
-func TestClientReplayFull(t *testing.T) {
-	for _, letGo := range []bool{false, true} {
-		t.Run(fmt.Sprint("let go ", letGo), func(t *testing.T) {
-			bubble(t, func(s *sim) {
-				t := s.T
-				c := s.client(func(cfg *Config) { cfg.Replay = &Replay{Records: 5, LetGo: letGo} })
-				for n := range 5 {
-					if err := c.ProduceSync(t.Context(), one(fmt.Sprint(n))).FirstErr(); err != nil {
-						t.Fatal(err)
-					}
-				}
-				err := s.within(time.Minute*2, func(ctx context.Context) error { return c.ProduceSync(ctx, one("5")).FirstErr() })
-				st := c.Status()
-				if letGo {
-					if err != nil || st.LetGo != 1 || st.Unconfirmed != 5 {
-						t.Error(err, st)
-					}
-					return
-				}
-				is(t, err, kgo.ErrMaxBuffered, context.DeadlineExceeded)
-				if st.Waited != 1 || st.Unconfirmed != 5 {
-					t.Error(st)
-				}
-				cp := startCopy(t, s.a, s.b, 5, s.pace())
-				defer cp.end()
-				if err := c.ProduceSync(t.Context(), one("6")).FirstErr(); err != nil {
-					t.Error(err)
-				}
-			})
-		})
-	}
-}
-
 // TestClientDeliveryTimeout holds that kgo's option counts for records, and doesn't for what is replayed.
 func TestClientDeliveryTimeout(t *testing.T) {
 	bubble(t, func(s *sim) {
