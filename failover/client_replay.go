@@ -97,28 +97,34 @@ func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends ma
 	if last == nil {
 		return ends, nil
 	}
-	compared := make(map[string]map[int32]int64)
-	for at, e := range last {
-		topics, err := standby.Topics(ctx, at.topic)
-		if err != nil {
-			return nil, fmt.Errorf("topics: %w", err)
-		}
-		same := false
-		p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
-		offset := e.Offset
-		_, err = scan(ctx, standby, p, offset, offset+1, func(r *kgo.Record) { same = r.Offset == offset && sameContent(r, e) })
-		if err != nil && !errors.Is(err, kerr.OffsetOutOfRange) { // that is deleted there, and tells nothing
-			return nil, fmt.Errorf("%s/%d at %d: %w", at.topic, at.partition, offset, err)
-		}
-		if !same {
-			continue
-		}
-		if compared[at.topic] == nil {
-			compared[at.topic] = make(map[int32]int64)
-		}
-		compared[at.topic][at.partition] = offset + 1
+	var names []string
+	for at := range last {
+		names = append(names, at.topic)
 	}
-	return compared, nil
+	slices.Sort(names)
+	topics, err := standby.Topics(ctx, slices.Compact(names)...)
+	if err != nil {
+		return nil, fmt.Errorf("topics: %w", err)
+	}
+	spans := make(map[rawkafka.Partition]*span, len(last))
+	for at, e := range last {
+		spans[rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}] = &span{from: e.Offset, to: e.Offset + 1}
+	}
+	compared := make(map[string]map[int32]int64)
+	failed, err := readSpans(ctx, standby, spans, func(p rawkafka.Partition, r *kgo.Record) {
+		if e := last[topicPartition{p.Topic, p.Partition}]; r.Offset == e.Offset && sameContent(r, e) {
+			if compared[p.Topic] == nil {
+				compared[p.Topic] = make(map[int32]int64)
+			}
+			compared[p.Topic][p.Partition] = e.Offset + 1
+		}
+	})
+	for p, err := range failed {
+		if !errors.Is(err, kerr.OffsetOutOfRange) { // that is deleted there, and tells nothing
+			c.retry(fmt.Sprintf("compare %s at %d with what the standby has", p, spans[p].from), err)
+		}
+	}
+	return compared, err
 }
 
 // lastKept are the last of the kept records before each end; nil where they needn't be compared.

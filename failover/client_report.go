@@ -2,6 +2,7 @@ package failover
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -26,6 +27,10 @@ type ClientReport struct {
 	Dropped    int64 `json:"dropped"`
 	HandedBack int64 `json:"handed_back"`
 	Aborted    int64 `json:"aborted"`
+	// Unsearched records could not be looked for on To, since their partitions can't be read: InDoubt and acked ones, which were
+	// treated as those that aren't there. UnsearchedPartitions names a hundred of the partitions, each with the reason.
+	Unsearched           int64    `json:"unsearched"`
+	UnsearchedPartitions []string `json:"unsearched_partitions,omitempty"`
 	// Of the records that were acked and not confirmed: Covered were on To, Replayed weren't and were produced there. LetGo were let go before, because the buffer was full:
 	// whether they are on To isn't known.
 	Covered  int64 `json:"covered"`
@@ -38,6 +43,10 @@ type ClientReport struct {
 
 // String is the report on one line.
 func (r ClientReport) String() string {
-	return fmt.Sprintf("%s: %s to %s in epoch %d, ready after %v: %d in doubt (%d found, %d resent, %d dropped, %d handed back, %d aborted), %d covered, %d replayed, %d let go, %d delivered again",
+	s := fmt.Sprintf("%s: %s to %s in epoch %d, ready after %v: %d in doubt (%d found, %d resent, %d dropped, %d handed back, %d aborted), %d covered, %d replayed, %d let go, %d delivered again",
 		r.Scope, r.From, r.To, r.Epoch, r.Ready.Sub(r.Closed).Round(time.Millisecond), r.InDoubt, r.Found, r.Resent, r.Dropped, r.HandedBack, r.Aborted, r.Covered, r.Replayed, r.LetGo, r.Redelivered)
+	if r.Unsearched > 0 {
+		s += fmt.Sprintf("; %d could not be looked for (%s)", r.Unsearched, strings.Join(r.UnsearchedPartitions, "; "))
+	}
+	return s
 }

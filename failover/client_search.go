@@ -3,13 +3,15 @@ package failover
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -17,121 +19,185 @@ import (
 const (
 	// searchBefore is how much before its records' oldest timestamp a partition is read: brokers' clocks don't count, since timestamps are the producer's.
 	searchBefore = time.Second
-	searchBytes  = 4 << 20
-	searchWait   = 500 // milliseconds
 	// searchRequest bounds each request of a search.
 	searchRequest = 5 * time.Second
+	// searchPatience is how long a search waits for partitions that have no leader.
+	searchPatience = 3 * time.Second
 )
 
-// search looks for records on a session's cluster, by content: key, value, headers and timestamp. Of equal ones each of the cluster's is taken once. It reads each partition from the first
-// record that isn't older, by the cluster's own index of times, to the fork, or to the end where it is the same cluster.
-func (c *Client) search(ctx context.Context, s *session, es []doubt) (map[*entry]int64, error) {
+// findings are what a search knows of records in doubt.
+type findings struct {
+	// found are the offsets of those that are there.
+	found map[*entry]int64
+	// unsearched are the partitions that can't be read, and why: whether their records are there isn't known.
+	unsearched map[topicPartition]error
+}
+
+// search looks for records on a session's cluster, by content: key, value, headers and timestamp. Of equal ones each of the
+// cluster's is taken once. It reads each partition from lowerBound to the fork, or to the end where it is the same cluster. It
+// asks each broker for all of its partitions at once. A partition that can't be read is no error, unless nothing answers.
+func (c *Client) search(ctx context.Context, s *session, es []doubt) (*findings, error) {
 	if len(es) == 0 {
-		return nil, nil
+		return &findings{}, nil
 	}
-	cl, err := rawkafka.Connect(ctx, s.path, rawkafka.Config{RequestTimeout: searchRequest, RetryFor: searchRequest, OnRetry: c.cfg.Hooks.OnRetry})
+	cl, err := rawkafka.Connect(ctx, s.path, rawkafka.Config{RequestTimeout: searchRequest, RetryFor: searchPatience, OnRetry: c.cfg.Hooks.OnRetry})
 	if err != nil {
 		return nil, err
 	}
 	defer cl.Close()
+	return c.searchOn(ctx, cl, s, es)
+}
+
+func (c *Client) searchOn(ctx context.Context, cl *rawkafka.Cluster, s *session, es []doubt) (*findings, error) {
 	by := make(map[topicPartition][]doubt)
 	for _, e := range es {
 		at := topicPartition{e.rec.Topic, e.rec.Partition}
 		by[at] = append(by[at], e)
 	}
-	found := make(map[*entry]int64)
-	for at, es := range by {
-		if err := c.searchPartition(ctx, cl, s, at, es, found); err != nil {
-			return nil, fmt.Errorf("%s/%d: %w", at.topic, at.partition, err)
-		}
-	}
-	return found, nil
-}
-
-func (c *Client) searchPartition(ctx context.Context, cl *rawkafka.Cluster, s *session, at topicPartition, es []doubt, found map[*entry]int64) error {
-	topics, err := cl.Topics(ctx, at.topic)
-	if err == nil {
-		err = topics[at.topic].Err
-	}
+	f := &findings{found: make(map[*entry]int64), unsearched: make(map[topicPartition]error)}
+	ps, err := f.partitions(ctx, cl, by)
 	if err != nil {
-		if !rawkafka.Unknown(err) {
-			return err
-		}
-		there, aerr := cl.Anywhere(ctx, at.topic)
-		switch {
-		case aerr != nil:
-			return aerr
-		case len(there) > 0:
-			return err // of a broker that lags behind
-		}
-		return nil // the cluster hasn't got the topic, and so none of the records
+		return nil, err
 	}
-	p := rawkafka.Partition{Topic: at.topic, TopicID: topics[at.topic].ID, Partition: at.partition}
-	from, to, err := c.extent(ctx, cl, s, p, es)
+	spans, err := c.spans(ctx, cl, s, ps, by, f)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	seed := maphash.MakeSeed()
-	wanted := make(map[uint64][]doubt, len(es))
-	for _, e := range es {
-		h := contentHash(seed, e.rec)
-		wanted[h] = append(wanted[h], e)
+	wanted := make(map[rawkafka.Partition]map[uint64][]doubt, len(spans))
+	for p := range spans {
+		wanted[p] = byContent(seed, by[topicPartition{p.Topic, p.Partition}])
 	}
-	take := func(r *kgo.Record) {
+	take := func(p rawkafka.Partition, r *kgo.Record) {
 		h := contentHash(seed, r)
-		for i, e := range wanted[h] {
+		of := wanted[p]
+		for i, e := range of[h] {
 			if sameContent(r, e.rec) { // the first of equal ones that isn't found yet
-				found[e.entry] = r.Offset
-				wanted[h] = append(wanted[h][:i:i], wanted[h][i+1:]...)
+				f.found[e.entry] = r.Offset
+				of[h] = slices.Delete(of[h], i, i+1)
 				return
 			}
 		}
 	}
-	for from < to {
-		if from, err = scan(ctx, cl, p, from, to, take); err != nil {
-			return err
+	failed, err := readSpans(ctx, cl, spans, take)
+	if err != nil {
+		return nil, err
+	}
+	f.fail(failed)
+	return f, f.away(len(by))
+}
+
+// partitions are those that the cluster has. It hasn't got a topic, and so none of its records, where no broker has.
+func (f *findings) partitions(ctx context.Context, cl *rawkafka.Cluster, by map[topicPartition][]doubt) ([]rawkafka.Partition, error) {
+	var names []string
+	for at := range by {
+		names = append(names, at.topic)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	topics, err := cl.Topics(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		err := topics[name].Err
+		if !rawkafka.Unknown(err) {
+			continue
+		}
+		switch there, aerr := cl.Anywhere(ctx, name); {
+		case aerr != nil:
+			return nil, aerr
+		case len(there) > 0:
+			return nil, fmt.Errorf("%s: %w", name, err) // of a broker that lags behind
+		}
+	}
+	var ps []rawkafka.Partition
+	for at := range by {
+		switch t := topics[at.topic]; {
+		case rawkafka.Unknown(t.Err):
+		case rawkafka.Denies(t.Err):
+			f.unsearched[at] = t.Err
+		case t.Err != nil:
+			return nil, fmt.Errorf("%s: %w", at.topic, t.Err)
+		default:
+			ps = append(ps, rawkafka.Partition{Topic: at.topic, TopicID: t.ID, Partition: at.partition})
+		}
+	}
+	return ps, nil
+}
+
+// spans are where the records of partitions may lie.
+func (c *Client) spans(ctx context.Context, cl *rawkafka.Cluster, s *session, ps []rawkafka.Partition, by map[topicPartition][]doubt, f *findings) (map[rawkafka.Partition]*span, error) {
+	spans := make(map[rawkafka.Partition]*span, len(ps))
+	times, err := cl.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return nil, err
+	}
+	starts := make(map[rawkafka.Partition]int64)
+	for _, p := range ps {
+		at := topicPartition{p.Topic, p.Partition}
+		if times[p].Err != nil {
+			f.unsearched[at] = times[p].Err
+			continue
+		}
+		sp := &span{to: times[p].Offset}
+		oldest, before := ageOf(by[at], s)
+		if fork, ok := s.epoch.Fork(p.Topic, p.Partition); ok && before && s.epoch.Active != s.epoch.From {
+			sp.to = min(sp.to, fork)
+		}
+		var known bool
+		if sp.from, known = c.lowerBound(s, at, by[at]); known && sp.from >= sp.to {
+			continue // nothing can be there
+		}
+		spans[p] = sp
+		starts[p] = rawkafka.Earliest // others' records may have been deleted since
+		if !known {
+			starts[p] = max(oldest.Add(-searchBefore).UnixMilli(), 0)
+		}
+	}
+	return spans, clip(ctx, cl, spans, starts, f)
+}
+
+// clip moves spans' beginnings to where the cluster says, by its log's start or its index of times.
+func clip(ctx context.Context, cl *rawkafka.Cluster, spans map[rawkafka.Partition]*span, at map[rawkafka.Partition]int64, f *findings) error {
+	if len(at) == 0 {
+		return nil
+	}
+	starts, err := cl.ListOffsetsAt(ctx, at, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return err
+	}
+	for p, start := range starts {
+		switch {
+		case start.Err != nil:
+			f.unsearched[topicPartition{p.Topic, p.Partition}] = start.Err
+			delete(spans, p)
+		case start.Offset < 0: // nothing is that new
+			delete(spans, p)
+		default:
+			spans[p].from = max(spans[p].from, start.Offset)
 		}
 	}
 	return nil
 }
 
-// extent is where the records may lie: [from, to).
-func (c *Client) extent(ctx context.Context, cl *rawkafka.Cluster, s *session, p rawkafka.Partition, es []doubt) (from, to int64, err error) {
-	oldest, before := es[0].rec.Timestamp, es[0].session.epoch.Number < s.epoch.Number
-	for _, e := range es[1:] {
+// ageOf is the oldest timestamp of records, and whether all were sent before a session's epoch.
+func ageOf(es []doubt, s *session) (oldest time.Time, before bool) {
+	oldest, before = es[0].rec.Timestamp, true
+	for _, e := range es {
 		if e.rec.Timestamp.Before(oldest) {
 			oldest = e.rec.Timestamp
 		}
 		before = before && e.session.epoch.Number < s.epoch.Number
 	}
-	if to, err = offsetAt(ctx, cl, p, rawkafka.Latest); err != nil {
-		return 0, 0, err
-	}
-	if fork, ok := s.epoch.Fork(p.Topic, p.Partition); ok && before && s.epoch.Active != s.epoch.From {
-		to = min(to, fork)
-	}
-	if from, ok := c.behind(s, topicPartition{p.Topic, p.Partition}, es); ok {
-		start, err := offsetAt(ctx, cl, p, rawkafka.Earliest) // others' records may have been deleted since
-		return min(max(from, start), to), to, err
-	}
-	if from, err = offsetAt(ctx, cl, p, max(oldest.Add(-searchBefore).UnixMilli(), 0)); from < 0 { // nothing is that new
-		from = to
-	}
-	return from, to, err
+	return oldest, before
 }
 
-// offsetAt is a partition's offset at a time, or at one of its ends.
-func offsetAt(ctx context.Context, cl *rawkafka.Cluster, p rawkafka.Partition, at int64) (int64, error) {
-	os, err := cl.ListOffsets(ctx, []rawkafka.Partition{p}, at, rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err == nil {
-		err = os[p].Err
-	}
-	return os[p].Offset, err
-}
-
-// behind is an offset that none of the records is before: that of the first acked one among them, one behind the last record of the partition that was acked in their session, since kgo keeps a partition's order, or where the session's cluster
-// ended when it became active. Times would do where there is none; unlike those it tells a record from an equal one that was acked before, and doesn't mind clocks.
-func (c *Client) behind(s *session, at topicPartition, es []doubt) (int64, bool) {
+// lowerBound is where the search of a partition starts: (a) the offset of the first acked record; else (b) one past the last
+// offset that was acked in the partition in this session, since kgo keeps a partition's order; else (c) the fork of the
+// session's epoch. Times would do where there is none. Unlike them it tells a record from an equal one that was acked before,
+// and doesn't mind clocks.
+func (c *Client) lowerBound(s *session, at topicPartition, es []doubt) (int64, bool) {
 	in := es[0].session
 	for _, e := range es {
 		if e.session != in || e.moved {
@@ -155,52 +221,122 @@ func (c *Client) behind(s *session, at topicPartition, es []doubt) (int64, bool)
 	return in.epoch.Fork(at.topic, at.partition)
 }
 
-// scan reads once, and says where to go on.
-func scan(ctx context.Context, cl *rawkafka.Cluster, p rawkafka.Partition, from, to int64, take func(*kgo.Record)) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, searchRequest)
-	defer cancel()
-	leader, _, err := cl.Leader(ctx, p)
-	if err != nil {
-		return from, err
+// fail notes partitions that can't be read.
+func (f *findings) fail(failed map[rawkafka.Partition]error) {
+	for p, err := range failed {
+		f.unsearched[topicPartition{p.Topic, p.Partition}] = err
 	}
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = searchWait, 1, searchBytes, -1
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = p.Topic, p.TopicID
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes, rp.CurrentLeaderEpoch = p.Partition, from, searchBytes, -1
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	resp, err := cl.Request(ctx, leader, req)
-	if err != nil {
-		return from, err
-	}
-	fr := resp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(fr.ErrorCode); err != nil {
-		return from, err
-	}
-	if len(fr.Topics) != 1 || len(fr.Topics[0].Partitions) != 1 {
-		return from, errOmitted
-	}
-	part := &fr.Topics[0].Partitions[0]
-	opts := kgo.ProcessFetchPartitionOpts{Offset: from, Topic: p.Topic, Partition: p.Partition, KeepControlRecords: true}
-	got, next := kgo.ProcessFetchPartition(opts, part, kgo.DefaultDecompressor(), nil)
-	if got.Err != nil {
-		cl.Forget(p)
-		return from, got.Err
-	}
-	for _, r := range got.Records {
-		if !r.Attrs.IsControl() && r.Offset < to {
-			take(r)
-		}
-	}
-	if next <= from && part.HighWatermark >= to { // nothing is visible up to there
-		return to, nil
-	}
-	return max(next, from), nil
 }
 
-var errOmitted = fmt.Errorf("the broker's answer omits the partition: %w", kerr.UnknownServerError)
+// away is an error where not one of n partitions has an answer of its broker's, be it that there is no leader: then it is the
+// cluster that is away.
+func (f *findings) away(n int) error {
+	if n == 0 || len(f.unsearched) < n {
+		return nil
+	}
+	var errs []error
+	for at, err := range f.unsearched {
+		var answer *kerr.Error
+		if errors.As(err, &answer) {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s/%d: %w", at.topic, at.partition, err))
+	}
+	return errs[0]
+}
+
+// names are the partitions that can't be read, sorted, each with its reason.
+func (f *findings) names() []string {
+	names := make([]string, 0, len(f.unsearched))
+	for at, err := range f.unsearched {
+		names = append(names, fmt.Sprintf("%s/%d: %v", at.topic, at.partition, err))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// byContent sorts records by the hash of what is in them.
+func byContent(seed maphash.Seed, es []doubt) map[uint64][]doubt {
+	by := make(map[uint64][]doubt, len(es))
+	for _, e := range es {
+		h := contentHash(seed, e.rec)
+		by[h] = append(by[h], e)
+	}
+	return by
+}
+
+const (
+	readBytes = 4 << 20
+	readWait  = 500 * time.Millisecond
+	// readTries is how often a partition may have nothing to give before its end.
+	readTries = 5
+)
+
+// span is what is read of a partition: [from, to). idle counts answers that moved nothing.
+type span struct {
+	from, to int64
+	idle     int
+}
+
+var errShort = errors.New("its leader has nothing to give before the end of its log")
+
+// readSpans calls take with the records of partitions' spans, of aborted transactions too, in order per partition. It says
+// which partitions couldn't be read to the end.
+func readSpans(ctx context.Context, cl *rawkafka.Cluster, spans map[rawkafka.Partition]*span, take func(rawkafka.Partition, *kgo.Record)) (failed map[rawkafka.Partition]error, err error) {
+	left := maps.Clone(spans)
+	failed = make(map[rawkafka.Partition]error)
+	for {
+		from := make(map[rawkafka.Partition]int64, len(left))
+		for p, sp := range left {
+			if sp.from >= sp.to {
+				delete(left, p)
+				continue
+			}
+			from[p] = sp.from
+		}
+		if len(from) == 0 {
+			return failed, nil
+		}
+		answers, err := cl.ReadOnce(ctx, from, readBytes, readWait)
+		if err != nil {
+			return nil, err
+		}
+		for p, a := range answers {
+			if err := left[p].read(p, a, take); err != nil {
+				failed[p] = err
+				delete(left, p)
+			}
+		}
+	}
+}
+
+// read takes an answer in.
+func (sp *span) read(p rawkafka.Partition, a rawkafka.Read, take func(rawkafka.Partition, *kgo.Record)) error {
+	if a.Err != nil || a.Answer == nil {
+		return a.Err
+	}
+	opts := kgo.ProcessFetchPartitionOpts{Offset: sp.from, Topic: p.Topic, Partition: p.Partition, KeepControlRecords: true}
+	got, next := kgo.ProcessFetchPartition(opts, a.Answer, kgo.DefaultDecompressor(), nil)
+	if got.Err != nil {
+		return got.Err
+	}
+	for _, r := range got.Records {
+		if !r.Attrs.IsControl() && r.Offset < sp.to {
+			take(p, r)
+		}
+	}
+	switch {
+	case next > sp.from:
+		sp.from, sp.idle = next, 0
+	case a.Idle && a.Answer.HighWatermark >= sp.to: // nothing is visible up to there
+		sp.from = sp.to
+	case a.Idle:
+		if sp.idle++; sp.idle >= readTries {
+			return errShort
+		}
+	}
+	return nil
+}
 
 func contentHash(seed maphash.Seed, r *kgo.Record) uint64 {
 	var h maphash.Hash

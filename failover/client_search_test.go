@@ -33,9 +33,11 @@ func TestSearchLaggingBroker(t *testing.T) {
 	e := &entry{rec: wanted, session: s}
 	again := 0
 	for range 50 {
-		found := make(map[*entry]int64)
-		err := c.searchPartition(t.Context(), cl, s, topicPartition{simTopic, 0}, []doubt{{e, wanted}}, found)
-		_, ok := found[e]
+		f, err := c.searchOn(t.Context(), cl, s, []doubt{{e, wanted}})
+		ok := false
+		if err == nil {
+			_, ok = f.found[e]
+		}
 		switch {
 		case rawkafka.Unknown(err):
 			again++
@@ -46,7 +48,9 @@ func TestSearchLaggingBroker(t *testing.T) {
 	if again == 0 || again == 50 {
 		t.Errorf("%d of 50 looks asked the broker that lags", again)
 	}
-	if err := c.searchPartition(t.Context(), cl, s, topicPartition{"nowhere", 0}, []doubt{{e, wanted}}, nil); err != nil {
-		t.Error(err)
+	nowhere := &kgo.Record{Topic: "nowhere", Value: sent.Value, Timestamp: sent.Timestamp}
+	f, err := c.searchOn(t.Context(), cl, s, []doubt{{&entry{rec: nowhere, session: s}, nowhere}})
+	if err != nil || len(f.found)+len(f.unsearched) > 0 {
+		t.Error(f, err)
 	}
 }

@@ -28,10 +28,11 @@ type doubt struct {
 // settle finds out which records the session's cluster has, answers for those, produces the others there by policy, and makes the session the current one. An error changes nothing.
 func (c *Client) settle(ctx context.Context, s *session) error {
 	u := c.sort(s)
-	found, err := c.search(ctx, s, u.doubtful)
+	f, err := c.search(ctx, s, u.doubtful)
 	if err != nil {
 		return fmt.Errorf("failover: look for records in doubt on %s: %w", s.cluster.Name, err)
 	}
+	c.unsearched(s, f, &u.report)
 	var answers []func()
 	c.mu.Lock()
 	if c.epoch.Number != s.epoch.Number || c.closed {
@@ -46,7 +47,7 @@ func (c *Client) settle(ctx context.Context, s *session) error {
 		produce[e] = true
 	}
 	for _, d := range u.doubtful {
-		if answer := c.resolve(s, d.entry, found, &u.report); answer != nil {
+		if answer := c.resolve(s, d.entry, f, &u.report); answer != nil {
 			answers = append(answers, answer)
 		} else if d.in != nil {
 			produce[d.entry] = true
@@ -108,10 +109,24 @@ func (c *Client) sort(s *session) *unsettled {
 	return u
 }
 
+// unsearched says which partitions could not be read: their records follow the policy, and hold up nothing else.
+func (c *Client) unsearched(s *session, f *findings, report *ClientReport) {
+	const most = 100
+	if len(f.unsearched) == 0 {
+		return
+	}
+	names := f.names()
+	report.UnsearchedPartitions = names[:min(len(names), most)]
+	c.cfg.Logger.Warn("failover: records in doubt can't be looked for", "cluster", s.cluster.Name, "partitions", len(names), "first", names[0], "policy", c.cfg.InDoubt)
+}
+
 // resolve decides on a record that was looked for. What it returns calls its promise; nil: it is to be produced, where it is still in the box. c.mu is held.
-func (c *Client) resolve(s *session, e *entry, found map[*entry]int64, report *ClientReport) func() {
-	at, ok := found[e]
+func (c *Client) resolve(s *session, e *entry, f *findings, report *ClientReport) func() {
+	at, ok := f.found[e]
 	var err error
+	if _, unknown := f.unsearched[topicPartition{e.rec.Topic, e.rec.Partition}]; unknown && !ok && !e.gone {
+		report.Unsearched++
+	}
 	switch {
 	case e.gone: // meanwhile
 		report.InDoubt--

@@ -2,6 +2,8 @@ package rawkafka
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -31,6 +33,16 @@ type EpochEnd struct {
 // many partitions a request. Leader changes are followed for Config.RetryFor;
 // what is left has Err set. The error is the context's alone.
 func (c *Cluster) ListOffsets(ctx context.Context, ps []Partition, at int64, isolation int8, replica int32) (map[Partition]Offset, error) {
+	times := make(map[Partition]int64, len(ps))
+	for _, p := range ps {
+		times[p] = at
+	}
+	return c.ListOffsetsAt(ctx, times, isolation, replica)
+}
+
+// ListOffsetsAt is ListOffsets with a time for each partition.
+func (c *Cluster) ListOffsetsAt(ctx context.Context, at map[Partition]int64, isolation int8, replica int32) (map[Partition]Offset, error) {
+	ps := slices.Collect(maps.Keys(at))
 	ask := func(ctx context.Context, broker int32, ps []led) (map[Partition]Offset, error) {
 		req := kmsg.NewPtrListOffsetsRequest()
 		req.ReplicaID, req.IsolationLevel = replica, isolation
@@ -40,7 +52,7 @@ func (c *Cluster) ListOffsets(ctx context.Context, ps []Partition, at int64, iso
 			rt.Topic = topic
 			for _, p := range ps {
 				rp := kmsg.NewListOffsetsRequestTopicPartition()
-				rp.Partition, rp.CurrentLeaderEpoch, rp.Timestamp = p.Partition.Partition, p.epoch, at
+				rp.Partition, rp.CurrentLeaderEpoch, rp.Timestamp = p.Partition.Partition, p.epoch, at[p.Partition]
 				rt.Partitions = append(rt.Partitions, rp)
 			}
 			req.Topics = append(req.Topics, rt)
