@@ -138,7 +138,7 @@ func (p *planner) positions(ctx context.Context) error {
 	if len(ps) == 0 {
 		return nil
 	}
-	ends, err := p.cluster.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	ends, err := p.cluster.Ends(ctx, ps)
 	if err != nil {
 		return fmt.Errorf("restore: target: end offsets: %w", err)
 	}
@@ -147,7 +147,7 @@ func (p *planner) positions(ctx context.Context) error {
 		if o.Err != nil {
 			return j.wrap(0, fmt.Errorf("target: end offset: %w", o.Err))
 		}
-		j.position = o.Offset
+		j.position = o.End
 	}
 	return nil
 }

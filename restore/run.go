@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -196,11 +197,11 @@ func (r *runner) recheck(ctx context.Context, raced []*topicJob) error {
 	var conflicts []Conflict
 	for _, t := range raced {
 		for _, j := range t.partitions {
-			position, err := one(ctx, r.cluster, j.target(), rawkafka.Latest, rawkafka.Debug)
-			if err != nil {
+			ends, err := r.cluster.Ends(ctx, []rawkafka.Partition{j.target()})
+			if err = cmp.Or(err, ends[j.target()].Err); err != nil {
 				return j.wrap(0, fmt.Errorf("target: end offset: %w", err))
 			}
-			if j.position = position; position == 0 {
+			if j.position = ends[j.target()].End; j.position == 0 {
 				continue
 			}
 			cf, err := r.content(ctx, r.cluster, j)

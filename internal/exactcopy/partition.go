@@ -195,19 +195,19 @@ func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 		if done {
 			return nil
 		}
-		high, err := p.list(ctx, rawkafka.Consumer)
+		watermark, err := p.watermark(ctx)
 		if err != nil {
 			return undecided(err)
 		}
-		if high.Offset >= position {
+		if watermark >= position {
 			p.mu.Lock()
-			p.durable = high.Offset
+			p.durable = watermark
 			p.mu.Unlock()
 			return nil
 		}
 		end, _, err := p.ends(ctx)
 		switch {
-		case errors.Is(err, errTwoLeaders): // ask again
+		case errors.Is(err, rawkafka.ErrTwoLeaders): // ask again
 		case err != nil:
 			return undecided(err)
 		case end < position:
@@ -222,29 +222,23 @@ func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 
 var errNotDurable = errors.New("the high watermark lags behind: a follower is missing")
 
-// ends are the true end and, asked for behind it, the high watermark, of one leader in one epoch: a watermark above the end is errTwoLeaders.
+// ends are the true end and the high watermark, of one leader in one epoch.
 func (p *Partition) ends(ctx context.Context) (end, watermark int64, err error) {
-	e, err := p.list(ctx, rawkafka.Debug)
+	got, err := p.c.cfg.Cluster.Ends(ctx, []rawkafka.Partition{p.name})
 	if err != nil {
 		return 0, 0, err
 	}
-	w, err := p.list(ctx, rawkafka.Consumer)
-	if err != nil {
-		return 0, 0, err
-	}
-	if w.Offset > e.Offset || w.CurrentEpoch != e.CurrentEpoch {
-		return 0, 0, errTwoLeaders
-	}
-	return e.Offset, w.Offset, nil
+	e := got[p.name]
+	return e.End, e.Watermark, e.Err
 }
 
-// list asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer).
-func (p *Partition) list(ctx context.Context, replica int32) (rawkafka.Offset, error) {
-	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, replica)
+// watermark asks the leader for the high watermark.
+func (p *Partition) watermark(ctx context.Context) (int64, error) {
+	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
 	if err != nil {
-		return rawkafka.Offset{}, err
+		return 0, err
 	}
-	return got[p.name], got[p.name].Err
+	return got[p.name].Offset, got[p.name].Err
 }
 
 // fail ends the partition. The first error stays.

@@ -33,7 +33,6 @@ type facts struct {
 var (
 	errNotReplicated = fmt.Errorf("the log's end isn't on all replicas yet: %w", kerr.UnknownServerError)
 	errMoves         = fmt.Errorf("the log grows while it is read: %w", kerr.UnknownServerError)
-	errTwoLeaders    = fmt.Errorf("the log's end and its high watermark are of two leaders: %w", kerr.UnknownServerError)
 )
 
 // standing says where our producer stands, or why to ask again. Nothing found means that neither the
