@@ -25,6 +25,8 @@
 //	standby_ahead, shifted     offsets would be wrong             delete the copy, again
 //	standby_back               the standby lost records           nothing: they are copied again
 //	standby_deleted            the copy is gone                   policy go_on, or start again: it is made anew
+//	stamped                    the copy's topic has times of its  set message.timestamp.type=CreateTime there, delete the copy, again
+//	                           own: those of a batch are wrong
 //	taken_over                 two mirrors of one flow            stop one of them; then again on the other
 //	too_large                  the standby refuses a batch        raise max.message.bytes there; it is tried again by itself
 //	denied, topic_refused      a right, a limit or a setting      grant or change what the detail names; it is tried again by itself, unless the policy is stop

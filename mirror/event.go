@@ -29,6 +29,9 @@ const (
 	StandbyDeleted EventKind = "standby_deleted"
 	// Shifted: the standby's log isn't where it must be: every later record would get a wrong offset. Delete the copy to begin anew [stop].
 	Shifted EventKind = "shifted"
+	// Stamped: the copy's topic gives records a time of its own (message.timestamp.type=LogAppendTime). The batch at Offset has wrong timestamps, and nothing
+	// more is written. Delete the copy to begin anew [stop].
+	Stamped EventKind = "stamped"
 	// TakenOver: another mirror, or a restore, makes this topic's holes now [stop].
 	TakenOver EventKind = "taken_over"
 	// TooLarge: the standby doesn't take a batch: max.message.bytes, or the broker's limit of a request [retry, stop].

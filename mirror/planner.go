@@ -119,7 +119,7 @@ func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 		pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s: %s: %s; its copy %s: %s", t.source, TopicDeleted, topicGone, t.target, e.cfg.Policies.of(TopicDeleted)))
 	}
 	if pl.p.HoleMethod == string(exactcopy.Transactions) {
-		pl.warn("the target denies ClusterAction and Alter on the cluster: holes are made by empty transactions, slower and weaker")
+		pl.warn("the target denies ClusterAction and Alter on the cluster, or doesn't know WriteTxnMarkers: holes are made by empty transactions, slower and weaker")
 	}
 	if err := pl.holes(ctx); err != nil {
 		return nil, err

@@ -47,7 +47,7 @@ func allowed(k EventKind) []Policy {
 		return []Policy{GoOn, Stop}
 	case Denied, Failed, TopicRefused, TooLarge:
 		return []Policy{Retry, Stop}
-	case Truncated, ForeignWriter, StandbyAhead, Shifted, TakenOver:
+	case Truncated, ForeignWriter, StandbyAhead, Shifted, Stamped, TakenOver:
 		return []Policy{Stop, Retry}
 	}
 	return nil
@@ -67,7 +67,7 @@ func (p Policies) of(k EventKind) Policy {
 // withPolicy names the kinds that have a policy, for people.
 func withPolicy() string {
 	return fmt.Sprint([]EventKind{
-		TopicRecreated, TopicDeleted, Overtaken, Truncated, ForeignWriter, StandbyAhead, StandbyBack, StandbyDeleted, Shifted, TakenOver, TooLarge, Denied, Failed, NothingRead,
+		TopicRecreated, TopicDeleted, Overtaken, Truncated, ForeignWriter, StandbyAhead, StandbyBack, StandbyDeleted, Shifted, Stamped, TakenOver, TooLarge, Denied, Failed, NothingRead,
 		TopicRefused, PartitionsAhead, GroupDeleted, GroupDiverged,
 	})
 }

@@ -80,12 +80,18 @@ func errorEvent(err error) (ev Event, ok bool) {
 	ev = Event{Offset: -1, Other: -1, Detail: err.Error()}
 	var shifted *exactcopy.ShiftedError
 	var empty *rawkafka.EmptyError
+	var from *exactcopy.PartitionError
 	switch {
 	case errors.As(err, &empty):
 		ev.Kind, ev.Offset, ev.Other = NothingRead, empty.Offset, empty.Stable
 	case errors.As(err, &shifted):
 		ev.Kind, ev.Offset, ev.Other = Shifted, shifted.Expected, shifted.Got
 		ev.Detail = fmt.Sprintf("the standby's log is at %d where %d was to be", shifted.Got, shifted.Expected)
+	case errors.Is(err, exactcopy.ErrStamped):
+		ev.Kind = Stamped
+		if errors.As(err, &from) {
+			ev.Offset = from.Offset
+		}
 	case isTakenOver(err):
 		ev.Kind = TakenOver
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):

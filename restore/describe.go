@@ -145,7 +145,7 @@ func (p *planner) caveats() {
 	}
 	p.general()
 	if p.plan.HoleMethod == string(exactcopy.Transactions) {
-		p.warn("the target denies ClusterAction and Alter on the cluster: holes are made by transactions, which is slower, and weaker if this process dies in a hole")
+		p.warn("the target denies ClusterAction and Alter on the cluster, or doesn't know WriteTxnMarkers: holes are made by transactions, which is slower, and weaker if this process dies in a hole")
 	}
 }
 

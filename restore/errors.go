@@ -14,6 +14,13 @@ import (
 // on is creating the topic again and restoring it.
 var ErrShifted = exactcopy.ErrShifted
 
+// ErrStamped says that a target's topic gives records a time of its own (message.timestamp.type=LogAppendTime, perhaps set while the restore ran). The batch at
+// the error's offset has wrong timestamps, and nothing more was written to the partition. The way on is creating the topic again and restoring it.
+var ErrStamped = exactcopy.ErrStamped
+
+// ErrMarkersIgnored says that the target answers WriteTxnMarkers with success and writes none, so that no holes can be made. Translated offsets need none.
+var ErrMarkersIgnored = exactcopy.ErrMarkersIgnored
+
 // ConnectError says why a cluster can't be used: Kind is unreachable,
 // credentials, tls, denied, config or protocol. It holds no secret.
 type ConnectError = rawkafka.ConnectError

@@ -51,7 +51,8 @@ func (t *topicJob) holes() bool {
 func (r *runner) mayHole(ctx context.Context, topic rawkafka.Partition) error {
 	err := r.locks.Held(ctx, topic.TopicID)
 	if errors.Is(err, copylock.ErrNotClaimed) { // the index knew of no hole
-		if _, err = r.locks.Claim(ctx, topic.TopicID); err == nil {
+		var denied *copylock.DeniedError
+		if _, err = r.locks.Claim(ctx, topic.TopicID); err == nil || errors.As(err, &denied) {
 			err = r.locks.Held(ctx, topic.TopicID)
 		}
 	}

@@ -117,11 +117,11 @@ func (p *planner) make(ctx context.Context) error {
 	p.refuse(collisions(p.topics)...)
 	p.checkSnapshot()
 	steps := []func(context.Context) error{
-		p.sums, p.checkTarget, p.checkTopics, p.positions, p.remaining, p.contents, p.method, p.groups, p.planACLs,
+		p.sums, p.checkTarget, p.checkTopics, p.positions, p.remaining, p.contents, p.method, p.groups, p.planACLs, p.capabilities,
 	}
 	if p.cfg.Offsets == Translated {
 		steps = []func(context.Context) error{
-			p.sums, p.checkTarget, p.checkTopics, p.positions, p.checkOwn, p.placed, p.roundTrip, p.groups, p.planACLs,
+			p.sums, p.checkTarget, p.checkTopics, p.positions, p.checkOwn, p.placed, p.roundTrip, p.groups, p.planACLs, p.capabilities,
 		}
 	}
 	for _, step := range steps {

@@ -31,14 +31,17 @@ func transactionalID(topic kadm.TopicID) string {
 }
 
 // Claim takes topics over from whoever has them: what other processes do there has ended when it returns. shared says that somebody may have had one
-// before: then it waits for a lease and a third. Without the right to a topic's transactional id that topic has no lock, and the error
-// is one *[DeniedError] for all of those; all others are claimed.
+// before: then it waits for a lease and a third. Without the right to a topic's transactional id, or on a target that doesn't know the requests, that topic has
+// no lock, and the error is one *[DeniedError] for all of those; all others are claimed.
 //
 // Two processes that claim several topics at the same moment may cross. Who has the first topic, by ID, then takes what it lost of the others back.
 func (l *Locks) Claim(ctx context.Context, topics ...kadm.TopicID) (shared bool, err error) {
 	topics = slices.Clone(topics)
 	slices.SortFunc(topics, func(a, b kadm.TopicID) int { return bytes.Compare(a[:], b[:]) })
 	topics = slices.Compact(topics)
+	if err := l.unsupported(ctx, topics); err != nil {
+		return false, err
+	}
 	var denied *DeniedError
 	for try, left := 0, topics; len(left) > 0 && try < claimTries; try++ {
 		had, err := l.raise(ctx, left, &denied)
@@ -68,6 +71,26 @@ func (l *Locks) Claim(ctx context.Context, topics ...kadm.TopicID) (shared bool,
 	return shared, nil
 }
 
+// unsupported is a *[DeniedError] for all topics where the target can't show the epochs (DescribeTransactions, Kafka 3.0): a lock that can't be looked at
+// would be waited for without end.
+func (l *Locks) unsupported(ctx context.Context, topics []kadm.TopicID) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	tctx, cancel := context.WithTimeout(ctx, max(l.cfg.Lease, lookTimeout))
+	defer cancel()
+	id := transactionalID(topics[0])
+	got, err := l.cl.Admin().DescribeTransactions(tctx, id)
+	err = errors.Join(err, got[id].Err)
+	if !rawkafka.Unsupported(err) {
+		return nil // else it shows later
+	}
+	for _, id := range topics {
+		l.put(id, &lock{denied: true})
+	}
+	return &DeniedError{Topics: topics, Err: err}
+}
+
 // raise raises the topics' epochs, and says whether one had been raised before.
 func (l *Locks) raise(ctx context.Context, topics []kadm.TopicID, denied **DeniedError) (had bool, err error) {
 	var mu sync.Mutex
@@ -80,7 +103,7 @@ func (l *Locks) raise(ctx context.Context, topics []kadm.TopicID, denied **Denie
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
-			case rawkafka.Denies(err):
+			case rawkafka.Denies(err), rawkafka.Unsupported(err):
 				if *denied == nil {
 					*denied = &DeniedError{Err: err}
 				}

@@ -187,7 +187,9 @@ func (c *Copier) RoundTrip(ctx context.Context) (time.Duration, error) {
 	var took []time.Duration
 	for range 5 {
 		start := time.Now()
-		if _, err := c.any(ctx, kmsg.NewPtrDescribeClusterRequest()); err != nil {
+		req := kmsg.NewPtrMetadataRequest() // which every broker knows
+		req.Topics = []kmsg.MetadataRequestTopic{}
+		if _, err := c.any(ctx, req); err != nil {
 			return 0, fmt.Errorf("exactcopy: round trip: %w", err)
 		}
 		took = append(took, time.Since(start))

@@ -16,6 +16,13 @@ var (
 	// Open the partition again and go on from its Position.
 	ErrUndecided = errors.New("undecided: open the partition again")
 
+	// ErrStamped: the topic gives records a time of its own (message.timestamp.type is LogAppendTime), so the first batch behind that has wrong
+	// timestamps. It is at the error's offset; nothing more is written.
+	ErrStamped = errors.New("the topic stamps records itself (message.timestamp.type=LogAppendTime)")
+
+	// ErrMarkersIgnored: the target answers WriteTxnMarkers with success and writes nothing, so that no hole can be made.
+	ErrMarkersIgnored = errors.New("the target answers markers (WriteTxnMarkers) with success and writes none")
+
 	// ErrClosed: the partition or its copier was closed.
 	ErrClosed = errors.New("closed")
 )

@@ -2,11 +2,9 @@ package exactcopy
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -54,7 +52,7 @@ func (p *Partition) Fill(ctx context.Context, n int64) error {
 		if err == nil {
 			err = p.fill(ctx, b)
 		}
-		if errors.Is(err, kerr.MessageTooLarge) && size > 1 {
+		if tooLarge(err) && size > 1 { // for max.message.bytes, or for segment.bytes
 			size /= 2
 			p.revive(b)
 			continue

@@ -127,6 +127,9 @@ func halves(it *item, bufs *buffers) []*item {
 // joinLimit is the longest that a small batch may become when it is decompressed to be joined.
 const joinLimit = 4 << 20
 
+// maxTimestamp reads the greatest timestamp of a batch.
+func maxTimestamp(raw []byte) int64 { return int64(binary.BigEndian.Uint64(raw[35:])) }
+
 // identity reads producer id, epoch and base sequence of a batch.
 func identity(raw []byte) (pid int64, epoch int16, sequence int32) {
 	return int64(binary.BigEndian.Uint64(raw[43:])), int16(binary.BigEndian.Uint16(raw[51:])), int32(binary.BigEndian.Uint32(raw[53:]))

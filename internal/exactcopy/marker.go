@@ -25,7 +25,8 @@ type Method string
 const (
 	// Markers are control records that the partition's leader is asked to write (WriteTxnMarkers), all of them in one request.
 	Markers Method = "write_txn_markers"
-	// Transactions are empty ones, one for each offset: weaker and slower, for targets that deny ClusterAction and Alter on Cluster.
+	// Transactions are empty ones, one for each offset: weaker and slower, for targets that deny ClusterAction and Alter on Cluster, or don't know
+	// WriteTxnMarkers.
 	Transactions Method = "transactions"
 )
 
@@ -40,13 +41,17 @@ func (c *Copier) Method(ctx context.Context) (Method, error) {
 	req := kmsg.NewPtrWriteTxnMarkersRequest()
 	req.Markers = append(req.Markers, marker(1<<62, 0, "kafkadr.no.such.topic", 0))
 	resp, err := c.any(ctx, req)
-	if err != nil {
+	switch {
+	case rawkafka.Unsupported(err):
+		m = Transactions
+	case err != nil:
 		return "", fmt.Errorf("exactcopy: write txn markers: %w", err)
-	}
-	m = Markers
-	for _, err := range markerErrors(resp.(*kmsg.WriteTxnMarkersResponse)) {
-		if rawkafka.Denies(err) {
-			m = Transactions
+	default:
+		m = Markers
+		for _, err := range markerErrors(resp.(*kmsg.WriteTxnMarkersResponse)) {
+			if rawkafka.Denies(err) {
+				m = Transactions
+			}
 		}
 	}
 	c.mu.Lock()
@@ -322,6 +327,7 @@ func (p *Partition) markTo(ctx context.Context, target int64) error {
 		}
 	}
 	var since time.Time
+	ignored := 0 // in a row: answered with success, and nothing written
 	for try := 0; p.end < target; {
 		start := p.end
 		why, err := p.markOnce(ctx, target)
@@ -334,6 +340,12 @@ func (p *Partition) markTo(ctx context.Context, target int64) error {
 		}
 		if try++; try == 1 {
 			since = time.Now()
+			ignored = 0
+		}
+		if !errors.Is(why, errShort) {
+			ignored = 0
+		} else if ignored++; ignored == ignoredTries {
+			return ErrMarkersIgnored
 		}
 		if time.Since(since) > p.c.cfg.RetryFor {
 			return undecided(why)
@@ -381,6 +393,9 @@ func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error)
 	why = cmpErr(m.err, m.endErr, errShort)
 	return why, p.quiet(ctx, 0, target)
 }
+
+// ignoredTries is how often, in some 7 s, markers may be answered with success while the log's end stays.
+const ignoredTries = 8
 
 var errShort = errors.New("fewer markers than were asked for")
 

@@ -157,7 +157,7 @@ func (b *broker) answers(ctx context.Context, sent map[place]sending, resp *kmsg
 			}
 			delete(sent, at)
 			s.p.setRTT(rtt)
-			if s.p.answered(ctx, s.it, kerr.ErrorForCode(a.ErrorCode), a.BaseOffset) {
+			if s.p.answered(ctx, s.it, answer{kerr.ErrorForCode(a.ErrorCode), a.BaseOffset, a.LogAppendTime}) {
 				s.p.lineUp()
 			}
 		}
@@ -242,8 +242,22 @@ func (p *Partition) takeOff(it *item) {
 	}
 }
 
+// answer is a partition's in a produce answer.
+type answer struct {
+	err      error
+	base     int64
+	appended int64 // LogAppendTimeMillis, or -1
+}
+
+// stamped says whether the topic gave the records another time than theirs. The answer to a duplicate has the batch's greatest timestamp there, whatever the
+// topic's type.
+func (a answer) stamped(it *item) bool {
+	return appended(a.err) && a.appended >= 0 && a.appended != maxTimestamp(it.buf)
+}
+
 // answered takes a decisive answer in. It says whether there is more to send.
-func (p *Partition) answered(ctx context.Context, it *item, err error, base int64) bool {
+func (p *Partition) answered(ctx context.Context, it *item, a answer) bool {
+	err, base := a.err, a.base
 	if tooLarge(err) && p.cut(it) {
 		return true
 	}
@@ -252,6 +266,8 @@ func (p *Partition) answered(ctx context.Context, it *item, err error, base int6
 		return p.answeredPlaced(ctx, it, err, base)
 	}
 	switch {
+	case a.stamped(it):
+		p.stop(at(p.name, it.base, "produce", ErrStamped))
 	case appended(err) && (base == it.base || err != nil && base < 0):
 		return p.done(it, err == nil)
 	case appended(err):
@@ -266,7 +282,7 @@ func (p *Partition) answered(ctx context.Context, it *item, err error, base int6
 	return false
 }
 
-// tooLarge: the topic's max.message.bytes, or the broker's limit of a request. Nothing was appended.
+// tooLarge: the topic's max.message.bytes or segment.bytes. Nothing was appended.
 func tooLarge(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// transactions make holes where markers are denied: each is begun with the partition in it and ended with nothing in it, so that the coordinator
+// transactions make holes where markers are denied or not known: each is begun with the partition in it and ended with nothing in it, so that the coordinator
 // writes one marker. The transactional id is the partition's own: taking it over ends what a dead process left open.
 type transactions struct {
 	id    string
@@ -35,7 +35,7 @@ func (p *Partition) takeOver(ctx context.Context) error {
 	if err != nil || m != Transactions {
 		return err
 	}
-	if err = p.initTransactions(ctx); rawkafka.Denies(err) {
+	if err = p.initTransactions(ctx); rawkafka.Denies(err) || rawkafka.Unsupported(err) {
 		return nil // nobody of ours has one open, then; Hole will say it
 	}
 	return err
