@@ -93,7 +93,7 @@ func describeQuotas(ctx context.Context, c *rawkafka.Cluster) ([]storage.Quota, 
 }
 
 func describeScram(ctx context.Context, c *rawkafka.Cluster) ([]string, error) {
-	resp, err := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest().RequestWith(ctx, c.Client())
+	resp, err := rawkafka.ScramUsers().RequestWith(ctx, c.Client())
 	if err == nil {
 		err = kerr.ErrorForCode(resp.ErrorCode)
 	}

@@ -149,8 +149,12 @@ func led(t rawkafka.Topic) bool {
 	return t.Err == nil && len(t.Partitions) > 0 && !slices.ContainsFunc(t.Partitions, func(p rawkafka.PartitionMetadata) bool { return p.Leader < 0 })
 }
 
-// refusedTopic says that the target doesn't take a topic.
+// refusedTopic says that the target doesn't take a topic. What passes by itself, a quota among it, is tried again.
 func (e *engine) refusedTopic(t *topic, err error) {
+	if rawkafka.Retriable(err) {
+		e.hooks.retry("topic "+t.target, err)
+		return
+	}
 	kind := TopicRefused
 	if rawkafka.Denies(err) {
 		kind = Denied
@@ -286,10 +290,15 @@ func (e *engine) createPartitions(ctx context.Context, name string, n int) error
 
 // deleteCopy deletes a copy on the standby, as a policy has it.
 func (e *engine) deleteCopy(ctx context.Context, t *topic) {
-	resp, err := e.target.Admin().DeleteTopics(ctx, t.target)
-	if err == nil {
-		err = resp[t.target].Err
-	}
+	dctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	err := e.target.Unthrottled(dctx, "delete topic", func() error {
+		resp, err := e.target.Admin().DeleteTopics(dctx, t.target)
+		if err == nil {
+			err = resp[t.target].Err
+		}
+		return err
+	})
 	if err != nil && !rawkafka.Unknown(err) {
 		e.refusedTopic(t, fmt.Errorf("delete: %w", err))
 	}

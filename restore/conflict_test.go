@@ -3,12 +3,15 @@ package restore
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
@@ -302,4 +305,38 @@ func TestVerifyTarget(t *testing.T) {
 			checkConflict(t, cfg, cl, want)
 		}
 	}
+}
+
+// A quota on creating topics (controller_mutation_rate) is waited out, by plan and run: it is no conflict.
+func TestCreationThrottled(t *testing.T) {
+	topics := []fakeTopic{{name: "t", partitions: []opstest.History{plain(t, 0, 2, 2)}}, {name: "u", partitions: []opstest.History{plain(t, 0, 2, 2)}}}
+	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))
+	k := testkafka.Kfake(cl)
+	held := map[bool]int{} // by whether it is only asked
+	k.ControlKey(int16(kmsg.CreateTopics), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.KeepControl()
+		req := kreq.(*kmsg.CreateTopicsRequest)
+		if !slices.ContainsFunc(req.Topics, func(rt kmsg.CreateTopicsRequestTopic) bool { return rt.Topic == "t" }) || held[req.ValidateOnly] == 2 {
+			return nil, nil, false
+		}
+		held[req.ValidateOnly]++
+		resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, rt := range req.Topics {
+			st := kmsg.NewCreateTopicsResponseTopic()
+			st.Topic, st.ErrorCode = rt.Topic, kerr.ThrottlingQuotaExceeded.Code
+			resp.Topics = append(resp.Topics, st)
+		}
+		return resp, nil, true
+	})
+	p, err := NewPlan(t.Context(), cfg)
+	if err != nil || len(p.Conflicts) > 0 {
+		t.Fatal(err, p)
+	}
+	if _, err := p.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held[true] != 2 || held[false] != 2 {
+		t.Errorf("held back %v", held)
+	}
+	checkTopics(t, cl, copyops.Filter{}, topics...)
 }

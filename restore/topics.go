@@ -95,15 +95,29 @@ func createTopics(ctx context.Context, c *rawkafka.Cluster, topics []*topicJob, 
 			partitions += topics[0].source.Partitions
 			topics = topics[1:]
 		}
-		resp, err := req.RequestWith(ctx, c.Client())
-		if err != nil {
+		if err := c.Unthrottled(ctx, "create topics", func() error { return createSome(ctx, c, req, answers) }); err != nil {
 			return nil, err
-		}
-		for _, t := range resp.Topics {
-			answers[t.Topic] = answer(t.ErrorCode, t.ErrorMessage)
 		}
 	}
 	return answers, nil
+}
+
+// createSome takes the answers in. Topics that a quota holds back are what is left in the request then, and the error.
+func createSome(ctx context.Context, c *rawkafka.Cluster, req *kmsg.CreateTopicsRequest, answers map[string]error) (throttled error) {
+	resp, err := req.RequestWith(ctx, c.Client())
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		err := answer(t.ErrorCode, t.ErrorMessage)
+		if errors.Is(err, kerr.ThrottlingQuotaExceeded) {
+			throttled = err
+			continue
+		}
+		answers[t.Topic] = err
+		req.Topics = slices.DeleteFunc(req.Topics, func(rt kmsg.CreateTopicsRequestTopic) bool { return rt.Topic == t.Topic })
+	}
+	return throttled
 }
 
 func (t *topicJob) creation() kmsg.CreateTopicsRequestTopic {

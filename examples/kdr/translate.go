@@ -35,7 +35,7 @@ copy's cluster is asked; the source may be gone.
 
 How is exact (the same record, or the same end), next (the offset has no record;
 the next one), before_start and past_end (of what was copied; its start or end),
-or unknown. It is never a guess.
+or unknown, which is exit code 1. It is never a guess.
 
 Where kafkadr has noted no copy, it is looked for among those that MirrorMaker 2
 made; the source is then its alias there.`,
@@ -85,6 +85,13 @@ func (a *app) translate(ctx context.Context, opts []kgo.Opt, q question) error {
 	if err != nil {
 		return err
 	}
+	if err := a.translated(q, t); err != nil || t.How != offsets.HowUnknown {
+		return err
+	}
+	return fmt.Errorf("%s/%d at %d of %s: where that went isn't known", q.topic, q.partition, q.offset, q.source)
+}
+
+func (a *app) translated(q question, t offsets.Translated) error {
 	if a.json {
 		return a.document(t)
 	}

@@ -61,6 +61,10 @@ func (l *Ledger) made(ctx context.Context) (rawkafka.Partition, error) {
 
 // create makes the topic, or finds it made.
 func (l *Ledger) create(ctx context.Context) error {
+	return l.cl.Unthrottled(ctx, "create topic "+Topic, func() error { return l.createOnce(ctx) })
+}
+
+func (l *Ledger) createOnce(ctx context.Context) error {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = int32(produceTime.Milliseconds())
 	rt := kmsg.NewCreateTopicsRequestTopic()

@@ -107,7 +107,7 @@ func (s *Quotas) read(ctx context.Context, r *Report, cl *rawkafka.Cluster, side
 
 // scram names the source's SCRAM users. Where they can't be read there is nothing to name.
 func (s *Quotas) scram(ctx context.Context, r *Report) {
-	resp, err := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest().RequestWith(ctx, s.sides.Source.Client())
+	resp, err := rawkafka.ScramUsers().RequestWith(ctx, s.sides.Source.Client())
 	if err != nil || resp.ErrorCode != 0 {
 		return
 	}
