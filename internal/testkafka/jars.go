@@ -23,6 +23,7 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
     <dependency><groupId>org.apache.kafka</groupId><artifactId>connect-runtime</artifactId><version>` + KafkaVersion + `</version></dependency>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>connect-mirror</artifactId><version>` + KafkaVersion + `</version></dependency>
     <dependency><groupId>org.apache.kafka</groupId><artifactId>connect-mirror-client</artifactId><version>` + KafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-storage</artifactId><version>` + KafkaVersion + `</version><classifier>test</classifier></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.24.3</version></dependency>
     <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-core</artifactId><version>2.24.3</version></dependency>
   </dependencies>
@@ -73,7 +74,7 @@ func cachedJars() (string, error) {
 		return "", fmt.Errorf("set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars: %w", err)
 	}
 	dir := filepath.Join(cache, "kafkadr")
-	libs := filepath.Join(dir, "kafka-"+KafkaVersion+"-connect") // another set of jars has another name
+	libs := filepath.Join(dir, "kafka-"+KafkaVersion+"-tiered") // another set of jars has another name
 	if hasJars(libs) {
 		return libs, nil
 	}

@@ -39,6 +39,9 @@ func (c *cluster) properties(b *broker) string {
 	if c.sec != nil {
 		c.secure(p)
 	}
+	if c.o.Tiered {
+		c.tier(p)
+	}
 	maps.Copy(p, c.o.Configs)
 	return render(p)
 }

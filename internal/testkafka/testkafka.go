@@ -57,6 +57,9 @@ type Options struct {
 	Brokers int
 	// Secure turns SASL/SCRAM, TLS and the authorizer on; the cluster is a [Secured].
 	Secure bool
+	// Tiered has a real Kafka keep segments of topics with remote.storage.enable in tiered storage: a directory, beside what is at the brokers ([StallRemote]).
+	// kfake ignores it.
+	Tiered bool
 	// Configs are server.properties beyond the defaults. kfake knows a few of them (see [kfake.BrokerConfigs]).
 	Configs map[string]string
 	// Wait bounds the start. Default 2 min.
