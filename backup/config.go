@@ -27,6 +27,9 @@ type Config struct {
 	Topics []string
 	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
+	// SkipGroups leaves groups and their committed offsets alone, for who may not describe them. Those that the archive has are carried, with their age. Default: they
+	// are read; a *[GroupsError] where they can't be.
+	SkipGroups bool
 	// MaxBytesPerSecond bounds what is fetched. Default 0: no bound.
 	MaxBytesPerSecond int64
 	// ClientID is the client.id. Default "kafkadr".

@@ -3,6 +3,8 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -46,6 +48,30 @@ func (e *PartialError) Error() string {
 
 // Unwrap returns the partitions' errors.
 func (e *PartialError) Unwrap() []error { return e.Errs }
+
+// GroupsError says whose committed offsets couldn't be read: the snapshot is there, and its records are complete. What it has of these groups is as old as it says.
+type GroupsError struct {
+	// Groups are those that couldn't be read, with the reason and the age of the offsets that are carried for them.
+	Groups map[string]string
+	// Unread says why groups may be missing, if so.
+	Unread string
+}
+
+func (e *GroupsError) Error() string {
+	const show = 3
+	var texts []string
+	if e.Unread != "" {
+		texts = append(texts, e.Unread)
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Groups)) {
+		if len(texts) == show {
+			texts = append(texts, fmt.Sprintf("%d groups in all", len(e.Groups)))
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%q: %s", name, e.Groups[name]))
+	}
+	return "backup: the records are complete, but not all groups could be read: " + strings.Join(texts, "; ")
+}
 
 // PartitionError is an error with its place.
 type PartitionError struct {

@@ -193,6 +193,9 @@ func (s *session) prepare(ctx context.Context) error {
 	if unread != "" {
 		p.cluster.Unread["groups"] = unread
 	}
+	if err := unreadGroups(groups, unread); err != nil && !e.cfg.SkipGroups {
+		e.cfg.Logger.Warn("groups can't be read", "err", err)
+	}
 	stable, err := stableOffsets(ctx, e.c, selected)
 	if err != nil {
 		return err

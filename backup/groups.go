@@ -26,6 +26,9 @@ func readGroups(ctx context.Context, c *rawkafka.Cluster, cfg Config, last *stor
 	if err != nil {
 		return nil, "", err
 	}
+	if cfg.SkipGroups {
+		return skipped(since), "", nil
+	}
 	got, err := offsets.Capture(ctx, c.Client(), offsets.CaptureConfig{
 		Since: since, KeepAbsent: keepAbsent, RetryFor: cfg.retryFor,
 		OnRetry: func(op string, err error) { cfg.Logger.Debug("retrying", "op", op, "err", err) },
@@ -50,12 +53,36 @@ func readGroups(ctx context.Context, c *rawkafka.Cluster, cfg Config, last *stor
 	return groups, strings.Join(got.Unread, "; "), nil
 }
 
+// skipped are the groups of the last snapshot, as they were: nobody asks for them any more.
+func skipped(since *offsets.Groups) []storage.Group {
+	groups := make([]storage.Group, 0, len(since.Groups))
+	for i := range since.Groups {
+		groups = append(groups, stored(offsets.Carried(&since.Groups[i], since, "groups aren't read (SkipGroups)")))
+	}
+	return groups
+}
+
+// unreadGroups is the error of groups that couldn't be read, or nil.
+func unreadGroups(groups []storage.Group, unread string) error {
+	e := &GroupsError{Unread: unread, Groups: make(map[string]string)}
+	for _, g := range groups {
+		if g.Error != "" && g.Error != noOffsets {
+			e.Groups[g.Name] = g.Error
+		}
+	}
+	if unread == "" && len(e.Groups) == 0 {
+		return nil
+	}
+	return e
+}
+
 // lastGroups are the groups that the last snapshot has.
 func lastGroups(ctx context.Context, last *storage.Snapshot) (*offsets.Groups, error) {
 	since := &offsets.Groups{}
 	if last == nil {
 		return since, nil
 	}
+	since.At = last.Info().CreatedAt
 	for g, err := range last.Groups(ctx) {
 		if err != nil {
 			return nil, fmt.Errorf("groups of the last snapshot: %w", err)

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,8 @@ const checkpoint = 10 * time.Second
 // Errors: a *[ConfigError] before any I/O; a *[UnknownTopicError]; a
 // *[ConnectError] where the source can't be used; storage.ErrFenced
 // where another writer took over; a *[PartialError], together with a Result, where
-// the snapshot is there but partitions couldn't be read.
+// the snapshot is there but partitions couldn't be read, and a *[GroupsError]
+// where committed offsets couldn't.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -299,8 +301,16 @@ func (r *run) finish() (*Result, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r.result.Holes, r.result.Truncated = e.counts.found, e.counts.ended
+	var partial error
 	if errs := e.faults(); len(errs) > 0 {
-		return r.result, &PartialError{Errs: errs}
+		partial = &PartialError{Errs: errs}
 	}
-	return r.result, nil
+	if r.cfg.SkipGroups {
+		return r.result, partial
+	}
+	unread := unreadGroups(r.full.groups, r.full.cluster.Unread["groups"])
+	if partial != nil && unread != nil {
+		return r.result, errors.Join(partial, unread)
+	}
+	return r.result, cmp.Or(partial, unread)
 }

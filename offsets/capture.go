@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -58,6 +60,11 @@ func Capture(ctx context.Context, cl *kgo.Client, cfg CaptureConfig) (*Groups, e
 		return nil, fmt.Errorf("offsets: capture: %w", err)
 	}
 	g.Unread = append(g.Unread, unread...)
+	if len(listed) == 0 && len(unread) == 0 {
+		if err := c.unseen(ctx); err != nil {
+			g.Unread = append(g.Unread, err.Error())
+		}
+	}
 	for name, group := range listed {
 		switch {
 		case !choose.takes(name):
@@ -71,9 +78,10 @@ func Capture(ctx context.Context, cl *kgo.Client, cfg CaptureConfig) (*Groups, e
 	if err := c.fill(ctx, g, !cfg.SkipPending); err != nil {
 		return nil, fmt.Errorf("offsets: capture: %w", err)
 	}
-	if err := c.carryLost(ctx, g, lost); err != nil {
+	if err := c.carryLost(ctx, g, lost, cfg.Since); err != nil {
 		return nil, fmt.Errorf("offsets: capture: %w", err)
 	}
+	cfg.carryUnread(g)
 	g.sort()
 	return g, nil
 }
@@ -141,7 +149,7 @@ func (cfg *CaptureConfig) lost(g *Groups, choose *choice, listed map[string]Grou
 
 // carryLost asks for groups that aren't listed by name, since a list misses a group whose coordinator moves
 // meanwhile. Those that are really gone are carried as absent.
-func (c *groupsClient) carryLost(ctx context.Context, g *Groups, lost []Group) error {
+func (c *groupsClient) carryLost(ctx context.Context, g *Groups, lost []Group, since *Groups) error {
 	names := make([]string, len(lost))
 	for i := range lost {
 		names[i] = lost[i].Group
@@ -152,13 +160,14 @@ func (c *groupsClient) carryLost(ctx context.Context, g *Groups, lost []Group) e
 	}
 	for _, was := range lost {
 		now, err := got[was.Group], failed[was.Group]
+		of := asOf(&was, since)
 		was.Pending, was.Error = nil, ""
 		switch {
 		case err != nil:
 			if was.AbsentSince.Equal(g.At) {
 				was.AbsentSince = time.Time{}
 			}
-			was.Error = "not listed, and couldn't be asked for; the offsets are those of the capture before: " + oneLine(err)
+			was.Error = "not listed, and couldn't be asked for: " + oneLine(err) + carriedFrom + of
 		case len(now.offsets) > 0:
 			was.AbsentSince, was.State, was.Offsets = time.Time{}, "", now.offsets
 		default:
@@ -166,6 +175,54 @@ func (c *groupsClient) carryLost(ctx context.Context, g *Groups, lost []Group) e
 		}
 		was.Offsets = slices.Clip(was.Offsets)
 		g.Groups = append(g.Groups, was)
+	}
+	return nil
+}
+
+// carryUnread keeps the offsets of the capture before where a group's couldn't be read now.
+func (cfg *CaptureConfig) carryUnread(g *Groups) {
+	if cfg.Since == nil {
+		return
+	}
+	before := make(map[string]*Group, len(cfg.Since.Groups))
+	for i := range cfg.Since.Groups {
+		before[cfg.Since.Groups[i].Group] = &cfg.Since.Groups[i]
+	}
+	for i := range g.Groups {
+		group, was := &g.Groups[i], before[g.Groups[i].Group]
+		if group.Error != "" && len(group.Offsets) == 0 && was != nil && len(was.Offsets) > 0 {
+			group.Offsets, group.Error = slices.Clip(was.Offsets), group.Error+carriedFrom+asOf(was, cfg.Since)
+		}
+	}
+}
+
+// Carried is a group of the capture before whose offsets weren't read again, with the reason, and their age, in its Error.
+func Carried(was *Group, since *Groups, why string) *Group {
+	g := *was
+	g.Error = why + carriedFrom + asOf(was, since)
+	return &g
+}
+
+// carriedFrom is followed by the time of carried offsets, at the end of a group's error.
+const carriedFrom = "; the offsets are those of "
+
+// asOf is when a group's offsets were read, which may have been carried already.
+func asOf(was *Group, since *Groups) string {
+	if i := strings.LastIndex(was.Error, carriedFrom); i >= 0 {
+		return was.Error[i+len(carriedFrom):]
+	}
+	if since.At.IsZero() {
+		return "the capture before"
+	}
+	return since.At.UTC().Format(time.RFC3339)
+}
+
+// unseen says why there may be groups though none is listed: brokers leave those out that may not be described.
+func (c *groupsClient) unseen(ctx context.Context) error {
+	const any = "kafkadr-none"
+	_, failed := c.fetch(ctx, []string{any}, false)
+	if err := failed[any]; errors.Is(err, kerr.GroupAuthorizationFailed) {
+		return fmt.Errorf("no group is listed, and groups may not be described: %w", err)
 	}
 	return nil
 }

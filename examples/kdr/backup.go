@@ -23,6 +23,7 @@ type backupFlags struct {
 	topics  topicFlags
 	rate    int64
 	zstd    bool
+	groups  bool // are skipped
 
 	follow       bool
 	every, flush time.Duration
@@ -62,6 +63,7 @@ func (f *backupFlags) register(a *app, cmd *cobra.Command) {
 	f.topics.register(fs)
 	addFlag(a, fs, &f.rate, "rate", "size", "", "read at most so much a second, such as 50MiB (default no bound)", units.ParseRate)
 	fs.BoolVar(&f.zstd, "zstd", false, "compress what isn't compressed yet")
+	fs.BoolVar(&f.groups, "skip-groups", false, "leave consumer groups alone, for who may not describe them")
 	fs.BoolVar(&f.follow, "follow", false, "go on until stopped")
 	addFlag(a, fs, &f.every, "every", "duration", "1m", "with --follow: from one full snapshot to the next", units.ParseDuration)
 	addFlag(a, fs, &f.flush, "flush", "duration", "10s", "with --follow: how old a record may become before it is durable", units.ParseDuration)
@@ -90,6 +92,7 @@ func (f *backupFlags) config(a *app, arch *storage.Archive) backup.Config {
 		ClientID:          f.cluster.config.ClientID,
 		Rack:              f.cluster.config.Rack,
 		Zstd:              f.zstd,
+		SkipGroups:        f.groups,
 		Logger:            a.log,
 	}
 }
