@@ -55,7 +55,7 @@ func Export(ctx context.Context, s *storage.Snapshot, dir string, o ExportOption
 	if err != nil {
 		return nil, fmt.Errorf("backup: export: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("backup: export: %w", err)
 	}
 	root, err := os.OpenRoot(dir)

@@ -28,7 +28,7 @@ func (e *exporter) partition(ctx context.Context, t storage.Topic, p storage.Par
 		return errors.New("partition or offset below 0")
 	}
 	dir := fmt.Sprintf("%s-%d", t.Name, p.Partition.Partition)
-	if err := e.root.Mkdir(dir, 0o777); err != nil {
+	if err := e.root.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
 	id := segment.Partition{Topic: t.ID, Partition: p.Partition.Partition}
@@ -74,7 +74,7 @@ func batchesOf(c *storage.Cursor) iter.Seq2[segment.Batch, error] {
 func (e *exporter) file(dir string, info ExportedFile, fill func(*logFile) error) error {
 	info.Path = path.Join(dir, fmt.Sprintf("%020d.log", info.BaseOffset))
 	part := info.Path + ".part"
-	f, err := e.root.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
+	f, err := e.root.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

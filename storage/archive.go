@@ -25,8 +25,13 @@ type Config struct {
 	// jitter), before its error is the job's. Default 8; negative: never.
 	Retries int
 	// OperationTimeout is how long the store may take for one try of an operation, and for any single step of
-	// a segment's upload. Default 1 min.
+	// a segment's upload; what moves bytes has a second more for each 64 KiB. Default 1 min.
 	OperationTimeout time.Duration
+	// Status reads out of an error of the bucket's driver which HTTP status the store answered, 0 where it is no answer, and whether a 404
+	// certainly is of the object rather than of its bucket. gocloud's codes don't tell: Google's 403 is NotFound there, as Azure's failed
+	// DNS is. Default: as S3's driver tells; where nothing does, an object counts as absent only once it isn't listed and the
+	// archive's marker was read after that.
+	Status func(err error) (code int, object bool)
 	// ReadOnly opens an archive without trying to write, for reading rights
 	// alone. NewWriter and Sweep are refused.
 	ReadOnly bool
@@ -86,11 +91,11 @@ func OpenFS(fsys fs.FS) (*Archive, error) {
 }
 
 func (a *Archive) open(ctx context.Context) error {
-	err := a.checkMarker(ctx)
+	err := a.checkMarker(ctx, false)
 	switch {
 	case err == nil && a.cfg.ReadOnly:
 		return nil
-	case isNotFound(err):
+	case isAbsent(err):
 		if err := a.checkEmpty(ctx); err != nil {
 			return err
 		}
@@ -102,8 +107,14 @@ func (a *Archive) open(ctx context.Context) error {
 
 // checkEmpty looks whether an archive may be started here.
 func (a *Archive) checkEmpty(ctx context.Context) error {
-	for _, err := range a.list(ctx, lineagesDir, "/") {
+	for o, err := range a.list(ctx, lineagesDir, "/") {
 		if err != nil {
+			return err
+		}
+		if isFolder(o) {
+			continue
+		}
+		if err := a.checkMarker(ctx, true); !isAbsent(err) {
 			return err
 		}
 		return &DamageError{Object: markerKey, Err: errMissing}
@@ -115,7 +126,10 @@ func (a *Archive) checkEmpty(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := a.checkMarker(ctx); err == nil || !isNotFound(err) {
+		if isFolder(o) {
+			continue
+		}
+		if err := a.checkMarker(ctx, false); err == nil || !isAbsent(err) {
 			return err // started by somebody else in between
 		}
 		return fmt.Errorf("%w, but objects (%s)", ErrNoArchive, o.Key)
@@ -125,8 +139,9 @@ func (a *Archive) checkEmpty(ctx context.Context) error {
 
 func marker() []byte { return fmt.Appendf(nil, "%s%d\n", markerText, formatVersion) }
 
-func (a *Archive) checkMarker(ctx context.Context) error {
-	raw, size, err := a.readRange(ctx, markerKey, 0, maxMarker)
+// checkMarker reads the format marker; must says that it has to be there.
+func (a *Archive) checkMarker(ctx context.Context, must bool) error {
+	raw, size, err := a.readRange(ctx, markerKey, must, 0, maxMarker)
 	if err != nil {
 		return err
 	}
@@ -153,7 +168,7 @@ func (a *Archive) probe(ctx context.Context) error {
 			return err
 		})
 		if isConflict(err) {
-			return a.checkMarker(ctx)
+			return a.checkMarker(ctx, true)
 		}
 		if err != nil {
 			return err
@@ -223,11 +238,7 @@ func (a *Archive) newest(ctx context.Context, l Lineage, complete bool) (*Snapsh
 	if err != nil {
 		return nil, err
 	}
-	var after int64
-	if e != nil {
-		after = e.Sequence
-	}
-	if err := a.lostSnapshot(ctx, l, after, head.Sequence); err != nil {
+	if err := a.lostSnapshot(ctx, l, e, head.Sequence); err != nil {
 		return nil, err
 	}
 	if e == nil {
@@ -248,9 +259,9 @@ func (a *Archive) Snapshot(ctx context.Context, id string) (*Snapshot, error) {
 	}
 	var damage error
 	for _, l := range ls {
-		e, err := a.readEntry(ctx, l, sequence)
+		e, err := a.readEntry(ctx, l, sequence, true)
 		switch {
-		case isNotFound(err):
+		case isAbsent(err):
 			damage = errors.Join(damage, a.missingEntry(ctx, l, sequence))
 		case err != nil:
 			damage = errors.Join(damage, err)

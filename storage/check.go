@@ -71,7 +71,7 @@ func (s *Snapshot) badObjects(ctx context.Context) (map[string]error, error) {
 
 func (a *Archive) checkObject(ctx context.Context, o Object) (reason, err error) {
 	var size int64
-	err = a.retry(ctx, "stat", o.Key, func(ctx context.Context) error {
+	err = a.ask(ctx, "stat", o.Key, true, 0, func(ctx context.Context) error {
 		attrs, err := a.b.Attributes(ctx, o.Key)
 		a.operation("stat", o.Key, 0, err)
 		if err == nil {
@@ -80,7 +80,7 @@ func (a *Archive) checkObject(ctx context.Context, o Object) (reason, err error)
 		return err
 	})
 	switch {
-	case isNotFound(err):
+	case isAbsent(err):
 		return errMissing, nil
 	case err != nil:
 		return nil, fmt.Errorf("storage: %w", err)

@@ -176,7 +176,7 @@ func (s *Snapshot) objectError(r Run, base, end int64, err error) error {
 	switch {
 	case errors.As(err, &damage):
 		err = damage.Err
-	case isNotFound(err):
+	case isAbsent(err):
 		err = errMissing
 	case errors.Is(err, errTruncated):
 	default:

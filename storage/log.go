@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kafkadr/kafkadr/storage/internal/wire"
@@ -18,13 +19,13 @@ func (a *Archive) head(ctx context.Context, l Lineage) (*entry, error) {
 	}
 	var head *entry
 	if sequence > 0 {
-		if head, err = a.readEntry(ctx, l, sequence); err != nil {
+		if head, err = a.readEntry(ctx, l, sequence, true); err != nil {
 			return nil, err
 		}
 	}
 	for {
-		e, err := a.readEntry(ctx, l, sequence+1)
-		if isNotFound(err) {
+		e, err := a.readEntry(ctx, l, sequence+1, false)
+		if isAbsent(err) {
 			return head, nil
 		}
 		if err != nil {
@@ -34,42 +35,60 @@ func (a *Archive) head(ctx context.Context, l Lineage) (*entry, error) {
 	}
 }
 
+// logLevels are the groups of digits in an entry's key.
+const logLevels = sequenceDigit / 3
+
 // listHead is the highest sequence number that is listed, or 0.
 func (a *Archive) listHead(ctx context.Context, l Lineage) (int64, error) {
-	prefix := l.logPrefix()
-	for level := range 4 {
-		var last string
-		for o, err := range a.list(ctx, prefix, "/") {
-			if err != nil {
-				return 0, err
-			}
-			name := strings.TrimSuffix(o.Key[len(prefix):], "/")
-			if _, ok := parseDigits(name); ok && len(name) == 3 && o.IsDir == (level < 3) {
-				last = max(last, o.Key)
-			}
+	return a.lastBelow(ctx, l.logPrefix(), 0, 0)
+}
+
+// lastBelow is the highest sequence number below a prefix that holds the given groups of digits, or 0. A directory without entries (a
+// "folder" that somebody made, or one that was emptied) doesn't hide those before it.
+func (a *Archive) lastBelow(ctx context.Context, prefix string, groups int, number int64) (int64, error) {
+	var names []int64
+	for o, err := range a.list(ctx, prefix, "/") {
+		if err != nil {
+			return 0, err
 		}
-		if last == "" {
-			return 0, nil // nothing was written, or it was deleted between two listings
+		name := strings.TrimSuffix(o.Key[len(prefix):], "/")
+		if n, ok := parseDigits(name); ok && len(name) == 3 && o.IsDir == (groups < logLevels-1) {
+			names = append(names, n)
 		}
-		prefix = last
 	}
-	n, ok := parseDigits(strings.ReplaceAll(prefix[len(l.logPrefix()):], "/", ""))
-	if !ok {
-		return 0, fmt.Errorf("log entry %s", prefix)
+	slices.Sort(names)
+	for _, n := range slices.Backward(names) {
+		sequence := number*1000 + n
+		if groups == logLevels-1 {
+			return sequence, nil
+		}
+		if last, err := a.lastBelow(ctx, fmt.Sprintf("%s%03d/", prefix, n), groups+1, sequence); err != nil || last > 0 {
+			return last, err
+		}
 	}
-	return n, nil
+	return 0, nil // nothing was written, or it was deleted between two listings
 }
 
 const tailBytes = blockBytes
 
-// readEntry reads and checks the record of a log entry; a missing object is an error of code NotFound.
-func (a *Archive) readEntry(ctx context.Context, l Lineage, sequence int64) (*entry, error) {
+// readEntry reads and checks the record of a log entry. One that isn't there is an error that matches storeop.ErrAbsent; must says that it has to be.
+// Damage is read twice before it is told.
+func (a *Archive) readEntry(ctx context.Context, l Lineage, sequence int64, must bool) (*entry, error) {
+	e, err := a.readEntryOnce(ctx, l, sequence, must)
+	var damage *DamageError
+	if errors.As(err, &damage) {
+		return a.readEntryOnce(ctx, l, sequence, must)
+	}
+	return e, err
+}
+
+func (a *Archive) readEntryOnce(ctx context.Context, l Lineage, sequence int64, must bool) (*entry, error) {
 	key := l.logKey(sequence)
-	raw, size, err := a.readRange(ctx, key, 0, tailBytes)
+	raw, size, err := a.readRange(ctx, key, must, 0, tailBytes)
 	if err != nil {
 		return nil, err
 	}
-	a.cache.put(blockID{key, 0}, raw)
+	a.cache.renew(key, raw)
 	if size > int64(len(raw)) {
 		if raw, err = a.readExactly(ctx, key, max(0, size-tailBytes), min(size, tailBytes)); err != nil {
 			return nil, a.entryError(key, err)
@@ -129,8 +148,8 @@ func (a *Archive) commitAt(ctx context.Context, l Lineage, head *entry, complete
 	if ref.Sequence == 0 {
 		return nil, nil
 	}
-	e, err := a.readEntry(ctx, l, ref.Sequence)
-	if isNotFound(err) {
+	e, err := a.readEntry(ctx, l, ref.Sequence, true)
+	if isAbsent(err) {
 		return nil, &DamageError{Object: l.logKey(ref.Sequence), Err: errMissing}
 	}
 	if err != nil {
@@ -163,7 +182,7 @@ func nextRecord(l Lineage, head *entry) record {
 // appendEntry creates the object of an entry. Where another is there, that one is returned with errConflict.
 func (a *Archive) appendEntry(ctx context.Context, l Lineage, sequence int64, object []byte, digest [32]byte) (other *entry, err error) {
 	err = a.create(ctx, l.logKey(sequence), object, func(ctx context.Context) (bool, error) {
-		e, err := a.readEntry(ctx, l, sequence)
+		e, err := a.readEntry(ctx, l, sequence, false)
 		if err != nil {
 			return false, err
 		}

@@ -1,8 +1,10 @@
 package storage
 
 import (
+	"bytes"
 	"container/list"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -23,7 +25,8 @@ type blockID struct {
 	block int64
 }
 
-// blockCache keeps the blocks of log entries that were used last. Entries never change, so nothing is ever stale.
+// blockCache keeps the blocks of log entries that were used last. Entries never change; but the number of one that an operator moved
+// away is used again, so a block that isn't what a reference means is read once more.
 type blockCache struct {
 	mu     sync.Mutex
 	order  *list.List
@@ -66,12 +69,35 @@ func (c *blockCache) put(id blockID, raw []byte) {
 	}
 }
 
+// renew takes an entry's first block as it was just read. Where another one is known, all of that entry is forgotten.
+func (c *blockCache) renew(key string, raw []byte) {
+	id := blockID{key, 0}
+	if was, ok := c.get(id); ok && !bytes.Equal(was, raw) {
+		c.forget(key)
+	}
+	c.put(id, raw)
+}
+
+// forget drops the blocks of an entry, and says whether there was one.
+func (c *blockCache) forget(key string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.blocks)
+	for id, el := range c.blocks {
+		if id.key == key {
+			c.order.Remove(el)
+			delete(c.blocks, id)
+		}
+	}
+	return len(c.blocks) < n
+}
+
 // block returns a block of a log entry, the last one perhaps short.
 func (a *Archive) block(ctx context.Context, id blockID) ([]byte, error) {
 	if raw, ok := a.cache.get(id); ok {
 		return raw, nil
 	}
-	raw, _, err := a.readRange(ctx, id.key, id.block*blockBytes, blockBytes)
+	raw, _, err := a.readRange(ctx, id.key, true, id.block*blockBytes, blockBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +110,10 @@ func (a *Archive) loadNode(l Lineage) tree.Load {
 	return func(ctx context.Context, r tree.Ref) ([]byte, error) {
 		key := l.logKey(r.Entry)
 		raw, err := a.loadBytes(ctx, key, r.Position, r.Length)
-		if isNotFound(err) {
+		if (err == nil && sha256.Sum256(raw) != r.SHA256 || errors.Is(err, errTruncated)) && a.cache.forget(key) {
+			raw, err = a.loadBytes(ctx, key, r.Position, r.Length)
+		}
+		if isAbsent(err) {
 			err = errMissing
 		}
 		if err != nil {

@@ -127,14 +127,17 @@ func (s *SegmentWriter) wrap(err error) error {
 // the directory, and that the digests of all else.
 const tailLength = 128
 
-// upload is a create-only object under way. It is cancelled when the store takes no bytes for Config.OperationTimeout.
+// upload is a create-only object under way. It is cancelled when a step takes longer than Config.OperationTimeout and what the bytes
+// that may be under way take on the slowest link.
 type upload struct {
 	w        *blob.Writer
 	cancel   context.CancelCauseFunc
 	cause    func() error
 	watchdog *time.Timer
 	timeout  time.Duration
-	size     int64
+	// parts is how many bytes the driver may hold.
+	parts int64
+	size  int64
 	tail     []byte
 }
 
@@ -148,16 +151,21 @@ func (w *Writer) newUpload(ctx context.Context, key string) (*upload, error) {
 		cancel(nil)
 		return nil, err
 	}
-	u := &upload{w: bw, cancel: cancel, timeout: w.a.cfg.OperationTimeout}
+	u := &upload{w: bw, cancel: cancel, timeout: w.a.cfg.OperationTimeout, parts: int64(w.cfg.UploadBytes) * int64(w.cfg.UploadParts+1)}
 	u.cause = func() error { return context.Cause(ctx) }
 	u.watchdog = time.AfterFunc(u.timeout, func() { cancel(storeop.ErrTimeout) })
 	u.watchdog.Stop()
 	return u, nil
 }
 
+// watch starts the deadline of a step that adds n bytes.
+func (u *upload) watch(n int) {
+	u.watchdog.Reset(u.timeout + storeop.Transfer(min(u.size, u.parts)+int64(n)))
+}
+
 // Write sends p.
 func (u *upload) Write(p []byte) (int, error) {
-	u.watchdog.Reset(u.timeout)
+	u.watch(len(p))
 	n, err := u.w.Write(p)
 	u.watchdog.Stop()
 	u.size += int64(n)
@@ -175,7 +183,7 @@ func (u *upload) explain(err error) error {
 }
 
 func (u *upload) close() error {
-	u.watchdog.Reset(u.timeout)
+	u.watch(0)
 	err := u.explain(u.w.Close())
 	u.watchdog.Stop()
 	u.cancel(nil)
@@ -190,9 +198,9 @@ func (u *upload) abort() {
 
 // confirm checks that the object is there, as long as it was sent, and ends as it was sent.
 func (a *Archive) confirm(ctx context.Context, key string, size int64, tail []byte) error {
-	raw, got, err := a.readRange(ctx, key, size-int64(len(tail)), int64(len(tail)))
+	raw, got, err := a.readRange(ctx, key, true, size-int64(len(tail)), int64(len(tail)))
 	switch {
-	case isNotFound(err):
+	case isAbsent(err):
 		return errMissing
 	case err != nil:
 		return err

@@ -84,9 +84,9 @@ func (a *Archive) commitBelow(ctx context.Context, l Lineage, sequence int64) (*
 		return nil, err
 	}
 	for sequence = min(sequence, last); sequence > 0; {
-		e, err := a.readEntry(ctx, l, sequence)
+		e, err := a.readEntry(ctx, l, sequence, true)
 		switch {
-		case isNotFound(err), isSpoilt(err):
+		case isAbsent(err), isSpoilt(err):
 			sequence--
 		case err != nil:
 			return nil, err

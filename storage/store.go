@@ -6,19 +6,22 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 
 	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
 )
 
 const contentType = "application/octet-stream"
 
 // readRange reads up to length bytes from position on, and returns the object's size as well. A read that ends
 // early although the object doesn't is tried again; one behind the object's end returns what there is.
-func (a *Archive) readRange(ctx context.Context, key string, position, length int64) (raw []byte, size int64, err error) {
-	err = a.retry(ctx, "get", key, func(ctx context.Context) error {
+// must says that the object has to be there.
+func (a *Archive) readRange(ctx context.Context, key string, must bool, position, length int64) (raw []byte, size int64, err error) {
+	err = a.ask(ctx, "get", key, must, length, func(ctx context.Context) error {
 		raw, size, err = a.readOnce(ctx, key, position, length)
 		a.operation("get", key, int64(len(raw)), err)
-		if err == nil || isNotFound(err) || ctx.Err() != nil {
+		if err == nil || gcerrors.Code(err) == gcerrors.NotFound || ctx.Err() != nil {
 			return err
 		}
 		// Stores differ in what they answer beyond an object's end: look whether that is it.
@@ -48,7 +51,7 @@ func (a *Archive) readOnce(ctx context.Context, key string, position, length int
 
 // readExactly is readRange for bytes that must be there.
 func (a *Archive) readExactly(ctx context.Context, key string, position, length int64) ([]byte, error) {
-	raw, size, err := a.readRange(ctx, key, position, length)
+	raw, size, err := a.readRange(ctx, key, true, position, length)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,9 @@ var errTruncated = errors.New("object is too short")
 // back, so that a write that failed and has succeeded counts, and one that succeeded and isn't there doesn't.
 // same says whether an object that is there is ours; otherwise the error is a conflict.
 func (a *Archive) create(ctx context.Context, key string, raw []byte, same func(context.Context) (bool, error)) error {
-	return a.retry(ctx, "put", key, func(ctx context.Context) error {
+	p := a.policy(ctx, "put", key)
+	p.Bytes = int64(len(raw))
+	return a.do(ctx, "put", key, p, func(ctx context.Context) error {
 		err := a.putOnce(ctx, key, raw)
 		a.operation("put", key, int64(len(raw)), err)
 		if err != nil && !isConflict(err) {
@@ -72,7 +77,7 @@ func (a *Archive) create(ctx context.Context, key string, raw []byte, same func(
 		}
 		ours, readErr := same(ctx)
 		switch {
-		case isNotFound(readErr):
+		case isAbsent(readErr):
 			return fmt.Errorf("the store said success and has no object %s", key)
 		case readErr != nil:
 			return fmt.Errorf("%w: %w", errGiveUp, readErr)
@@ -98,6 +103,11 @@ func (a *Archive) putOnce(ctx context.Context, key string, raw []byte) error {
 		return errors.Join(err, w.Close())
 	}
 	return w.Close()
+}
+
+// isFolder says that an object is what consoles make of a "folder": empty, and named as a prefix.
+func isFolder(o *blob.ListObject) bool {
+	return !o.IsDir && o.Size == 0 && (o.Key == "" || strings.HasSuffix(o.Key, "/"))
 }
 
 // list yields what lies below prefix in order: objects, and with a delimiter directories.

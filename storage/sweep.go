@@ -20,12 +20,26 @@ type SweepOptions struct {
 type SweepResult struct {
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
+	// Refused objects, and their bytes, are still there: the store wouldn't remove them, for want of rights, or because a retention
+	// policy or lock holds them. The next Sweep tries again.
+	Refused      int64 `json:"refused"`
+	RefusedBytes int64 `json:"refused_bytes"`
+}
+
+func (r *SweepResult) count(o *blob.ListObject, refused bool) {
+	if refused {
+		r.Refused++
+		r.RefusedBytes += o.Size
+		return
+	}
+	r.Objects++
+	r.Bytes += o.Size
 }
 
 // Sweep removes the segments of a lineage that no commit names: leavings of writers that died, or were fenced. It claims a generation first,
 // as a writer does, so every older writer is fenced and can't name what is removed; what newer ones write stays. It removes as well the
 // witnesses of full snapshots whose entries were lost, once a later full one was taken: until then VerifyChain
-// reports the loss. A lineage that the archive doesn't hold is left so.
+// reports the loss. What the store refuses to remove is counted. A lineage that the archive doesn't hold is left so.
 func (a *Archive) Sweep(ctx context.Context, l Lineage, o SweepOptions) (*SweepResult, error) {
 	base, generation, err := a.sweepable(ctx, l, o)
 	if err != nil {
@@ -34,14 +48,14 @@ func (a *Archive) Sweep(ctx context.Context, l Lineage, o SweepOptions) (*SweepR
 	res := &SweepResult{}
 	for _, orphans := range []iter.Seq2[*blob.ListObject, error]{a.unnamed(ctx, l, base, generation), a.overtaken(ctx, l, base)} {
 		for obj, err := range orphans {
+			refused := false
 			if err == nil && !o.DryRun {
-				err = a.remove(ctx, obj.Key)
+				refused, err = a.remove(ctx, obj.Key)
 			}
 			if err != nil {
 				return res, fmt.Errorf("storage: sweep: %w", err)
 			}
-			res.Objects++
-			res.Bytes += obj.Size
+			res.count(obj, refused)
 		}
 	}
 	return res, nil
@@ -104,14 +118,24 @@ func (a *Archive) named(ctx context.Context, l Lineage, e *entry) (map[string]bo
 	return named, nil
 }
 
-func (a *Archive) remove(ctx context.Context, key string) error {
-	err := a.retry(ctx, "delete", key, func(ctx context.Context) error {
+// remove deletes an object, or says that the store refuses.
+func (a *Archive) remove(ctx context.Context, key string) (refused bool, err error) {
+	p := a.policy(ctx, "delete", key)
+	p.Must = true
+	p.Proof = func(ctx context.Context) error { return a.proveAbsent(ctx, key) }
+	p.Final = func(err error) bool { return final(err) || p.Refused(err) }
+	err = a.do(ctx, "delete", key, p, func(ctx context.Context) error {
 		err := a.b.Delete(ctx, key)
 		a.operation("delete", key, 0, err)
 		return err
 	})
-	if isNotFound(err) {
-		return nil
+	switch {
+	case err != nil && p.Refused(err):
+		a.log.WarnContext(ctx, "the store refuses to remove an object", "key", key, "err", err)
+		return true, nil
+	case isAbsent(err):
+		return false, nil
 	}
-	return err
+	return false, err
 }
+

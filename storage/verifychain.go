@@ -53,7 +53,7 @@ func (v *chainVerifier) entry(ctx context.Context, seq int64) error {
 	var damage *DamageError
 	var version *VersionError
 	switch {
-	case isNotFound(err):
+	case isAbsent(err):
 		v.problem(seq, "missing", errMissing)
 	case errors.As(err, &damage):
 		v.problem(seq, "damaged", damage.Err)
@@ -110,10 +110,10 @@ func (v *chainVerifier) lost(ctx context.Context, last int64) error {
 		if !ok || gen <= last {
 			continue
 		}
-		switch _, err := v.a.readEntry(ctx, v.l, gen); {
+		switch _, err := v.a.readEntry(ctx, v.l, gen, true); {
 		case err == nil:
 			last = gen // claimed while the log was read
-		case !isNotFound(err) && !isSpoilt(err):
+		case !isAbsent(err) && !isSpoilt(err):
 			return err
 		default:
 			v.problem(gen, "lost", fmt.Errorf("the log ends at %d, and segment %s is of generation %d", last, o.Key, gen))
@@ -125,7 +125,7 @@ func (v *chainVerifier) lost(ctx context.Context, last int64) error {
 
 // readWholeEntry reads every byte of an entry and checks it.
 func (a *Archive) readWholeEntry(ctx context.Context, l Lineage, sequence int64) (*entry, error) {
-	e, err := a.readEntry(ctx, l, sequence)
+	e, err := a.readEntry(ctx, l, sequence, true)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (a *Archive) hashObject(ctx context.Context, key string, sum hash.Hash) (he
 	var raw []byte
 	var size int64
 	for position := int64(0); position == 0 || position < size-footerBytes+36; {
-		if raw, size, err = a.readRange(ctx, key, position, hashBytes); err != nil {
+		if raw, size, err = a.readRange(ctx, key, true, position, hashBytes); err != nil {
 			return "", err
 		}
 		if len(raw) == 0 {

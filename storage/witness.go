@@ -38,32 +38,65 @@ func (a *Archive) witness(ctx context.Context, l Lineage, r *record) {
 // witnessBlock numbers have a listing's common prefix.
 const witnessBlock = 1000
 
-// lostSnapshot is a DamageError where a full snapshot later than the commit of number after has a witness and no entry.
+// lostSnapshot is a DamageError where a full snapshot later than the newest commit, which may be nil, has a witness and no entry.
 // Only the numbers around the log's end are looked at; VerifyChain looks at all.
-func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, after, head int64) error {
-	last := (head + 1) / witnessBlock
-	for block := max(after/witnessBlock, last-1); block <= last; block++ {
+func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, newest *entry, head int64) error {
+	var last int64
+	if newest != nil {
+		last = newest.Sequence
+	}
+	lastBlock := (head + 1) / witnessBlock
+	for block := max(last/witnessBlock, lastBlock-1); block <= lastBlock; block++ {
 		for o, err := range a.list(ctx, fmt.Sprintf("%s%09d", l.witnessPrefix(), block), "") {
 			if err != nil {
 				return err
 			}
 			number, nonce, _ := strings.Cut(strings.TrimPrefix(o.Key, l.witnessPrefix()), "-")
 			seq, ok := parseDigits(number)
-			if !ok || seq <= after {
+			if !ok || seq <= last {
 				continue
 			}
-			e, err := a.readEntry(ctx, l, seq)
+			e, err := a.readEntry(ctx, l, seq, true)
+			var fault error
 			switch {
-			case isNotFound(err):
-				return &DamageError{Object: l.logKey(seq), Err: fmt.Errorf("%w, and there was a snapshot %06d-%s", errMissing, seq, nonce)}
+			case isAbsent(err):
+				fault = fmt.Errorf("%w, and there was a snapshot %06d-%s", errMissing, seq, nonce)
 			case err != nil:
 				return err
 			case l.witnessKey(&e.record) != o.Key:
-				return &DamageError{Object: l.logKey(seq), Err: fmt.Errorf("it is another entry, and there was a snapshot %06d-%s", seq, nonce)}
+				fault = fmt.Errorf("it is another entry, and there was a snapshot %06d-%s", seq, nonce)
 			}
+			if fault == nil {
+				continue
+			}
+			if before, err := a.beforeWitness(ctx, l, newest, o); before || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			return &DamageError{Object: l.logKey(seq), Err: fault}
 		}
 	}
 	return nil
+}
+
+// beforeWitness says whether a lost snapshot's witness was written before that of the newest full snapshot of a commit, by the store's
+// clock: the log was taken up again before the lost entry, which an operator had moved away with those behind it, and went on past it.
+func (a *Archive) beforeWitness(ctx context.Context, l Lineage, e *entry, lost *blob.ListObject) (bool, error) {
+	known, last, err := a.witnessed(ctx, l, e)
+	if err != nil || last == 0 {
+		return false, err
+	}
+	for o, err := range a.list(ctx, fmt.Sprintf("%s%012d-", l.witnessPrefix(), last), "") {
+		if err != nil {
+			return false, err
+		}
+		if known[o.Key] {
+			return lost.ModTime.Before(o.ModTime), nil
+		}
+	}
+	return false, nil
 }
 
 // witnesses checks that every commit that has a witness is there.
@@ -80,9 +113,9 @@ func (v *chainVerifier) witnesses(ctx context.Context) error {
 		if v.damaged[seq] {
 			continue
 		}
-		if e, err := v.a.readEntry(ctx, v.l, seq); err == nil && v.l.witnessKey(&e.record) == o.Key {
+		if e, err := v.a.readEntry(ctx, v.l, seq, true); err == nil && v.l.witnessKey(&e.record) == o.Key {
 			continue // committed while the log was read
-		} else if err != nil && !isNotFound(err) && !isSpoilt(err) {
+		} else if err != nil && !isAbsent(err) && !isSpoilt(err) {
 			return err
 		}
 		v.problem(seq, "lost", fmt.Errorf("there was a snapshot %06d-%s; once a later full one is taken, a sweep ends this report", seq, nonce))
@@ -98,10 +131,15 @@ func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[
 			yield(nil, err)
 			return
 		}
+		var at time.Time // of the newest known one
 		for o, err := range a.list(ctx, l.witnessPrefix(), "") {
 			if err == nil {
 				number, _, _ := strings.Cut(strings.TrimPrefix(o.Key, l.witnessPrefix()), "-")
-				if seq, ok := parseDigits(number); !ok || seq > last || known[o.Key] {
+				seq, ok := parseDigits(number)
+				if known[o.Key] {
+					at = o.ModTime
+				}
+				if !ok || known[o.Key] || seq > last && !o.ModTime.Before(at) {
 					continue
 				}
 			}

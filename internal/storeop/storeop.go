@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"gocloud.dev/gcerrors"
 )
 
 // ErrTimeout is wrapped by a try's error where the store didn't answer within Policy.Timeout.
@@ -18,14 +16,23 @@ const firstBackoff = 50 * time.Millisecond
 
 // Policy is how an operation is tried.
 type Policy struct {
-	// Timeout is one try's deadline.
+	// Timeout is how long the store may take for one try.
 	Timeout time.Duration
+	// Bytes are moved by one try: its deadline is later by what they take at [SlowestLink].
+	Bytes int64
 	// Retries is how often it is tried again.
 	Retries int
 	// MaxBackoff bounds the pause before a try: 50 ms doubled each time, of which half to three halves are taken.
 	MaxBackoff time.Duration
-	// Final says whether trying again is of no use, beside what [Final] says. Default: nothing more.
+	// Final says whether trying again is of no use, beside what the store's answer says. Default: nothing more.
 	Final func(error) bool
+	// Status reads the store's answer out of an error. Default: [AnswerOf].
+	Status Status
+	// Proof succeeds if what else the store says, asked afterwards, shows that the object isn't there. With it, an object that isn't there
+	// is an error that matches [ErrAbsent], and one that merely isn't given, for want of rights or of the whole store, [ErrUnproven].
+	Proof func(context.Context) error
+	// Must says that the object has to be there. Then no single answer counts: absence is always proven, and asked for once more before.
+	Must bool
 	// Tried is told of each try, what it took and its error.
 	Tried func(time.Duration, error)
 	// Again is told of each error after which it is tried again, before the pause.
@@ -43,10 +50,11 @@ func Do(ctx context.Context, p Policy, f func(context.Context) error) error {
 		if err == nil {
 			return nil
 		}
+		err = settle(ctx, p, err)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if Final(err) || p.Final != nil && p.Final(err) || again >= p.Retries {
+		if !p.again(err, again) {
 			return err
 		}
 		if p.Again != nil {
@@ -59,8 +67,31 @@ func Do(ctx context.Context, p Policy, f func(context.Context) error) error {
 	}
 }
 
+// again says whether the try after an error is made; so many were before it.
+func (p Policy) again(err error, tries int) bool {
+	switch {
+	case p.Final != nil && p.Final(err):
+		return false
+	case tries == 0 && errors.Is(err, ErrThere):
+		return true // it may have been written between the question and the proof
+	case tries >= p.Retries:
+		return false
+	case tries == 0 && p.Must && errors.Is(err, ErrAbsent):
+		return true
+	}
+	return !p.final(err)
+}
+
+// SlowestLink is the rate, in bytes a second, at which a deadline lets bytes move: half a megabit.
+const SlowestLink = 64 << 10
+
+// Transfer is how long bytes may take on the slowest link.
+func Transfer(bytes int64) time.Duration {
+	return time.Duration(bytes) * time.Second / SlowestLink
+}
+
 func try(ctx context.Context, p Policy, f func(context.Context) error) error {
-	tctx, cancel := context.WithTimeoutCause(ctx, p.Timeout, ErrTimeout)
+	tctx, cancel := context.WithTimeoutCause(ctx, p.Timeout+Transfer(p.Bytes), ErrTimeout)
 	defer cancel()
 	start := time.Now()
 	err := f(tctx)
@@ -71,15 +102,6 @@ func try(ctx context.Context, p Policy, f func(context.Context) error) error {
 		p.Tried(time.Since(start), err)
 	}
 	return err
-}
-
-// Final says of a store's error whether trying again is of no use.
-func Final(err error) bool {
-	switch gcerrors.Code(err) {
-	case gcerrors.NotFound, gcerrors.FailedPrecondition, gcerrors.AlreadyExists, gcerrors.InvalidArgument, gcerrors.PermissionDenied, gcerrors.Unimplemented:
-		return true
-	}
-	return false
 }
 
 // Sleep waits for d or the end of ctx, whose cause it returns then.

@@ -48,7 +48,7 @@ func open(dir string, o *Options) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bucket{Bucket: fsread.New(os.DirFS(dir)), dir: dir, durable: map[string]bool{}}
+	b := &bucket{Bucket: fsread.New(os.DirFS(dir)), dir: dir, durable: map[string]bool{}, unsynced: map[string]bool{}, sync: syncDir}
 	if !o.MustExist {
 		if err := b.makeRoot(); err != nil {
 			return nil, err
@@ -74,6 +74,10 @@ type bucket struct {
 	mu  sync.Mutex
 	// durable are the directories whose names are known to be on disk.
 	durable map[string]bool
+	// unsynced are objects whose names couldn't be made durable.
+	unsynced map[string]bool
+	// sync makes the names in a directory durable.
+	sync func(dir string) error
 }
 
 var (
@@ -118,6 +122,9 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	if err := b.settle(key); err != nil {
+		return nil, err
+	}
 	a, err := b.Bucket.Attributes(ctx, key)
 	return a, notDirectory(err)
 }
@@ -125,6 +132,9 @@ func (b *bucket) Attributes(ctx context.Context, key string) (*driver.Attributes
 // NewRangeReader implements driver.Bucket.
 func (b *bucket) NewRangeReader(ctx context.Context, key string, offset, length int64, opts *driver.ReaderOptions) (driver.Reader, error) {
 	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	if err := b.settle(key); err != nil {
 		return nil, err
 	}
 	r, err := b.Bucket.NewRangeReader(ctx, key, offset, length, opts)
@@ -152,7 +162,7 @@ func (b *bucket) Delete(ctx context.Context, key string, opts *driver.DeleteOpti
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return b.sync(filepath.Dir(path))
 }
 
 // Copy implements driver.Bucket.

@@ -17,7 +17,7 @@ func (b *bucket) makeRoot() error {
 		}
 		missing = append(missing, dir)
 	}
-	if err := os.MkdirAll(b.dir, 0o777); err != nil {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return err
 	}
 	for _, dir := range missing {
@@ -44,10 +44,10 @@ func (b *bucket) makeDir(dir string) error {
 	if err := b.makeDir(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := syncDir(parent); err != nil {
+	if err := b.sync(parent); err != nil {
 		return err
 	}
 	b.durable[dir] = true

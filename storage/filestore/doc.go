@@ -5,7 +5,9 @@
 // When Close of a writer returns nil, the object survives a power failure: its bytes, its name and the
 // directories above it were fsynced. An object appears whole or not at all. With WriterOptions.IfNotExist it is linked (link(2))
 // to its name, which fails if the name is taken, in any process on any machine that shares the file system:
-// the error's code is gcerrors.FailedPrecondition. A writer whose context ends before Close leaves no object.
+// the error's code is gcerrors.FailedPrecondition, and the object that has it was fsynced again. A writer whose context ends before Close leaves no object.
+// Where the last fsync fails, Close returns an error and the object may be there: a read through the same bucket fsyncs again, or fails.
+// Files are for their owner alone (0600), as are directories (0700).
 //
 // # Limits
 //

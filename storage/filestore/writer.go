@@ -46,11 +46,11 @@ func (b *bucket) NewTypedWriter(ctx context.Context, key, _ string, opts *driver
 // temp makes a file that no other process takes for a left over one.
 func (b *bucket) temp() (*os.File, error) {
 	dir := filepath.Join(b.dir, tempDir)
-	if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	name := filepath.Join(dir, fmt.Sprintf("%d-%s", os.Getpid(), strings.ToLower(rand.Text())))
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -103,12 +103,49 @@ func (b *bucket) publish(temp, key string, create bool) error {
 	}
 	if create {
 		if err := os.Link(temp, path); errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%w: %s", errExists, key)
+			return b.exists(key)
 		} else if err != nil {
 			return err
 		}
 	} else if err := os.Rename(temp, path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return b.syncName(key)
+}
+
+// exists is the error of a create-only write that met an object. Whoever wrote that one may not have it on disk yet, and it counts from now on.
+func (b *bucket) exists(key string) error {
+	f, err := os.Open(b.path(key))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Sync(), f.Close(), b.syncName(key)); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", errExists, key)
+}
+
+// syncName makes an object's name durable. Where that fails, the object is there and may be lost in a power failure: until it has succeeded
+// no read gives the object, so that a write that failed doesn't count by being read back.
+func (b *bucket) syncName(key string) error {
+	err := b.sync(filepath.Dir(b.path(key)))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.unsynced[key] = true
+	} else {
+		delete(b.unsynced, key)
+	}
+	return err
+}
+
+// settle syncs the name of an object that is about to be read, if that has failed before.
+func (b *bucket) settle(key string) error {
+	b.mu.Lock()
+	unsynced := b.unsynced[key]
+	b.mu.Unlock()
+	if !unsynced {
+		return nil
+	}
+	return b.syncName(key)
 }
