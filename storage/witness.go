@@ -81,19 +81,20 @@ func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, newest *entry, he
 	return nil
 }
 
-// beforeWitness says whether a lost snapshot's witness was written before that of the newest full snapshot of a commit, by the store's
-// clock: the log was taken up again before the lost entry, which an operator had moved away with those behind it, and went on past it.
+// beforeWitness says whether a lost snapshot is older than the newest full one of a commit, although its number is higher: an
+// operator had moved its entry away with others, and the log went on from before them. So says the store's clock, by which the one's
+// witness was written before the other's; and the lost one's witness was there before the other was begun, which no copy of an archive shows.
 func (a *Archive) beforeWitness(ctx context.Context, l Lineage, e *entry, lost *blob.ListObject) (bool, error) {
 	known, last, err := a.witnessed(ctx, l, e)
-	if err != nil || last == 0 {
+	if err != nil || last.Sequence == 0 {
 		return false, err
 	}
-	for o, err := range a.list(ctx, fmt.Sprintf("%s%012d-", l.witnessPrefix(), last), "") {
+	for o, err := range a.list(ctx, fmt.Sprintf("%s%012d-", l.witnessPrefix(), last.Sequence), "") {
 		if err != nil {
 			return false, err
 		}
 		if known[o.Key] {
-			return lost.ModTime.Before(o.ModTime), nil
+			return lost.ModTime.Before(o.ModTime) && lost.ModTime.Before(last.CreatedAt), nil
 		}
 	}
 	return false, nil
@@ -139,7 +140,7 @@ func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[
 				if known[o.Key] {
 					at = o.ModTime
 				}
-				if !ok || known[o.Key] || seq > last && !o.ModTime.Before(at) {
+				if !ok || known[o.Key] || seq > last.Sequence && !(o.ModTime.Before(at) && o.ModTime.Before(last.CreatedAt)) {
 					continue
 				}
 			}
@@ -150,21 +151,21 @@ func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[
 	}
 }
 
-// witnessed are the keys that the witnesses of the full snapshots up to e have, and the number of the last of these.
-func (a *Archive) witnessed(ctx context.Context, l Lineage, e *entry) (known map[string]bool, last int64, err error) {
+// witnessed are the keys that the witnesses of the full snapshots up to e have, and the last of these.
+func (a *Archive) witnessed(ctx context.Context, l Lineage, e *entry) (known map[string]bool, last Info, err error) {
 	known = map[string]bool{}
 	if e == nil {
-		return known, 0, nil
+		return known, last, nil
 	}
 	s := a.snapshot(l, e)
 	decode := func(key, value []byte) (Info, error) { return decodeSummary(l, key, value) }
 	for info, err := range items(ctx, s, []byte{'s'}, decode) {
 		if err != nil {
-			return nil, 0, err
+			return nil, Info{}, err
 		}
 		_, nonce, _ := strings.Cut(info.ID, "-")
 		known[fmt.Sprintf("%s%012d-%s", l.witnessPrefix(), info.Sequence, nonce)] = true
-		last = info.Sequence
+		last = info
 	}
 	return known, last, nil
 }
