@@ -138,7 +138,7 @@ type upload struct {
 	// parts is how many bytes the driver may hold.
 	parts int64
 	size  int64
-	tail     []byte
+	tail  []byte
 }
 
 func (w *Writer) newUpload(ctx context.Context, key string) (*upload, error) {

@@ -138,4 +138,3 @@ func (a *Archive) remove(ctx context.Context, key string) (refused bool, err err
 	}
 	return false, err
 }
-

@@ -20,6 +20,8 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	switch {
 	case errors.Is(err, ErrFull):
 		return gcerrors.ResourceExhausted
+	case errors.Is(err, ErrHidden):
+		return gcerrors.NotFound
 	case errors.Is(err, ErrInjected):
 		return gcerrors.Internal
 	}

@@ -44,6 +44,7 @@ func TestFaults(t *testing.T) {
 		{faultbucket.Drop, false, false},
 		{faultbucket.Cut, true, false},
 		{faultbucket.Full, true, false},
+		{faultbucket.Hide, true, false},
 	} {
 		inner := memblob.OpenBucket(nil)
 		b, faults := faultbucket.New(inner)

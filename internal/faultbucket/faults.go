@@ -50,12 +50,15 @@ const (
 	Block
 	// Full: a put fails with no effect, as on a full disk. Else None.
 	Full
+	// Hide: it fails with no effect, and the error's code is NotFound, as gocloud has it of Google's 403 and of Azure's failed DNS.
+	Hide
 )
 
 // Errors of operations that were made to fail.
 var (
 	ErrInjected = errors.New("injected fault")
 	ErrFull     = errors.New("injected fault: no space left")
+	ErrHidden   = errors.New("injected fault: it isn't said whether that is there")
 )
 
 // Rule says what goes wrong with an operation. It is called once for each, under a lock.
@@ -188,6 +191,8 @@ func (f *Faults) next(ctx context.Context, k Kind, key string) (Fault, error) {
 	switch {
 	case fault == Before || fault == Cut && k != Get && k != Put:
 		return fault, ErrInjected
+	case fault == Hide:
+		return fault, ErrHidden
 	case fault == Full && k == Put:
 		return fault, ErrFull
 	case fault == Block:

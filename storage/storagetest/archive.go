@@ -62,7 +62,12 @@ func archiveOneWriter(t *testing.T, open func(t *testing.T) *blob.Bucket) {
 
 func claim(t *testing.T, b *blob.Bucket, owner string) *storage.Writer {
 	t.Helper()
-	a, err := storage.Open(t.Context(), b, storage.Config{})
+	return claimWith(t, b, owner, storage.Config{})
+}
+
+func claimWith(t *testing.T, b *blob.Bucket, owner string, cfg storage.Config) *storage.Writer {
+	t.Helper()
+	a, err := storage.Open(t.Context(), b, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,27 +80,7 @@ func claim(t *testing.T, b *blob.Bucket, owner string) *storage.Writer {
 
 // commit adds ten records from base on.
 func commit(ctx context.Context, w *storage.Writer, base int64) error {
-	var rs []*kgo.Record
-	for i := range int64(10) {
-		rs = append(rs, &kgo.Record{Offset: base + i, Value: []byte("value"), Timestamp: time.UnixMilli(i)})
-	}
-	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), rs...)
-	if err != nil {
-		return err
-	}
-	b, err := segment.ParseBatch(raw)
-	if err != nil {
-		return err
-	}
-	s, err := w.NewSegment(ctx)
-	if err != nil {
-		return err
-	}
-	if err := s.Append(place, b); err != nil {
-		s.Abort()
-		return err
-	}
-	closed, err := s.Close()
+	closed, err := closedSegment(ctx, w, base)
 	if err != nil {
 		return err
 	}
@@ -106,6 +91,31 @@ func commit(ctx context.Context, w *storage.Writer, base int64) error {
 		Partitions: []storage.PartitionState{{Partition: place, EndOffset: base + 10}},
 	})
 	return err
+}
+
+// closedSegment writes ten records from base on, which nothing names yet.
+func closedSegment(ctx context.Context, w *storage.Writer, base int64) (*storage.Closed, error) {
+	var rs []*kgo.Record
+	for i := range int64(10) {
+		rs = append(rs, &kgo.Record{Offset: base + i, Value: []byte("value"), Timestamp: time.UnixMilli(i)})
+	}
+	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), rs...)
+	if err != nil {
+		return nil, err
+	}
+	b, err := segment.ParseBatch(raw)
+	if err != nil {
+		return nil, err
+	}
+	s, err := w.NewSegment(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Append(place, b); err != nil {
+		s.Abort()
+		return nil, err
+	}
+	return s.Close()
 }
 
 func count(t *testing.T, s *storage.Snapshot) (records int32) {
