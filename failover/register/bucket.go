@@ -12,6 +12,8 @@ import (
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+
+	"github.com/kafkadr/kafkadr/internal/storeop"
 )
 
 // BucketConfig is how a bucket is used. The zero value is the default.
@@ -26,6 +28,9 @@ type BucketConfig struct {
 	ReadOnly bool
 	// Later tries the store before the first Create instead of at open, which then needs no store: for those of a [Quorum], one of which may be away. Default off.
 	Later bool
+	// Status reads out of an error of the bucket's driver which HTTP status the store answered, 0 where it is no answer, and whether a 404 certainly is of the object rather than of
+	// its bucket: gocloud's codes don't tell. Default: as S3's driver tells. Where nothing does, a Get that finds nothing takes a second GET request.
+	Status func(err error) (code int, object bool)
 	// Hooks are called at operations.
 	Hooks BucketHooks
 }
@@ -43,8 +48,11 @@ type BucketHooks struct {
 	OnRetry func(op, key string, err error)
 }
 
-// Bucket is a register in a bucket of any store that creates objects only where there is none, and a [Store] for a [Quorum]: one object for each epoch. A Get is one GET request;
-// nothing is ever listed, written over or deleted. Safe for concurrent use.
+// Bucket is a register in a bucket of any store that creates objects only where there is none, and a [Store] for a [Quorum]: one object for each epoch. A Get is one GET request, and a second
+// where an epoch isn't there and the driver doesn't say that this is a 404 of the object ([BucketConfig.Status]). Nothing is ever written over or deleted, and listed only where nothing is known yet. Safe for concurrent use.
+//
+// An epoch isn't there only if that is proven: by the status, or by an object that is known to be there (the newest epoch that was seen, else the marker) and is read after the store's answer.
+// So lost rights, a lost bucket, directory or network are errors other than [ErrNoEpoch], and confirm no lease.
 //
 // The store isn't believed more than needed. What was written is read back, so a PUT that failed and has succeeded counts, one that is said to have succeeded and isn't
 // there is [ErrStale], and one that was written over is [ErrNotCreateOnly]. What this value has seen once and the store shows no more, or otherwise, is the same errors.
@@ -57,6 +65,8 @@ type Bucket struct {
 	tried bool
 	// seen is the highest epoch of each scope that was read or written.
 	seen map[string]seen
+	// known is the key of an object that was read or written: the latest.
+	known string
 }
 
 type seen struct {
@@ -145,13 +155,46 @@ func (b *Bucket) ReadObject(ctx context.Context, key string) ([]byte, error) {
 		value, err = b.readOnce(ctx, key)
 		return err
 	})
-	if isNotFound(err) {
+	if errors.Is(err, storeop.ErrAbsent) {
 		return nil, fmt.Errorf("%w: %s", ErrNoObject, key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("register: get %s: %w", key, err)
 	}
+	b.know(key)
 	return value, nil
+}
+
+// know notes an object that is there.
+func (b *Bucket) know(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.known = key
+}
+
+// proveAbsent succeeds if an object that is known to be there can be read. Where nothing was seen yet that is the marker; a register that nobody has written to doesn't have one either:
+// then nothing may be listed.
+func (b *Bucket) proveAbsent(ctx context.Context, key string) error {
+	b.mu.Lock()
+	known := b.known
+	b.mu.Unlock()
+	if known == key {
+		return fmt.Errorf("%w: %s has been there", ErrStale, key)
+	}
+	if known != "" {
+		_, err := b.readOnce(ctx, known)
+		return err
+	}
+	if key != markerKey {
+		if _, err := b.readOnce(ctx, markerKey); gcerrors.Code(err) != gcerrors.NotFound {
+			return err
+		}
+	}
+	page, _, err := b.b.ListPage(ctx, blob.FirstPageToken, 1, &blob.ListOptions{Prefix: b.cfg.Prefix + key})
+	if err == nil && len(page) > 0 {
+		return storeop.ErrThere
+	}
+	return err
 }
 
 func (b *Bucket) readOnce(ctx context.Context, key string) ([]byte, error) {
@@ -188,7 +231,7 @@ func (b *Bucket) create(ctx context.Context, key string, value []byte) error {
 	}
 	var there []byte
 	err := b.retry(ctx, "get", key, func(ctx context.Context) (err error) {
-		if there, err = b.readOnce(ctx, key); isNotFound(err) && (putErr == nil || isConflict(putErr)) {
+		if there, err = b.readOnce(ctx, key); gcerrors.Code(err) == gcerrors.NotFound && (putErr == nil || isConflict(putErr)) {
 			return fmt.Errorf("%w: %s", ErrStale, key) // worth another look
 		}
 		return err
@@ -201,6 +244,7 @@ func (b *Bucket) create(ctx context.Context, key string, value []byte) error {
 	case err != nil:
 		return fmt.Errorf("register: get %s: %w", key, err)
 	case bytes.Equal(there, value):
+		b.know(key)
 		return nil
 	case putErr == nil:
 		return fmt.Errorf("%w: %s was created, and holds something else", ErrNotCreateOnly, key)
@@ -211,8 +255,6 @@ func (b *Bucket) create(ctx context.Context, key string, value []byte) error {
 func (b *Bucket) putOnce(ctx context.Context, key string, value []byte) error {
 	return b.b.WriteAll(ctx, b.cfg.Prefix+key, value, &blob.WriterOptions{IfNotExist: true, ContentType: "application/json", DisableContentTypeDetection: true})
 }
-
-func isNotFound(err error) bool { return gcerrors.Code(err) == gcerrors.NotFound }
 
 // isConflict says that a create-only write met an object.
 func isConflict(err error) bool {

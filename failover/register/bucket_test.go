@@ -3,6 +3,8 @@ package register_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,16 +35,31 @@ func openBucket(t testing.TB, b *blob.Bucket, cfg register.BucketConfig) *regist
 	return r
 }
 
-// TestBucketRequests: a poll is one GET, nothing is listed, and the keys are what they are.
+// TestBucketRequests: a poll is one GET, and one of what is known where the driver doesn't say that its NotFound is a 404 of the object; nothing is listed, and the keys are what they are.
 func TestBucketRequests(t *testing.T) {
 	b, faults, inner := faulty(t)
+	says := func(error) (int, bool) { return http.StatusNotFound, true }
 	r := openBucket(t, b, register.BucketConfig{Prefix: "dr/"})
-	faults.Reset(nil)
-	if _, err := r.Get(t.Context(), "s", 1); !errors.Is(err, register.ErrNoEpoch) {
-		t.Fatal(err)
-	}
-	if ops := faults.Ops(); len(ops) != 1 || ops[0].Kind != faultbucket.Get || ops[0].Key != "dr/"+epoch1Key {
-		t.Fatal(ops)
+	for _, c := range []struct {
+		r    *register.Bucket
+		want []string
+	}{
+		{r, []string{"dr/" + epoch1Key, "dr/register"}},
+		{openBucket(t, b, register.BucketConfig{Prefix: "dr/", Status: says}), []string{"dr/" + epoch1Key}},
+	} {
+		faults.Reset(nil)
+		if _, err := c.r.Get(t.Context(), "s", 1); !errors.Is(err, register.ErrNoEpoch) {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, op := range faults.Ops() {
+			if got = append(got, op.Key); op.Kind != faultbucket.Get {
+				t.Fatal(op)
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Fatal(got, c.want)
+		}
 	}
 	noError(t, r.Create(t.Context(), first("s")))
 	faults.Reset(nil)

@@ -65,7 +65,10 @@ const maxBackoff = 2 * time.Second
 // retry runs one operation until it succeeds, fails for good, or has been tried BucketConfig.Retries times again.
 func (b *Bucket) retry(ctx context.Context, op, key string, f func(context.Context) error) error {
 	hooks := b.cfg.Hooks
-	policy := storeop.Policy{Timeout: b.cfg.Timeout, Retries: b.cfg.Retries, MaxBackoff: maxBackoff, Final: damaged}
+	policy := storeop.Policy{Timeout: b.cfg.Timeout, Retries: b.cfg.Retries, MaxBackoff: maxBackoff, Final: damaged, Status: b.cfg.Status}
+	if op == "get" {
+		policy.Proof = func(ctx context.Context) error { return b.proveAbsent(ctx, key) }
+	}
 	if hooks.OnRetry != nil {
 		policy.Again = func(err error) { hooks.OnRetry(op, key, err) }
 	}

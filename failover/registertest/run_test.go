@@ -3,6 +3,7 @@ package registertest_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -68,6 +69,46 @@ func TestBucket(t *testing.T) {
 func TestFiles(t *testing.T) {
 	dir := perTest(func(t testing.TB) string { return t.TempDir() })
 	registertest.Run(t, func(t testing.TB) register.Register { return openBucket(t, files(t, dir(t))) })
+}
+
+// TestRefusing has the driver's errors say nothing but NotFound, as gocloud's do of Google's 403 and Azure's failed DNS.
+func TestRefusing(t *testing.T) {
+	says := func(err error) (int, bool) {
+		if errors.Is(err, faultbucket.ErrHidden) {
+			return http.StatusForbidden, false
+		}
+		return http.StatusNotFound, true
+	}
+	for _, c := range []struct {
+		name   string
+		fault  faultbucket.Fault
+		tells  bool
+		status func(error) (int, bool)
+	}{{"not found", faultbucket.Hide, false, nil}, {"forbidden", faultbucket.Hide, true, says}, {"failure", faultbucket.Before, true, nil}} {
+		t.Run(c.name, func(t *testing.T) {
+			registertest.RunRefusing(t, func(t testing.TB) registertest.Refusing {
+				b, faults := faultbucket.New(memBucket(t))
+				return registertest.Refusing{
+					Tells: c.tells,
+					Open: func(t testing.TB) register.Register {
+						r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Prefix: "dr/", Later: true, Retries: 1, Status: c.status})
+						if err != nil {
+							t.Fatal(err)
+						}
+						return r
+					},
+					Refuse: func(refuse func(op, key string) bool) {
+						faults.Set(func(o faultbucket.Op) faultbucket.Fault {
+							if refuse != nil && refuse(string(o.Kind), o.Key) {
+								return c.fault
+							}
+							return faultbucket.None
+						})
+					},
+				}
+			})
+		})
+	}
 }
 
 func files(t testing.TB, dir string) *blob.Bucket {
