@@ -196,8 +196,8 @@ func (r *registerSpec) check(a *app) {
 			a.fault("register.stores[%d]: not a URL", i)
 		} else if err := checkStoreURL(u); err != nil {
 			a.fault("register.stores[%d]: %v", i, err)
-		} else if s.at = u; u.Scheme == "mem" {
-			a.fault("register.stores[%d]: nobody else would see what is in mem://", i)
+		} else {
+			s.at = u
 		}
 		if slices.Contains(r.Stores[:i], text) {
 			a.fault("register.stores[%d] is there twice", i)

@@ -97,7 +97,7 @@ func TestWrongStore(t *testing.T) {
 	if _, err := os.Stat(none); !os.IsNotExist(err) {
 		t.Errorf("a command that reads has made the store: %v", err)
 	}
-	kdr(t, "list", "--store", "mem://").want(t, 1).wantOneLine(t, "mem://", "no archive")
+	kdr(t, "list", "--store", "mem://").want(t, 2).wantOneLine(t, "mem://")
 
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {

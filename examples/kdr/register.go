@@ -29,7 +29,7 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 		one, err := register.OpenBucket(ctx, b, r.config(a, s, readOnly))
 		if err != nil {
 			done()
-			return nil, nil, fmt.Errorf("%s: %w", s.name(), err)
+			return nil, nil, fmt.Errorf("%s: %w", s.name(), s.explainStore(err))
 		}
 		if len(r.stores) == 1 {
 			return one, done, nil
@@ -50,7 +50,7 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 
 func (r *registerSpec) config(a *app, s *storeFlags, readOnly bool) register.BucketConfig {
 	return register.BucketConfig{
-		Prefix: r.Prefix, ReadOnly: readOnly && len(r.stores) == 1, Later: len(r.stores) > 1,
+		Prefix: r.Prefix, ReadOnly: readOnly && len(r.stores) == 1, Later: len(r.stores) > 1, Status: storeAnswer,
 		Hooks: register.BucketHooks{OnRetry: func(op, key string, err error) {
 			a.log.Debug("trying again", "store", s.name(), "op", op, "key", key, "err", err)
 		}},

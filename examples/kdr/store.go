@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,6 @@ import (
 	// The stores that a URL can name, beside file.
 	_ "gocloud.dev/blob/azureblob"
 	_ "gocloud.dev/blob/gcsblob"
-	_ "gocloud.dev/blob/memblob"
 	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/kafkadr/kafkadr/storage"
@@ -30,7 +30,7 @@ type storeFlags struct {
 }
 
 func (f *storeFlags) register(fs *pflag.FlagSet) {
-	fs.StringVar(&f.url, "store", "", "where the archive is: file:///DIR, s3://BUCKET?region=…&prefix=a/, gs://BUCKET, azblob://CONTAINER, mem:// (required)")
+	fs.StringVar(&f.url, "store", "", "where the archive is: file:///DIR, s3://BUCKET?region=…&prefix=a/, gs://BUCKET, azblob://CONTAINER (required)")
 }
 
 // check finds what is wrong with the URL without any I/O.
@@ -58,12 +58,50 @@ func checkStoreURL(u *url.URL) error {
 		return fmt.Errorf("want a URL such as file:///backups, got %q", u.Path)
 	case u.Scheme == "file":
 		return checkFileURL(u)
+	case u.Scheme == "mem":
+		return errors.New("what is in mem:// is gone when the command ends: want file, s3, gs, azblob")
 	case !slices.Contains(schemes, u.Scheme):
 		return fmt.Errorf("unknown scheme %q: want file, %s", u.Scheme, strings.Join(schemes, ", "))
-	case u.Scheme != "mem" && u.Host == "":
+	case u.Host == "":
 		return fmt.Errorf("no bucket in %s://", u.Scheme)
 	}
 	return nil
+}
+
+// checkPrefix refuses a prefix without a slash at its end, unless an archive was begun with it: prefix=a would name objects aarchive, al/… beside those of prefix=a/.
+func (f *storeFlags) checkPrefix(ctx context.Context, bucket *blob.Bucket) error {
+	prefix := f.at.Query().Get("prefix")
+	if prefix == "" || strings.HasSuffix(prefix, "/") {
+		return nil
+	}
+	there, err := has(ctx, bucket, "archive")
+	if there || err != nil {
+		return err
+	}
+	return &usageError{faults: []string{fmt.Sprintf("--store: no archive has the prefix %q, and a new one ends in a slash: say prefix=%s/", prefix, prefix)}}
+}
+
+// explainPrefix says where the archive is, if its prefix is the one given but for the slash.
+func (f *storeFlags) explainPrefix(ctx context.Context, err error) error {
+	prefix := f.at.Query().Get("prefix")
+	if !errors.Is(err, storage.ErrNoArchive) || !strings.HasSuffix(prefix, "/") {
+		return err
+	}
+	other := storeFlags{at: new(url.URL)}
+	*other.at = *f.at
+	q := f.at.Query()
+	q.Set("prefix", strings.TrimSuffix(prefix, "/"))
+	other.at.RawQuery = q.Encode()
+	other.url = other.at.String()
+	bucket, openErr := other.bucket(ctx, reading)
+	if openErr != nil {
+		return err
+	}
+	defer func() { _ = bucket.Close() }()
+	if there, existsErr := has(ctx, bucket, "archive"); existsErr != nil || !there {
+		return err
+	}
+	return fmt.Errorf("%w; there is one whose prefix has no slash at its end: say prefix=%s", err, strings.TrimSuffix(prefix, "/"))
 }
 
 func checkFileURL(u *url.URL) error {
@@ -100,10 +138,14 @@ func (f *storeFlags) open(ctx context.Context, a *app, how use, hooks storage.Ho
 		_ = bucket.Close()
 		return nil, nil, err
 	}
-	arch, err := storage.Open(ctx, bucket, storage.Config{Logger: a.log, Hooks: hooks, ReadOnly: how == reading})
+	if err := f.checkPrefix(ctx, bucket); err != nil {
+		_ = bucket.Close()
+		return nil, nil, err
+	}
+	arch, err := storage.Open(ctx, bucket, storage.Config{Logger: a.log, Hooks: hooks, ReadOnly: how == reading, Status: storeAnswer})
 	if err != nil {
 		_ = bucket.Close()
-		return nil, nil, fmt.Errorf("%s: %w", f.name(), err)
+		return nil, nil, fmt.Errorf("%s: %w", f.name(), f.explainPrefix(ctx, f.explainStore(err)))
 	}
 	return arch, func() { _ = bucket.Close() }, nil
 }
@@ -111,14 +153,15 @@ func (f *storeFlags) open(ctx context.Context, a *app, how use, hooks storage.Ho
 // reach asks the store once, so that a wrong address, name or key is told at
 // once and not after the retries that an archive makes.
 func (f *storeFlags) reach(ctx context.Context, bucket *blob.Bucket) error {
-	ok, err := bucket.IsAccessible(ctx)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: can't be reached: %w", f.name(), err)
-	case !ok:
+	_, _, err := bucket.ListPage(ctx, blob.FirstPageToken, 1, nil)
+	if err == nil {
+		return nil
+	}
+	var answer interface{ HTTPStatusCode() int } // S3's
+	if code, _ := storeAnswer(err); code == http.StatusNotFound || errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusNotFound {
 		return fmt.Errorf("%s: there is no such bucket", f.name())
 	}
-	return nil
+	return fmt.Errorf("%s: can't be reached: %w", f.name(), err)
 }
 
 func (f *storeFlags) bucket(ctx context.Context, how use) (*blob.Bucket, error) {

@@ -31,7 +31,7 @@ func TestStoreOnS3(t *testing.T) {
 func TestStoreURLs(t *testing.T) {
 	for _, c := range []struct{ url, fault string }{
 		{"file:///backups", ""}, {"file://localhost/backups", ""}, {"file:///backups?prefix=a/", ""},
-		{"s3://bucket?region=eu-central-1&prefix=a/", ""}, {"gs://bucket", ""}, {"azblob://container", ""}, {"mem://", ""},
+		{"s3://bucket?region=eu-central-1&prefix=a/", ""}, {"gs://bucket", ""}, {"azblob://container", ""}, {"mem://", "gone when the command ends"},
 		{"backups", "want a URL"}, {"file://backups/main", "three slashes"}, {"file:///", "no directory"}, {"file:", "no directory"},
 		{"file:///b?create_dir=true", "create_dir"}, {"s3:///prefix", "no bucket"}, {"gs://", "no bucket"},
 		{"http://host/x", "unknown scheme"}, {"s3://bu cket", "not a URL"}, {"s3://%zz", "not a URL"}, {"", "required"},

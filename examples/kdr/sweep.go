@@ -49,6 +49,8 @@ func (a *app) sweep(ctx context.Context, arch *storage.Archive, cluster string, 
 		if r != nil {
 			sum.Objects += r.Objects
 			sum.Bytes += r.Bytes
+			sum.Refused += r.Refused
+			sum.RefusedBytes += r.RefusedBytes
 		}
 		if err != nil {
 			return err
@@ -64,5 +66,8 @@ func (a *app) sweep(ctx context.Context, arch *storage.Archive, cluster string, 
 	if dryRun {
 		verb = "would remove"
 	}
-	return a.printf("%s %d objects, %s\n", verb, sum.Objects, units.Size(sum.Bytes))
+	if err := a.printf("%s %d objects, %s\n", verb, sum.Objects, units.Size(sum.Bytes)); err != nil || sum.Refused == 0 {
+		return err
+	}
+	return a.printf("the store refuses to remove %d objects, %s: no right to, or a retention policy or lock holds them\n", sum.Refused, units.Size(sum.RefusedBytes))
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"gocloud.dev/blob"
-	"gocloud.dev/gcerrors"
 
 	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
@@ -84,11 +83,11 @@ func (t *tailSaver) save(ctx context.Context, r control.TailRequest) (*savedTail
 
 func readSaved(ctx context.Context, b *blob.Bucket, key string) (*savedTail, error) {
 	raw, err := b.ReadAll(ctx, key)
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return nil, nil //nolint:nilnil // there is none yet
-	}
 	if err != nil {
-		return nil, err
+		if no, err := absent(ctx, b, key, err); !no {
+			return nil, err
+		}
+		return nil, nil //nolint:nilnil // there is none yet
 	}
 	saved := new(savedTail)
 	if err := json.Unmarshal(raw, saved); err != nil {

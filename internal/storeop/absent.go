@@ -12,7 +12,7 @@ import (
 
 // Status reads the store's answer out of an error of a bucket's driver: its HTTP status, 0 where the error isn't an answer, and for
 // a 404 whether it certainly is of the object, rather than of its bucket. It tells what gocloud's codes don't: Google's 403 and
-// Azure's failed DNS are NotFound there, as a missing bucket is on S3. Nil: [AnswerOf].
+// Azure's failed DNS are NotFound there, as a missing bucket is on S3. Where it knows nothing, and where it is nil, [AnswerOf] is asked.
 type Status func(err error) (code int, object bool)
 
 // Errors of operations that ask for an object.
@@ -91,7 +91,9 @@ func settle(ctx context.Context, p Policy, err error) error {
 
 func (p Policy) status(err error) (int, bool) {
 	if p.Status != nil {
-		return p.Status(err)
+		if code, object := p.Status(err); code != 0 {
+			return code, object
+		}
 	}
 	return AnswerOf(err)
 }
