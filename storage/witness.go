@@ -140,7 +140,8 @@ func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[
 				if known[o.Key] {
 					at = o.ModTime
 				}
-				if !ok || known[o.Key] || seq > last.Sequence && !(o.ModTime.Before(at) && o.ModTime.Before(last.CreatedAt)) {
+				older := o.ModTime.Before(at) && o.ModTime.Before(last.CreatedAt)
+				if !ok || known[o.Key] || seq > last.Sequence && !older {
 					continue
 				}
 			}
