@@ -10,10 +10,10 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// onBoth runs a test on kfake and on a real Kafka.
+// onBoth runs a test on kfake and on a real Kafka, which tests share.
 func onBoth(t *testing.T, o testkafka.Options, f func(*testing.T, testkafka.Cluster)) {
 	t.Run("kfake", func(t *testing.T) { f(t, testkafka.Fake(t, o)) })
-	t.Run("kafka", func(t *testing.T) { f(t, testkafka.Real(t, o)) })
+	t.Run("kafka", func(t *testing.T) { f(t, pool.Real(t, o)) })
 }
 
 func TestCopy(t *testing.T) {

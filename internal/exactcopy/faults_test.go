@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,11 +22,19 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
+// pool has the real clusters that tests share, each with topics of its own.
+var pool testkafka.Pool
+
 func TestMain(m *testing.M) {
 	if child() {
 		return
 	}
-	goleak.VerifyTestMain(m)
+	code := pool.Run(m.Run)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // answerProduce makes a produce answer with one code for all partitions.

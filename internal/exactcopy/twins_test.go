@@ -71,7 +71,7 @@ func TestLateRequest(t *testing.T) {
 
 // TestLateOldEpoch: what is late from before a hole, data or markers, is refused once data lies behind the hole.
 func TestLateOldEpoch(t *testing.T) {
-	tg := connect(t, testkafka.Real(t, testkafka.Options{}), Config{})
+	tg := connect(t, pool.Real(t, testkafka.Options{}), Config{})
 	name := tg.topic("epochs", 1, 1, nil)[0]
 	p := tg.opened(tg.copier, name)
 	tg.appendAll(p, 1, 10)
@@ -121,7 +121,7 @@ func TestLastEpoch(t *testing.T) {
 
 // TestWrap: sequences wrap at 2^31.
 func TestWrap(t *testing.T) {
-	tg := connect(t, testkafka.Real(t, testkafka.Options{}), Config{})
+	tg := connect(t, pool.Real(t, testkafka.Options{}), Config{})
 	for i, from := range []int32{math.MaxInt32 - 9, math.MaxInt32 - 10, math.MaxInt32 - 4} {
 		name := tg.topic("wrap"+string(rune('a'+i)), 1, 1, nil)[0]
 		p := tg.opened(tg.copier, name)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func (b *broker) start() error {
 		return err
 	}
 	defer func() { _ = out.Close() }()
-	jvm := append([]string{"-Xmx" + b.c.o.Heap, "-Xms64m", b.log4j()}, b.c.o.JVM...)
+	jvm := slices.Concat([]string{"-Xmx" + b.c.o.Heap, "-Xms64m", b.log4j()}, b.c.java.shared(), b.c.o.JVM)
 	cmd := b.c.java.command(context.Background(), jvm, "kafka.Kafka", b.file("server.properties"))
 	cmd.Stdout, cmd.Stderr = out, out
 	p, err := startProc(cmd)

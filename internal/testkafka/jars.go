@@ -34,6 +34,8 @@ const pom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
 type java struct {
 	bin  string
 	libs string // directory of jars
+	// classes is the path of an archive of the jars' classes; empty: none.
+	classes string
 }
 
 var findJava = sync.OnceValues(locate)
@@ -50,6 +52,14 @@ func needJava(t testing.TB) java {
 }
 
 func locate() (java, error) {
+	j, err := locateJars()
+	if err == nil {
+		j.classes = sharedClasses(j)
+	}
+	return j, err
+}
+
+func locateJars() (java, error) {
 	bin := filepath.Join(os.Getenv("JAVA_HOME"), "bin", "java")
 	if os.Getenv("JAVA_HOME") == "" {
 		var err error
@@ -61,10 +71,10 @@ func locate() (java, error) {
 		if !hasJars(libs) {
 			return java{}, fmt.Errorf("KAFKADR_KAFKA_LIBS=%s holds no kafka_2.13-*.jar", libs)
 		}
-		return java{bin, libs}, nil
+		return java{bin: bin, libs: libs}, nil
 	}
 	libs, err := cachedJars()
-	return java{bin, libs}, err
+	return java{bin: bin, libs: libs}, err
 }
 
 // cachedJars is the cache's directory of jars, filled by Maven if it isn't yet. A lock file keeps other processes from doing the same at once.

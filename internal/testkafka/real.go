@@ -113,7 +113,8 @@ func (c *cluster) format(ctx context.Context) error {
 			if c.sec != nil {
 				args = append(args, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", adminUser, c.sec.password))
 			}
-			cmd := c.java.command(ctx, []string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", b.log4j()}, "kafka.tools.StorageTool", args...)
+			jvm := append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", b.log4j()}, c.java.shared()...)
+			cmd := c.java.command(ctx, jvm, "kafka.tools.StorageTool", args...)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("format broker %d: %w\n%s", b.id, err, tail(out))
 			}
