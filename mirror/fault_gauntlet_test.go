@@ -46,7 +46,7 @@ func TestFaultKilled(t *testing.T) {
 	l := startLoad(t, p.source, p.standby, "kills.", p.random.Uint64(), 60*time.Millisecond)
 	m := p.mirror(t, "kills.")
 	l.same(p.standby, "", time.Minute)
-	kills := 10
+	kills := 5
 	if long() {
 		kills = 50
 	}
