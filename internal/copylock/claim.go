@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kafkadr/kafkadr/internal/clock"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -98,7 +99,7 @@ func (l *Locks) raise(ctx context.Context, topics []kadm.TopicID, denied **Denie
 	g.SetLimit(atOnce)
 	for _, id := range topics {
 		g.Go(func() error {
-			started := time.Now()
+			started := l.cfg.Clock()
 			own, err := l.init(ctx, id)
 			mu.Lock()
 			defer mu.Unlock()
@@ -113,7 +114,7 @@ func (l *Locks) raise(ctx context.Context, topics []kadm.TopicID, denied **Denie
 				return err
 			default:
 				had = had || own.epoch > 0
-				l.put(id, &lock{own: own, confirmed: started, asked: started})
+				l.put(id, &lock{own: own, confirmed: started, asked: time.Now()})
 			}
 			return nil
 		})
@@ -190,7 +191,7 @@ func (l *Locks) look(ctx context.Context, topics []kadm.TopicID) error {
 			ids[i] = transactionalID(topic)
 			names[ids[i]] = topic
 		}
-		started := time.Now()
+		started := l.cfg.Clock()
 		tctx, cancel := context.WithTimeout(ctx, max(l.cfg.Lease, lookTimeout))
 		got, err := l.cl.Admin().DescribeTransactions(tctx, ids...)
 		cancel()
@@ -205,7 +206,7 @@ func (l *Locks) look(ctx context.Context, topics []kadm.TopicID) error {
 }
 
 // seen takes in what a topic's coordinator says.
-func (l *Locks) seen(ctx context.Context, topic kadm.TopicID, d kadm.DescribedTransaction, started time.Time) error {
+func (l *Locks) seen(ctx context.Context, topic kadm.TopicID, d kadm.DescribedTransaction, started clock.Instant) error {
 	if errors.Is(d.Err, kerr.TransactionalIDNotFound) {
 		return l.renew(ctx, topic)
 	}
@@ -217,7 +218,7 @@ func (l *Locks) seen(ctx context.Context, topic kadm.TopicID, d kadm.DescribedTr
 		return d.Err
 	case t.own == epoch{d.ProducerID, d.ProducerEpoch}:
 		t.confirmed = started
-	case started.After(t.confirmed): // not one that we have raised meanwhile
+	case started.Mono.After(t.confirmed.Mono): // not one that we have raised meanwhile
 		t.lost = ErrTakenOver
 	}
 	return nil
@@ -225,11 +226,11 @@ func (l *Locks) seen(ctx context.Context, topic kadm.TopicID, d kadm.DescribedTr
 
 // renew raises a forgotten id again. Where somebody else has done so meanwhile, the lock counts from when that one has stopped.
 func (l *Locks) renew(ctx context.Context, topic kadm.TopicID) error {
-	started := time.Now()
+	started := l.cfg.Clock()
 	own, err := l.init(ctx, topic)
 	if err == nil && own.epoch > 0 {
 		err = rawkafka.Sleep(ctx, l.cfg.Lease+l.cfg.Lease/3)
-		started = time.Time{}
+		started = clock.Instant{}
 	}
 	if err == nil {
 		l.put(topic, &lock{own: own, confirmed: started, asked: time.Now()})

@@ -7,6 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/kafkadr/kafkadr/internal/clock"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -18,6 +19,8 @@ type Config struct {
 	RetryFor time.Duration
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
+	// Clock says how old a look is. Default [clock.System], which sees a suspended machine. Within testing/synctest take [clock.Go].
+	Clock clock.Clock
 }
 
 // Locks are one process's locks on a cluster's topics. Safe for concurrent use. Held needs Run.
@@ -34,8 +37,8 @@ type Locks struct {
 
 type lock struct {
 	own       epoch
-	confirmed time.Time // when the last look that found it unchanged was begun
-	asked     time.Time // for, last
+	confirmed clock.Instant // when the last look that found it unchanged was begun; zero: never
+	asked     time.Time     // for, last
 	lost      error
 	denied    bool
 }
@@ -57,6 +60,9 @@ func New(cl *rawkafka.Cluster, cfg Config) *Locks {
 	if cfg.OnRetry == nil {
 		cfg.OnRetry = func(string, error) {}
 	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.System
+	}
 	return &Locks{cl: cl, cfg: cfg, wake: make(chan struct{}, 1), topics: make(map[kadm.TopicID]*lock), changed: make(chan struct{})}
 }
 
@@ -71,7 +77,7 @@ func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
 			return ErrNotClaimed
 		}
 		t.asked = time.Now()
-		fresh, lost, changed := t.denied || time.Since(t.confirmed) < l.cfg.Lease, t.lost, l.changed
+		fresh, lost, changed := t.denied || l.fresh(t), t.lost, l.changed
 		l.mu.Unlock()
 		if lost != nil || fresh {
 			return lost
@@ -87,6 +93,9 @@ func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
 		}
 	}
 }
+
+// fresh says whether the last look counts. A process that was stopped since, or whose machine was suspended, looks again. The caller holds the lock.
+func (l *Locks) fresh(t *lock) bool { return l.cfg.Clock().Since(t.confirmed) < l.cfg.Lease }
 
 // wanted are the topics to look at.
 func (l *Locks) wanted() []kadm.TopicID {
