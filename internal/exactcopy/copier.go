@@ -50,6 +50,10 @@ type Config struct {
 	MayHole func(ctx context.Context, name rawkafka.Partition) error
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
+
+	// For tests, which can't make a million holes: the first generation of producer ids, and the last epoch of each.
+	first  uint16
+	epochs int16
 }
 
 func (c Config) withDefaults() Config {
@@ -58,6 +62,7 @@ func (c Config) withDefaults() Config {
 	def(&c.QueueBytes, 1<<20)
 	def(&c.RetryFor, 2*time.Minute)
 	def(&c.Quiet, 30*time.Second)
+	def(&c.epochs, maxEpoch)
 	if c.JoinBelow == 0 {
 		c.JoinBelow = 256 << 10
 	}
@@ -70,7 +75,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func def[T int | time.Duration](v *T, d T) {
+func def[T int | int16 | time.Duration](v *T, d T) {
 	if *v <= 0 {
 		*v = d
 	}

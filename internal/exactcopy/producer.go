@@ -19,6 +19,9 @@ type producer struct {
 	gen      uint16
 	epoch    int16
 	sequence int32
+
+	first uint16 // generation
+	most  int16  // the last epoch of a generation
 }
 
 const (
@@ -41,7 +44,7 @@ func digested(what string, p rawkafka.Partition) producer {
 	h.Write(p.TopicID[:])
 	h.Write(binary.BigEndian.AppendUint32(nil, uint32(p.Partition)))
 	digest := binary.BigEndian.Uint64(h.Sum(nil))
-	return producer{id: int64(1<<62 | digest>>2&^(generations-1))}
+	return producer{id: int64(1<<62 | digest>>2&^(generations-1)), most: maxEpoch}
 }
 
 // pid is the producer id on the wire.
@@ -65,7 +68,7 @@ func (p *producer) shows(b segment.Batch) (k known, ours bool) {
 
 // start sets a producer that the log knows nothing of. The sequence follows from the offset, so that two processes agree on it.
 func (p *producer) start(end int64) {
-	p.gen, p.epoch = 0, 0
+	p.gen, p.epoch = p.first, 0
 	p.sequence = int32(end & math.MaxInt32)
 }
 
@@ -85,19 +88,20 @@ func (p *producer) advance(n int64) { p.sequence = after(p.sequence, n) }
 // nextEpoch begins an epoch that refuses everything older, markers included.
 func (p *producer) nextEpoch() {
 	p.sequence = 0
-	if p.epoch == maxEpoch {
+	if p.epoch >= p.most {
 		p.gen, p.epoch = p.gen+1, 0
 		return
 	}
 	p.epoch++
 }
 
-// markers reserves up to n epochs, one for each marker, and leaves the producer at the last of them.
+// markers reserves up to n epochs, one for each marker, and leaves the producer at the last of them. A generation's last epoch is reserved alone: what comes behind it has
+// another id and refuses nothing of this one, so its marker must be the one that refuses a request of many that is late.
 func (p *producer) markers(n int64) (pid int64, first int16, count int) {
-	if p.epoch == maxEpoch {
+	if p.epoch >= p.most {
 		p.nextEpoch()
 	}
-	count = int(min(n, int64(maxEpoch-p.epoch)))
+	count = int(min(n, max(int64(p.most-p.epoch)-1, 1)))
 	first = p.epoch + 1
 	p.epoch += int16(count)
 	p.sequence = 0

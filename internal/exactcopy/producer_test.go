@@ -60,8 +60,12 @@ func TestProducerState(t *testing.T) {
 	}
 	p.resume(2, math.MaxInt16-2, 10)
 	pid, first, n := p.markers(5)
-	if pid != p.id|2 || first != math.MaxInt16-1 || n != 2 || p.sequence != 0 {
+	if pid != p.id|2 || first != math.MaxInt16-1 || n != 1 || p.sequence != 0 {
 		t.Errorf("last epochs: %d %d %+v", first, n, p)
+	}
+	pid, first, n = p.markers(5)
+	if pid != p.id|2 || first != math.MaxInt16 || n != 1 || p.sequence != 0 {
+		t.Errorf("the last epoch, alone: %d %d %+v", first, n, p)
 	}
 	pid, first, n = p.markers(3)
 	if pid != p.id|3 || first != 1 || n != 3 {

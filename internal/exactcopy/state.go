@@ -16,6 +16,7 @@ import (
 // Moved leaders and lost connections are followed for RetryFor.
 func (c *Copier) Open(ctx context.Context, name rawkafka.Partition) (*Partition, error) {
 	p := &Partition{c: c, name: name, prod: newProducer(c.cfg.TransactionalID, name), wake: make(chan struct{}, 1)}
+	p.prod.first, p.prod.most = c.cfg.first, c.cfg.epochs
 	err := c.opened(p, func() error {
 		if err := p.takeOver(ctx); err != nil {
 			return err
@@ -141,7 +142,10 @@ func (p *Partition) remembered(ctx context.Context) (memory, error) {
 	var m memory
 	for _, t := range resp.(*kmsg.DescribeProducersResponse).Topics {
 		for _, a := range t.Partitions {
-			if err := kerr.ErrorForCode(a.ErrorCode); err != nil {
+			switch err := kerr.ErrorForCode(a.ErrorCode); {
+			case rawkafka.Unsupported(err):
+				return nil, nil
+			case err != nil:
 				return nil, err
 			}
 			for _, ap := range a.ActiveProducers {

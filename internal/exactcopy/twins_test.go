@@ -21,7 +21,7 @@ func TestTwins(t *testing.T) {
 		tg := connect(t, kafka, Config{})
 		for round := range 5 {
 			name := tg.topic("twins"+string(rune('a'+round)), 1, 1, nil)[0]
-			s := stream{trues(600)}
+			s := stream{trues(600), 20}
 			var wg sync.WaitGroup
 			for range 3 {
 				c := tg.newCopier(Config{JoinBelow: -1})
