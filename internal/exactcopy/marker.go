@@ -467,5 +467,28 @@ func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) er
 		}
 	}
 	p.doubt = false
-	return p.moved(end, target, false)
+	if start := p.end; d == 0 || end == start {
+		return p.moved(end, target, false)
+	}
+	return p.catchUp(ctx, target)
+}
+
+// catchUp takes in the end, and the producer of the markers that came in late: those of a process that died may be of a later epoch or generation, in which
+// this one's markers and data would be refused, and behind which they must not go on in an earlier one.
+func (p *Partition) catchUp(ctx context.Context, target int64) error {
+	var f facts
+	var now known
+	err := p.retry(ctx, "hole", func() (err error) {
+		if f, err = p.facts(ctx); err == nil {
+			now, err = f.standing()
+		}
+		return err
+	})
+	if err != nil {
+		return undecided(err)
+	}
+	if now.found && (later(now.gen, p.prod.gen) || now.gen == p.prod.gen && now.epoch > p.prod.epoch) {
+		p.prod.gen, p.prod.epoch, p.prod.sequence = now.gen, now.epoch, 0
+	}
+	return p.moved(f.end, target, false)
 }

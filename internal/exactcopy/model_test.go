@@ -34,6 +34,8 @@ type modelLog struct {
 	leader    int32
 	rnd       *rand.Rand
 	faults    int // left
+	requests  int
+	round     context.CancelFunc // ends what goes round without end
 	log       []modelBatch
 	watermark int64
 	memory    map[int64]*modelProducer
@@ -77,8 +79,8 @@ type modelDeposed struct {
 	end, watermark int64
 }
 
-func newModel(t testing.TB, kf *kfake.Cluster, name rawkafka.Partition, rnd *rand.Rand, faults int) *modelLog {
-	m := &modelLog{t: t, kf: kf, name: name, leader: kf.LeaderFor(name.Topic, name.Partition), rnd: rnd, faults: faults, memory: make(map[int64]*modelProducer), silent: rnd.IntN(4) == 0}
+func newModel(t testing.TB, kf *kfake.Cluster, name rawkafka.Partition, rnd *rand.Rand, faults int, round context.CancelFunc) *modelLog {
+	m := &modelLog{t: t, kf: kf, name: name, leader: kf.LeaderFor(name.Topic, name.Partition), rnd: rnd, faults: faults, round: round, memory: make(map[int64]*modelProducer), silent: rnd.IntN(4) == 0}
 	for key, answer := range map[kmsg.Key]func(int32, kmsg.Request) (kmsg.Response, error){
 		kmsg.Produce: m.produce, kmsg.WriteTxnMarkers: m.markers, kmsg.ListOffsets: m.listOffsets, kmsg.Fetch: m.fetch, kmsg.DescribeProducers: m.producers,
 	} {
@@ -86,6 +88,10 @@ func newModel(t testing.TB, kf *kfake.Cluster, name rawkafka.Partition, rnd *ran
 			kf.KeepControl()
 			m.mu.Lock()
 			defer m.mu.Unlock()
+			if m.requests++; m.requests > modelRequests {
+				m.round()
+				return nil, errModelCut, true
+			}
 			m.happens()
 			resp, err := answer(kf.CurrentNode(), req)
 			return resp, err, true
@@ -93,6 +99,9 @@ func newModel(t testing.TB, kf *kfake.Cluster, name rawkafka.Partition, rnd *ran
 	}
 	return m
 }
+
+// modelRequests is more than any schedule needs that comes to an end.
+const modelRequests = 20_000
 
 var errModelCut = errors.New("the connection is cut")
 

@@ -47,7 +47,9 @@ func schedule(t *testing.T, seed uint64) (s scheduled) {
 	tg := connect(t, kafka, cfg)
 	name := tg.topic("t", 1, 3, nil)[0]
 	const faults = 30
-	m := newModel(t, testkafka.Kfake(kafka), name, rnd, faults)
+	all, round := context.WithCancel(t.Context())
+	defer round()
+	m := newModel(t, testkafka.Kfake(kafka), name, rnd, faults, round)
 	want := newStream(seed, 0, 150+rnd.IntN(150))
 	if rnd.IntN(2) == 0 {
 		want = newEven(rnd, 150)
@@ -59,13 +61,13 @@ func schedule(t *testing.T, seed uint64) (s scheduled) {
 		if s.deaths > 4 {
 			life = time.Hour
 		}
-		ctx, die := context.WithTimeout(t.Context(), life)
+		ctx, die := context.WithTimeout(all, life)
 		c := tg.newCopier(cfg)
 		err := copyStream(ctx, c, name, want)
 		died := ctx.Err() != nil
 		die()
 		c.Close()
-		if done = err == nil; !done && (!died || s.deaths > 5) {
+		if done = err == nil; !done && (!died || s.deaths > 5 || all.Err() != nil) {
 			t.Errorf("seed %d: %v\n%s", seed, err, said.String())
 			break
 		}

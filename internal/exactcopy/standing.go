@@ -41,7 +41,8 @@ var (
 // The tail of the log decides. A leader keeps one entry for each generation, and drops one whose last
 // append has an old timestamp: data of last year soon, a marker only after a day. So it may have
 // forgotten the generation at the log's end and remember the one before. Its memory counts only where
-// the tail shows nothing of ours, as where all was deleted.
+// the tail shows nothing of ours, as where all was deleted, or a late marker of a generation before the
+// newest: a leader refuses nothing of another producer id.
 func (f *facts) standing() (known, error) {
 	newest := f.after.newest()
 	switch again := f.after.of(f.tail.gen); {
@@ -53,13 +54,16 @@ func (f *facts) standing() (known, error) {
 		return known{}, errNotReplicated
 	case f.before.newest() != newest:
 		return known{}, errMoves
-	case !f.tail.found:
+	case !f.tail.found, newest.found && later(newest.gen, f.tail.gen):
 		return newest, nil
 	case again.found && again.beyond(f.tail):
 		return known{}, errMoves
 	}
 	return f.tail, nil
 }
+
+// later says whether a generation comes after another one, across their wrap.
+func later(gen, than uint16) bool { return int16(gen-than) > 0 }
 
 // beyond says whether k, of the same generation, shows more than the tail does: the log has grown since.
 func (k known) beyond(tail known) bool {

@@ -28,6 +28,8 @@ func TestStanding(t *testing.T) {
 		"two generations":                {before: memory{data(1, 0, 9), marker(0, maxEpoch)}, after: memory{marker(0, maxEpoch), data(1, 0, 9)}, watermark: 10, want: data(1, 0, 9)},
 		"two across the wrap":            {before: memory{data(0, 0, 9), marker(generations-1, maxEpoch)}, after: memory{data(0, 0, 9), marker(generations-1, maxEpoch)}, watermark: 10, want: data(0, 0, 9)},
 		"many across the wrap":           {before: memory{marker(1, 2), marker(generations-2, maxEpoch), marker(0, maxEpoch), marker(40_000, maxEpoch)}, after: memory{marker(1, 2), marker(generations-2, maxEpoch), marker(0, maxEpoch), marker(40_000, maxEpoch)}, watermark: 10, want: marker(1, 2)},
+		"a late marker of before":        {before: memory{marker(1, 4), marker(0, 3)}, after: memory{marker(1, 4), marker(0, 3)}, watermark: 10, tail: marker(0, 3), want: marker(1, 4)},
+		"a late one across the wrap":     {before: memory{data(0, 0, 9), marker(generations-1, 3)}, after: memory{data(0, 0, 9), marker(generations-1, 3)}, watermark: 10, tail: marker(generations-1, 3), want: data(0, 0, 9)},
 		"grown between the memories":     {before: memory{data(0, 1, 7)}, after: memory{data(0, 1, 8)}, watermark: 10, tail: data(0, 1, 8), err: errMoves},
 		"begun between the memories":     {after: memory{data(0, 0, 9)}, watermark: 10, tail: data(0, 0, 9), err: errMoves},
 		"the leader knows a later one":   {before: memory{data(0, 1, 8)}, after: memory{data(0, 1, 8)}, watermark: 10, tail: data(0, 1, 7), err: errMoves},
