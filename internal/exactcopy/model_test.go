@@ -28,7 +28,9 @@ type modelLog struct {
 	t    testing.TB
 	kf   *kfake.Cluster
 	name rawkafka.Partition
-	wg   sync.WaitGroup // of late requests
+	wg   sync.WaitGroup // of late requests and moves
+
+	moving sync.Mutex // before mu
 
 	mu        sync.Mutex
 	leader    int32
@@ -160,7 +162,9 @@ func (m *modelLog) elect() {
 	}
 	m.watermark = min(m.watermark, m.end())
 	m.leader = (m.leader + 1 + int32(m.rnd.IntN(2))) % 3
-	m.wg.Go(func() { // kfake is asked from outside of its requests
+	m.wg.Go(func() { // kfake is asked from outside of its requests, the last leader last
+		m.moving.Lock()
+		defer m.moving.Unlock()
 		m.mu.Lock()
 		leader := m.leader
 		m.mu.Unlock()
