@@ -252,11 +252,11 @@ func describe(ctx context.Context, c *rawkafka.Cluster, topics []*topic, name fu
 			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, name(t), []string{cfgMaxMessage, cfgCleanup, cfgRemote}
 			req.Resources = append(req.Resources, r)
 		}
-		resp, err := req.RequestWith(ctx, c.Client())
+		resp, err := rawkafka.Anyone(ctx, c, req)
 		if err != nil {
 			return nil, fmt.Errorf("describe configs: %w", err)
 		}
-		for _, r := range resp.Resources {
+		for _, r := range resp.(*kmsg.DescribeConfigsResponse).Resources {
 			configs := make(map[string]string)
 			for _, rc := range r.Configs {
 				if rc.Value != nil {

@@ -15,8 +15,9 @@ import (
 )
 
 // engine moves batches from the source to the standby. The fetcher's goroutines queue what they read; workers, as many as have something to do, append
-// it; everything else is done by the goroutine that runs loop.
+// it; the goroutine that runs loop has everything else done, in lanes by broker.
 //
+// Topics are changed by the goroutine of discovery alone, partitions by whoever holds mu.
 // mu is never held while the fetcher's methods, hooks or requests are under way.
 type engine struct {
 	cfg    Config
@@ -39,6 +40,7 @@ type engine struct {
 	steering sync.Mutex // held while the fetcher is told; never with mu held
 
 	workers *workers
+	lanes   lanes
 	memory  *memory // that chunks keep
 
 	method exactcopy.Method // as the plan found it
@@ -56,9 +58,11 @@ type engine struct {
 	over       map[*part]struct{}  // those that are part.over, and that have been
 	origins    map[string][]string // of the source's topics that are copies: see identity
 	soon       bool
-	discovered bool // every topic that was selected is taken in
-	pending    int  // topics that aren't taken in yet
-	unsure     int  // topics that seem to have been deleted while no mirror ran
+	draining   bool                    // nothing is read on any more
+	todo       []func(context.Context) // for discovery: see toTopic
+	discovered bool                    // every topic that was selected is taken in
+	pending    int                     // topics that aren't taken in yet
+	unsure     int                     // topics that seem to have been deleted while no mirror ran
 	refused    map[string]*EventError
 	beat       HeartbeatStatus
 	beatAt     time.Time
@@ -95,18 +99,6 @@ func (e *engine) tell() {
 	e.moved = make(chan struct{})
 }
 
-// wait waits for tell, with e.mu given up meanwhile.
-func (e *engine) wait(ctx context.Context) error {
-	moved := e.moved
-	e.mu.Unlock()
-	defer e.mu.Lock()
-	select {
-	case <-moved:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // lookAt has a partition looked at after a while; e.mu is held.
 func (e *engine) lookAt(p *part, after time.Duration) {

@@ -170,9 +170,7 @@ func (k *keeper) syncGroups(ctx context.Context) error {
 	k.grouping.Lock()
 	defer k.grouping.Unlock()
 	began := time.Now()
-	if err := k.e.settle(ctx); err != nil {
-		return err
-	}
+	k.e.settleAll(ctx)
 	r, err := k.sync(ctx, named{"groups", k.groups}, k.e.view())
 	if err != nil {
 		return err

@@ -47,11 +47,11 @@ func deleteOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, 
 
 // followStarts moves the standby's log starts to the source's, where those have moved: retention and DeleteRecords. Copies that are only compacted refuse it, and
 // need none.
-func (e *engine) followStarts(ctx context.Context) {
+func (e *engine) followStarts(ctx context.Context, all []*part) {
 	var os kadm.Offsets
 	behind := make(map[rawkafka.Partition]*part)
 	e.mu.Lock()
-	for _, p := range e.parts {
+	for _, p := range all {
 		p.reached()
 		to := min(p.logStart, p.durable)
 		if p.state != Copying && p.state != Done || p.fill >= 0 || p.compact || to <= p.standbyStart {

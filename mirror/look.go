@@ -23,38 +23,100 @@ const (
 	comparers  = 16
 )
 
-// due are the partitions to look at now, and when the next will be.
-func (e *engine) due(now time.Time) (ps []*part, next time.Time) {
+// due are the partitions to look at now, by the brokers that lead them, where those aren't being asked. Looks at them have begun.
+func (e *engine) due(now time.Time) map[lane][]*part {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	by := make(map[lane][]*part)
 	for _, p := range e.parts {
-		switch {
-		case p.look.IsZero() || p.working || p.state == Done:
-		case p.look.After(now) || len(ps) == lookAtOnce:
-			if next.IsZero() || p.look.Before(next) {
-				next = p.look
-			}
-		default:
-			p.look = time.Time{}
-			ps = append(ps, p)
+		if p.look.IsZero() || p.look.After(now) || p.working || p.looking || p.state == Done {
+			continue
 		}
+		at := e.askedOf(p)
+		if len(by[at]) == lookAtOnce || len(by[at]) == 0 && !e.lanes.free(at) {
+			continue
+		}
+		p.look, p.looking, p.looked = time.Time{}, true, p.life
+		by[at] = append(by[at], p)
 	}
-	return ps, next
+	return by
 }
 
-// lookAll looks at the partitions that are due, and reads them on where that is right. An error is the context's.
-func (e *engine) lookAll(ctx, looking context.Context) error {
-	ps, _ := e.due(time.Now())
-	ps, err := e.living(looking, e.blame(ps))
-	if err != nil || len(ps) == 0 {
-		return err
+// askedOf are the brokers that lead a partition on both sides, as far as is known.
+func (e *engine) askedOf(p *part) lane {
+	at := lane{looking, -1, -1}
+	if broker, ok := e.source.Led(p.src); ok {
+		at.source = broker
 	}
-	found, err := e.facts(looking, ps, e.near, e.far)
+	if broker, ok := e.target.Led(p.dst); ok {
+		at.target = broker
+	}
+	return at
+}
+
+// look looks at partitions, and reads them on where that is right. What becomes of a partition meanwhile counts, and the look at it then doesn't.
+func (e *engine) look(ctx context.Context, at lane, ps []*part) {
+	defer e.endLook(ps)
+	ps, err := e.living(ctx, e.blame(ps))
 	if err != nil {
-		return err
+		return
 	}
+	if at.source < 0 || at.target < 0 {
+		ps = e.unled(ps)
+	}
+	if len(ps) == 0 {
+		return
+	}
+	found, err := e.facts(ctx, ps, e.near, e.far)
+	if err != nil {
+		return
+	}
+	verdicts, err := e.verdicts(ctx, ps, found)
+	if err != nil {
+		return
+	}
+	e.act(ctx, ps, found, verdicts)
+}
+
+// endLook notes that a look is over.
+func (e *engine) endLook(ps []*part) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range ps {
+		p.looking = false
+	}
+}
+
+// unled leaves out partitions whose leaders are known now: they are looked at with those of the same brokers.
+func (e *engine) unled(ps []*part) (unled []*part) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range ps {
+		if at := e.askedOf(p); at.source < 0 || at.target < 0 {
+			unled = append(unled, p)
+		} else if p.current(e) {
+			e.lookAt(p, 0)
+		}
+	}
+	return unled
+}
+
+// current says that nothing has become of a partition since the look at it began; e.mu is held.
+func (p *part) current(e *engine) bool {
+	return e.parts[p.src] == p && p.life == p.looked && !e.draining
+}
+
+// isCurrent is current, without the lock.
+func (e *engine) isCurrent(p *part) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return p.current(e)
+}
+
+// verdicts are on the partitions whose facts are known; the others are looked at later. An error is the context's.
+func (e *engine) verdicts(ctx context.Context, ps []*part, found []*facts) ([]verdict, error) {
 	verdicts := make([]verdict, len(ps))
-	g, gctx := errgroup.WithContext(looking)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(comparers)
 	for i, p := range ps {
 		f := found[i]
@@ -76,10 +138,7 @@ func (e *engine) lookAll(ctx, looking context.Context) error {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return e.act(ctx, ps, found, verdicts)
+	return verdicts, g.Wait()
 }
 
 // blame raises the events of partitions whose worker or fetch failed for a reason that looking doesn't cure. It returns the others.
@@ -100,6 +159,7 @@ func (e *engine) blame(ps []*part) []*part {
 		}
 		ev, is := errorEvent(err)
 		switch {
+		case !e.isCurrent(p):
 		case is && ev.Kind == Shifted:
 			left = append(left, p) // what is there says why
 			e.mu.Lock()
@@ -142,6 +202,10 @@ func (e *engine) movedOften(p *part) bool {
 func (e *engine) later(p *part, err error) {
 	ev, is := errorEvent(err)
 	e.mu.Lock()
+	if !p.current(e) {
+		e.mu.Unlock()
+		return
+	}
 	if p.failing.IsZero() {
 		p.failing = time.Now()
 	}
@@ -230,9 +294,11 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 		}
 	}
 	for t := range anew {
-		if e.stoppedAll(t) {
-			e.dropForNow(t)
-		}
+		e.toTopic(t, func(context.Context) {
+			if e.stoppedAll(t) {
+				e.dropForNow(t)
+			}
+		})
 	}
 	return living, nil
 }
@@ -381,13 +447,13 @@ func (e *engine) verdict(ctx context.Context, p *part, f *facts) (verdict, error
 }
 
 // act raises events, notes who is new, and reads on.
-func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts []verdict) error {
+func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts []verdict) {
 	var fresh []*part
 	var on []int
 	recreated := make(map[*topic]Event)
 	for i, p := range ps {
 		f, v := found[i], verdicts[i]
-		if f.err != nil {
+		if f.err != nil || !e.isCurrent(p) {
 			continue
 		}
 		e.mu.Lock()
@@ -430,21 +496,17 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 		on = append(on, i)
 	}
 	for t, ev := range recreated {
-		e.recreated(ctx, t, ev)
+		e.toTopic(t, func(ctx context.Context) { e.recreated(ctx, t, ev) })
 	}
 	if err := e.noteAll(ctx, fresh); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		for _, i := range on { // nothing is appended before it is noted
 			e.later(ps[i], err)
 		}
-		return nil
+		return
 	}
 	for _, i := range on {
 		e.resume(ps[i], found[i], verdicts[i])
 	}
-	return nil
 }
 
 func causeOf(ev Event) error {
@@ -457,6 +519,10 @@ func causeOf(ev Event) error {
 // resume reads a partition on.
 func (e *engine) resume(p *part, f *facts, v verdict) {
 	e.mu.Lock()
+	if !p.current(e) {
+		e.mu.Unlock()
+		return
+	}
 	if p.why != nil {
 		p.was = p.why
 	}

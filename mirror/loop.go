@@ -7,11 +7,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -35,50 +33,85 @@ func (c *clock) due(every time.Duration) bool {
 	return true
 }
 
-// loop looks after everything but the data itself.
+// loop looks after everything but the data itself. It waits for nobody: what it has to ask is asked in lanes.
 func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 	tick := time.NewTicker(loopTick)
 	defer tick.Stop()
-	looking, cancel := until(ctx, stop)
+	asking, cancel := until(ctx, stop)
 	defer cancel()
-	var discover, hurried, settle, note, soon, stuck clock
-	note.due(e.cfg.tuning.identity)
+	var s schedule
+	s.note.due(e.cfg.tuning.identity)
 	for {
-		if e.hurry() && hurried.due(fullLook) || discover.due(e.cfg.Discover) {
-			discover = clock{time.Now().Add(e.cfg.Discover)}
-			if err := e.survey(looking); err != nil {
-				return e.cut(ctx, looking, err)
-			}
-		}
-		if err := e.lookAll(ctx, looking); err != nil {
-			return e.cut(ctx, looking, err)
-		}
-		if settle.due(settleEvery) {
-			if err := e.settle(ctx); err != nil {
-				return err
-			}
-		}
-		if all := note.due(e.cfg.tuning.identity); all || soon.due(settleEvery) {
-			if err := e.noteMoved(ctx, all); err != nil {
-				return err
-			}
-		}
-		if stuck.due(time.Second) {
+		e.ask(asking, &s)
+		if s.stuck.due(time.Second) {
 			e.lookForStuck(time.Now())
 			e.lookForWell()
 		}
-		if e.cfg.Once && e.onceDone() {
+		if e.cfg.Once && e.lanes.free(of(discovering)) && e.onceDone() {
 			return e.endOnce(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-stop:
+			cancel()
 			return e.drain(ctx)
 		case <-tick.C:
 		case <-e.wake:
 		}
 	}
+}
+
+// schedule is when the loop's work is due.
+type schedule struct{ discover, hurried, watch, settle, note, soon, stuck clock }
+
+// ask starts what is due, in lanes that are free. What is done there ends with the context.
+func (e *engine) ask(ctx context.Context, s *schedule) {
+	if at := of(discovering); e.lanes.free(at) && (e.hurry() && s.hurried.due(fullLook) || s.discover.due(e.cfg.Discover)) {
+		s.discover = clock{time.Now().Add(e.cfg.Discover)}
+		e.lanes.run(at, func() { e.survey(ctx) }, e.poke)
+	}
+	for at, ps := range e.due(time.Now()) {
+		e.lanes.run(at, func() { e.look(ctx, at, ps) }, e.poke)
+	}
+	if s.settle.due(settleEvery) {
+		e.each(settling, (*part).unsettled, func(ps []*part) { e.settle(ctx, ps) })
+	}
+	if at := of(noting); e.lanes.free(at) {
+		if all := s.note.due(e.cfg.tuning.identity); all || s.soon.due(settleEvery) {
+			e.lanes.run(at, func() { e.noteMoved(ctx, all) }, e.poke)
+		}
+	}
+	if s.watch.due(e.cfg.Discover) {
+		e.each(watching, func(p *part) bool { return p.state == Copying || p.state == Done }, func(ps []*part) {
+			e.watch(ctx, ps)
+			e.watchStarts(ctx, ps)
+			e.followStarts(ctx, ps)
+		})
+	}
+}
+
+// each does something with partitions of each broker of the standby, in lanes of their own. What isn't free has it done the next time.
+func (e *engine) each(work string, which func(*part) bool, do func([]*part)) {
+	for broker, ps := range e.byBroker(which) {
+		if at := (lane{work, -1, broker}); e.lanes.free(at) {
+			e.lanes.run(at, func() { do(ps) }, func() {})
+		}
+	}
+}
+
+// byBroker are partitions by the broker of the standby that leads them, as far as is known.
+func (e *engine) byBroker(which func(*part) bool) map[int32][]*part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	by := make(map[int32][]*part)
+	for _, p := range e.parts {
+		if which(p) {
+			e.ledBy(p)
+			by[p.broker] = append(by[p.broker], p)
+		}
+	}
+	return by
 }
 
 // until is a context that ends with stop, too: looks at a source that is away aren't waited for then.
@@ -94,14 +127,6 @@ func until(ctx context.Context, stop <-chan struct{}) (context.Context, context.
 	return ctx, cancel
 }
 
-// cut is what becomes of an error of a look: where Stop has cut it short, what was read is still appended.
-func (e *engine) cut(ctx, looking context.Context, err error) error {
-	if looking.Err() != nil && ctx.Err() == nil {
-		return e.drain(ctx)
-	}
-	return err
-}
-
 // hurry says that discovery shall look now.
 func (e *engine) hurry() bool {
 	e.mu.Lock()
@@ -109,135 +134,141 @@ func (e *engine) hurry() bool {
 	return e.soon
 }
 
-// survey is one look at topics, standby ends and log starts.
-func (e *engine) survey(ctx context.Context) error {
+// survey is one look at topics. Nobody else changes which there are: what others find out about a topic waits here.
+func (e *engine) survey(ctx context.Context) {
 	e.mu.Lock()
 	e.soon = false
+	todo := e.todo
+	e.todo = nil
 	e.mu.Unlock()
+	for _, do := range todo {
+		do(ctx)
+	}
 	err := e.discover(ctx)
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return
 	}
 	if err != nil {
 		e.hooks.retry("discover", err)
-		return nil
-	}
-	e.mu.Lock()
-	e.discovered = e.discovered || e.pending+e.unsure == 0
-	e.mu.Unlock()
-	if err := e.watch(ctx); err != nil {
-		return err
-	}
-	if err := e.watchStarts(ctx); err != nil {
-		return err
-	}
-	e.followStarts(ctx)
-	return nil
-}
-
-// watch looks whether the standby's logs end where they should: where nothing is under way, somebody else's record would show.
-func (e *engine) watch(ctx context.Context) error {
-	at := make(map[rawkafka.Partition]*part)
-	var ps []rawkafka.Partition
-	positions := make(map[*part]int64)
-	e.mu.Lock()
-	for _, p := range e.parts {
-		if p.state == Copying && !p.working && !p.broken && p.position >= 0 && p.look.IsZero() {
-			p.reached()
-			at[p.dst], positions[p] = p, p.position
-			ps = append(ps, p.dst)
-		}
-	}
-	e.mu.Unlock()
-	if len(ps) == 0 {
-		return nil
-	}
-	ends, err := e.far.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
-	if err != nil {
-		return err
+		return
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for dst, p := range at {
-		end := ends[dst]
-		if end.Err == nil && end.Offset != positions[p] && p.position == positions[p] && !p.working && p.state == Copying && len(p.chunks) == 0 {
+	e.discovered = e.discovered || e.pending+e.unsure == 0
+}
+
+// toTopic has discovery do something about a topic, unless it has been forgotten by then.
+func (e *engine) toTopic(t *topic, do func(context.Context)) {
+	e.mu.Lock()
+	e.todo = append(e.todo, func(ctx context.Context) {
+		e.mu.Lock()
+		mine := e.topics[t.source] == t
+		e.mu.Unlock()
+		if mine {
+			do(ctx)
+		}
+	})
+	e.mu.Unlock()
+	e.again()
+}
+
+// watch looks whether the standby's logs end where they should: where nothing is under way, somebody else's record would show.
+func (e *engine) watch(ctx context.Context, all []*part) {
+	at := make(map[rawkafka.Partition]*part)
+	positions := make(map[*part]int64)
+	e.mu.Lock()
+	for _, p := range all {
+		if p.state == Copying && !p.working && !p.broken && !p.looking && p.position >= 0 && p.look.IsZero() {
+			p.reached()
+			at[p.dst], positions[p] = p, p.position
+		}
+	}
+	e.mu.Unlock()
+	ends := e.standby(ctx, at, rawkafka.Latest, rawkafka.Debug)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for dst, end := range ends {
+		p := at[dst]
+		if end != positions[p] && p.position == positions[p] && !p.working && !p.looking && p.state == Copying && len(p.chunks) == 0 {
 			e.breakLocked(p)
 			e.lookAt(p, 0)
 		}
 	}
-	return nil
+}
+
+// standby asks the standby for offsets. Those that it doesn't tell are left out.
+func (e *engine) standby(ctx context.Context, at map[rawkafka.Partition]*part, which int64, replica int32) map[rawkafka.Partition]int64 {
+	offsets := make(map[rawkafka.Partition]int64, len(at))
+	if len(at) == 0 {
+		return offsets
+	}
+	got, _ := e.far.ListOffsets(ctx, slices.Collect(maps.Keys(at)), which, rawkafka.ReadUncommitted, replica) // the error is the context's
+	for p, o := range got {
+		if o.Err == nil {
+			offsets[p] = o.Offset
+		}
+	}
+	return offsets
 }
 
 // watchStarts takes in where the standby's logs start: its own retention moves them too, and brokers that are killed may bring one back, which they write down once a minute.
-func (e *engine) watchStarts(ctx context.Context) error {
+func (e *engine) watchStarts(ctx context.Context, all []*part) {
 	at := make(map[rawkafka.Partition]*part)
-	var ps []rawkafka.Partition
 	e.mu.Lock()
-	for _, p := range e.parts {
+	for _, p := range all {
 		if (p.state == Copying || p.state == Done) && p.fill < 0 {
 			at[p.dst] = p
-			ps = append(ps, p.dst)
 		}
 	}
 	e.mu.Unlock()
-	if len(ps) == 0 {
-		return nil
-	}
-	starts, err := e.far.ListOffsets(ctx, ps, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err != nil {
-		return err
-	}
+	starts := e.standby(ctx, at, rawkafka.Earliest, rawkafka.Consumer)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for dst, p := range at {
-		if start := starts[dst]; start.Err == nil {
-			p.standbyStart = start.Offset
-		}
+	for dst, start := range starts {
+		at[dst].standbyStart = start
 	}
-	return nil
+}
+
+// unsettled says that the answers of what was appended didn't say that it is durable; the engine's lock is held.
+func (p *part) unsettled() bool {
+	p.reached()
+	return p.state == Copying && p.durable < p.position
 }
 
 // settle asks how far the standby is durable, where the answers of what was appended didn't say so.
-func (e *engine) settle(ctx context.Context) error {
-	at := make(map[rawkafka.Partition]*part)
-	var ps []rawkafka.Partition
-	e.mu.Lock()
-	for _, p := range e.parts {
-		if p.reached(); p.state == Copying && p.durable < p.position {
-			at[p.dst] = p
-			ps = append(ps, p.dst)
-		}
+func (e *engine) settle(ctx context.Context, ps []*part) {
+	at := make(map[rawkafka.Partition]*part, len(ps))
+	for _, p := range ps {
+		at[p.dst] = p
 	}
-	e.mu.Unlock()
-	if len(ps) == 0 {
-		return nil
-	}
-	ends, err := e.far.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err != nil {
-		return err
-	}
+	ends := e.standby(ctx, at, rawkafka.Latest, rawkafka.Consumer)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for dst, p := range at {
-		if end := ends[dst]; end.Err == nil && p.state == Copying {
-			p.durable = max(p.durable, min(end.Offset, p.position))
+	for dst, end := range ends {
+		if p := at[dst]; p.state == Copying {
+			p.durable = max(p.durable, min(end, p.position))
 			p.count()
 			e.finish(p)
 		}
 	}
-	return nil
+}
+
+// settleAll settles the partitions of all brokers, those that stand still for a moment only.
+func (e *engine) settleAll(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, impatience)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, ps := range e.byBroker((*part).unsettled) {
+		wg.Go(func() { e.settle(ctx, ps) })
+	}
+	wg.Wait()
 }
 
 // noteMoved writes identities: of all that have moved, or of those alone whose leader has changed.
-func (e *engine) noteMoved(ctx context.Context, all bool) error {
-	err := e.noteAll(ctx, e.toNote(!all))
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
+func (e *engine) noteMoved(ctx context.Context, all bool) {
+	if err := e.noteAll(ctx, e.toNote(!all)); err != nil && ctx.Err() == nil {
 		e.hooks.retry("note positions", err)
 	}
-	return nil
 }
 
 // lookForStuck raises an event where an open transaction holds the last stable offset back.
@@ -302,10 +333,9 @@ func (e *engine) onceDone() bool {
 
 // endOnce notes positions and keeps everything else in step once more.
 func (e *engine) endOnce(ctx context.Context) error {
-	if err := e.watchStarts(ctx); err != nil {
-		return err
-	}
-	e.followStarts(ctx)
+	ps := e.all()
+	e.watchStarts(ctx, ps)
+	e.followStarts(ctx, ps)
 	noted := make(chan error, 1)
 	go func() { noted <- e.noteAll(ctx, e.toNote(false)) }()
 	left := e.keep.once(ctx)
@@ -313,6 +343,13 @@ func (e *engine) endOnce(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(e.stopped(), left)
+}
+
+// all are all partitions.
+func (e *engine) all() []*part {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Values(e.parts))
 }
 
 // stopped are the partitions and topics that aren't mirrored, as an error.
@@ -333,64 +370,4 @@ func (e *engine) stopped() error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return &StoppedError{Errs: errs}
-}
-
-// drain ends cleanly: what was read is appended and durable, and positions are noted.
-func (e *engine) drain(ctx context.Context) error {
-	e.mu.Lock()
-	reading := slices.Collect(maps.Values(e.parts))
-	for _, p := range reading {
-		p.following, p.paused, p.over = false, false, false
-	}
-	e.mu.Unlock()
-	for _, p := range reading {
-		e.steer(p)
-	}
-	if err := e.idle(ctx); err != nil {
-		return err
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(comparers)
-	for _, to := range e.opened() {
-		g.Go(func() error {
-			if err := to.Flush(gctx, true); err != nil && !errors.Is(err, exactcopy.ErrUndecided) && !errors.Is(err, exactcopy.ErrClosed) {
-				return err
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return e.noteAll(ctx, e.toNote(false))
-}
-
-// idle waits until no worker has anything.
-func (e *engine) idle(ctx context.Context) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for {
-		busy := false
-		for _, p := range e.parts {
-			busy = busy || p.working
-		}
-		if !busy {
-			return nil
-		}
-		if err := e.wait(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-func (e *engine) opened() []*exactcopy.Partition {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var open []*exactcopy.Partition
-	for _, p := range e.parts {
-		if p.to != nil && p.state == Copying {
-			open = append(open, p.to)
-		}
-	}
-	return open
 }

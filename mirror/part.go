@@ -85,6 +85,8 @@ type part struct {
 	skip    int64     // a hole is to be made up to there; 0: none
 	failed  error     // why it is to be looked at, where that says more than looking
 	look    time.Time // when it is to be looked at; zero: not
+	looking bool      // a look is under way
+	looked  int64     // life, when the look began that is, or was, under way
 	retried bool      // it has stopped, and Retry was asked for
 	tries   int
 	moves   int       // how often somebody else had written, since something was appended

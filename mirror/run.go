@@ -17,8 +17,12 @@ import (
 // appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
 const appendFor = 10 * time.Second
 
-// impatience is how long the loop waits for leaders.
-const impatience = time.Second
+const (
+	// impatience is how long the loop waits for leaders.
+	impatience = time.Second
+	// lookFor is the deadline of each of its requests.
+	lookFor = 5 * time.Second
+)
 
 // connect makes an engine that can look at both clusters.
 func connect(ctx context.Context, cfg Config) (*engine, error) {
@@ -35,7 +39,7 @@ func connect(ctx context.Context, cfg Config) (*engine, error) {
 		e.close()
 		return nil, err
 	}
-	e.near, e.far = e.source.Patient(impatience), e.target.Patient(impatience)
+	e.near, e.far = e.source.Hasty(lookFor, impatience), e.target.Hasty(lookFor, impatience)
 	if cfg.Heartbeat > 0 {
 		e.sel.own = e.heartbeatTopic()
 	}
@@ -183,12 +187,33 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 		defer end()
 		return e.loop(gctx, stop)
 	})
-	if err = g.Wait(); ctx.Err() == nil {
+	var whole bool
+	if err, whole = e.await(g, sctx); ctx.Err() == nil && whole {
 		e.keep.close(ctx)
 	}
 	cancel()
+	e.lanes.wait()
 	e.workers.close()
 	return err
+}
+
+// awaitFor is how long those that run beside the loop have to end after it. kgo waits for a broker that stands still longer than its context says.
+const awaitFor = time.Second
+
+// await waits for all goroutines of the group, and cuts the connections where some don't end in time after the loop has: then it isn't whole.
+func (e *engine) await(g *errgroup.Group, over context.Context) (err error, whole bool) {
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	<-over.Done()
+	t := time.NewTimer(awaitFor)
+	defer t.Stop()
+	select {
+	case err := <-ended:
+		return err, true
+	case <-t.C:
+		e.close()
+		return <-ended, false
+	}
 }
 
 // copyID names the copy: the same as restore's, so that a mirror carries on what was restored.

@@ -27,7 +27,7 @@ func FuzzRead(f *testing.F) {
 	f.Add(append(sound[:len(sound):len(sound)], sound...), []byte(prefix+"000000"), []byte(`{"v":1,"chunks":-1}`))
 	f.Add(sound, []byte("\xff"), []byte(`{"v":2}`))
 	f.Fuzz(func(t *testing.T, raw, key, value []byte) {
-		l := &Ledger{entries: map[string]entry{}}
+		l := &Ledger{reading: make(turn, 1), writing: make(turn, 1), entries: map[string]entry{}}
 		var te *TopicError
 		if err := l.batches(raw); err != nil && !errors.As(err, &te) {
 			t.Fatal(err)

@@ -32,17 +32,31 @@ const (
 type Ledger struct {
 	cl *rawkafka.Cluster
 
-	reading sync.Mutex // one Refresh at a time; guards next and part
+	reading turn // one Refresh at a time; guards next and part
 	part    rawkafka.Partition
 	next    int64
 
-	writing sync.Mutex // one Put at a time; guards out
+	writing turn // one Put at a time; guards out
 	out     producer
 
 	mu      sync.RWMutex
 	entries map[string]entry
 	bytes   int
 }
+
+// turn is who may ask the cluster now: it holds a token then. Unlike a mutex it is waited for no longer than a context says, since a broker may stand still.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (t turn) end() { <-t }
 
 type entry struct {
 	value  json.RawMessage
@@ -52,7 +66,7 @@ type entry struct {
 // Open reads the ledger whole. A topic that doesn't exist is an empty ledger; it is made by the first [Ledger.Put]. Missing rights are a *[DeniedError].
 // There is nothing to close; cl stays the caller's.
 func Open(ctx context.Context, cl *rawkafka.Cluster) (*Ledger, error) {
-	l := &Ledger{cl: cl, entries: map[string]entry{}, out: producer{id: -1}}
+	l := &Ledger{cl: cl, reading: make(turn, 1), writing: make(turn, 1), entries: map[string]entry{}, out: producer{id: -1}}
 	if err := l.Refresh(ctx); err != nil {
 		return nil, err
 	}

@@ -20,8 +20,10 @@ const (
 
 // Refresh reads on to the topic's end: what others have written meanwhile. A topic that was made anew is read anew.
 func (l *Ledger) Refresh(ctx context.Context) error {
-	l.reading.Lock()
-	defer l.reading.Unlock()
+	if err := l.reading.take(ctx); err != nil {
+		return err
+	}
+	defer l.reading.end()
 	for n := 1; ; n++ {
 		before := l.next
 		err := l.refresh(ctx)

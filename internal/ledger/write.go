@@ -42,8 +42,10 @@ func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 	if err != nil || len(rs) == 0 {
 		return err
 	}
-	l.writing.Lock()
-	defer l.writing.Unlock()
+	if err := l.writing.take(ctx); err != nil {
+		return err
+	}
+	defer l.writing.end()
 	if l.out.part.Topic == "" {
 		if err := l.begin(ctx); err != nil {
 			return err
@@ -69,15 +71,17 @@ func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 
 // written takes in what a Put has appended at base. Where nobody else has written since the last look, nothing is read.
 func (l *Ledger) written(ctx context.Context, rs []*kgo.Record, base int64) error {
-	l.reading.Lock()
+	if err := l.reading.take(ctx); err != nil {
+		return err
+	}
 	if l.part.Topic == "" && base == 0 { // the topic's first
 		l.part = l.out.part
 	}
 	if base < 0 || l.part != l.out.part || base != l.next {
-		l.reading.Unlock()
+		l.reading.end()
 		return l.Refresh(ctx)
 	}
-	defer l.reading.Unlock()
+	defer l.reading.end()
 	for i, r := range rs {
 		r.Offset = base + int64(i)
 		if err := l.take(r); err != nil {

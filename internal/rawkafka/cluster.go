@@ -81,9 +81,11 @@ type connection struct {
 
 	refresh chan struct{} // holds a token while nobody refreshes leaders
 
-	mu      sync.Mutex
-	leaders map[Partition]leader
-	wanted  map[string]struct{} // topics whose leaders somebody waits for
+	mu       sync.Mutex
+	nodes    []int32 // the brokers of the last metadata
+	answered int32   // the broker that answered last instead of another; see Anyone
+	leaders  map[Partition]leader
+	wanted   map[string]struct{} // topics whose leaders somebody waits for
 }
 
 // Connect connects and learns the cluster ID; wrong addresses and credentials

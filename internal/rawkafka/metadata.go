@@ -111,7 +111,8 @@ func MetadataOf(names ...string) *kmsg.MetadataRequest {
 func (c *Cluster) metadata(ctx context.Context, req *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
 	const tries = 4
 	for n := 1; ; n++ {
-		resp, err := req.RequestWith(ctx, c.cl)
+		got, err := Anyone(ctx, c, req)
+		resp, _ := got.(*kmsg.MetadataResponse)
 		if err == nil {
 			err = kerr.ErrorForCode(resp.ErrorCode)
 		}
