@@ -317,7 +317,9 @@ func (e *engine) givenUp(t *topic) bool {
 func (e *engine) adopt(t *topic, to rawkafka.Topic, n int) {
 	e.mu.Lock()
 	begun := t.parts == nil
-	t.targetID = to.ID
+	if begun || t.targetID != to.ID { // those at work read it
+		t.targetID = to.ID
+	}
 	t.rf = replication(to)
 	for i := len(t.parts); i < n; i++ {
 		p := &part{

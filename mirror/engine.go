@@ -99,7 +99,6 @@ func (e *engine) tell() {
 	e.moved = make(chan struct{})
 }
 
-
 // lookAt has a partition looked at after a while; e.mu is held.
 func (e *engine) lookAt(p *part, after time.Duration) {
 	at := time.Now().Add(after)

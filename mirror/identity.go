@@ -46,7 +46,7 @@ func (e *engine) noted(p *part) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("identity: %w", err)
 	}
-	if !ok || id.TargetID != p.targetID.String() {
+	if !ok || id.TargetID != p.dst.TopicID.String() {
 		return identity{}, nil
 	}
 	return id, nil

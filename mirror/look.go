@@ -276,7 +276,7 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 		switch err := errors.Join(serr, terr); {
 		case err != nil:
 			e.later(p, err)
-		case rawkafka.Unknown(from.Err), rawkafka.Unknown(to.Err), from.Err == nil && from.ID != p.sourceID, to.Err == nil && to.ID != p.targetID:
+		case rawkafka.Unknown(from.Err), rawkafka.Unknown(to.Err), from.Err == nil && from.ID != p.src.TopicID, to.Err == nil && to.ID != p.dst.TopicID:
 			e.mu.Lock()
 			if p.retried && p.state == Stopped && !rawkafka.Unknown(from.Err) { // it is taken in anew
 				anew[p.topic] = struct{}{}
@@ -330,7 +330,7 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 		note, err := e.noted(p)
 		err = errors.Join(err, unread)
 		e.mu.Lock()
-		found[i] = &facts{at: at, note: note, sourceID: p.sourceID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
+		found[i] = &facts{at: at, note: note, sourceID: p.src.TopicID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
 		if note.known() {
 			found[i].durable = max(note.Position, p.durable)
 			if b := p.batch; b.end > note.End && b.end <= p.durable { // newer than what was noted

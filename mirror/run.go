@@ -188,7 +188,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 		return e.loop(gctx, stop)
 	})
 	var whole bool
-	if err, whole = e.await(g, sctx); ctx.Err() == nil && whole {
+	if whole, err = e.await(sctx, g); ctx.Err() == nil && whole {
 		e.keep.close(ctx)
 	}
 	cancel()
@@ -201,7 +201,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 const awaitFor = time.Second
 
 // await waits for all goroutines of the group, and cuts the connections where some don't end in time after the loop has: then it isn't whole.
-func (e *engine) await(g *errgroup.Group, over context.Context) (err error, whole bool) {
+func (e *engine) await(over context.Context, g *errgroup.Group) (whole bool, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()
 	<-over.Done()
@@ -209,10 +209,10 @@ func (e *engine) await(g *errgroup.Group, over context.Context) (err error, whol
 	defer t.Stop()
 	select {
 	case err := <-ended:
-		return err, true
+		return true, err
 	case <-t.C:
 		e.close()
-		return <-ended, false
+		return false, <-ended
 	}
 }
 
