@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -35,8 +36,10 @@ type engine struct {
 	started time.Time
 	// partial marks flushes: they hold less than a cut.
 	partial bool
-	// patience is how long a partition that can't be looked at is no fault yet.
+	// patience is how long a partition that can't be looked at is no fault yet. A Run has none.
 	patience time.Duration
+	// catalog knows what has become of topics. It is the main goroutine's.
+	catalog *source.Catalog
 
 	mu sync.Mutex
 	// moved is closed and replaced when something that is waited for happens.
@@ -86,7 +89,7 @@ const maxClosed = 64
 
 func newEngine(ctx context.Context, cfg Config, c *rawkafka.Cluster, w *storage.Writer, h *hooks) *engine {
 	e := &engine{
-		cfg: cfg, hooks: h, c: c, w: w, ctx: ctx, started: time.Now(),
+		cfg: cfg, hooks: h, c: c, w: w, ctx: ctx, started: time.Now(), catalog: source.New(goneAfter),
 		wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		parts: make(map[rawkafka.Partition]*part), topics: make(map[kadm.TopicID]*topic),
 		dirty: make(map[*part]struct{}), uncommitted: make(map[*part]struct{}),

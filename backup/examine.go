@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 const (
@@ -18,8 +20,8 @@ const (
 	lookPause  = 500 * time.Millisecond
 )
 
-// source is what the source says of a partition's log.
-type source struct {
+// logFacts is what the source says of a partition's log.
+type logFacts struct {
 	logStart, logEnd int64
 	epochEnd         rawkafka.EpochEnd // EndOffset is -1 where nothing is known
 	currentEpoch     int32
@@ -28,7 +30,7 @@ type source struct {
 
 // judge says whether the source's log still is the one that was archived; if
 // not, where it parts and why.
-func (p *position) judge(s source) (parts int64, reason string) {
+func (p *position) judge(s logFacts) (parts int64, reason string) {
 	end := s.epochEnd
 	switch {
 	case s.logEnd < p.offset:
@@ -97,28 +99,29 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 	if len(ps) == 0 {
 		return nil, nil
 	}
-	names := make(map[string]struct{})
+	q := source.Query{Cluster: e.c}
 	for _, p := range ps {
-		names[p.Topic] = struct{}{}
+		if k := p.topic.known(); !slices.Contains(q.Known, k) {
+			q.Known, q.Only = append(q.Known, k), append(q.Only, p.Topic)
+		}
 	}
-	list := make([]string, 0, len(names))
-	for name := range names {
-		list = append(list, name)
-	}
-	topics, err := e.c.Topics(ctx, list...)
+	l, err := e.look(ctx, q)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	var living []*part
 	for _, p := range ps {
-		t := topics[p.Topic]
-		switch {
+		switch v := l.Verdicts[p.topic.known()]; {
 		case err != nil:
 			e.later(p, err)
-		case rawkafka.Unknown(t.Err) || t.Err == nil && t.ID != p.TopicID:
+		case v.State == source.Doubted:
+			e.doubted(p)
+		case v.State != source.Present:
 			e.gone(p.topic)
-		case t.Err != nil:
-			e.fault(p, t.Err)
+		case rawkafka.Retriable(v.Now.Err):
+			e.later(p, v.Now.Err)
+		case v.Now.Err != nil:
+			e.fault(p, v.Now.Err)
 		default:
 			living = append(living, p)
 		}
@@ -126,8 +129,15 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 	return living, nil
 }
 
+// doubted looks again soon at a partition whose topic no broker has just now.
+func (e *engine) doubted(p *part) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p.following, p.again, p.retry = false, true, time.Now().Add(lookPause)
+}
+
 // sources asks for log starts, true log ends, and the ends of archived epochs.
-func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]source, error) {
+func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]logFacts, error) {
 	all := make([]rawkafka.Partition, 0, len(ps))
 	epochs := make(map[rawkafka.Partition]int32)
 	e.mu.Lock()
@@ -150,10 +160,10 @@ func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]source, err
 	if err != nil {
 		return nil, err
 	}
-	sources := make(map[*part]source, len(ps))
+	sources := make(map[*part]logFacts, len(ps))
 	for _, p := range ps {
 		start, end := starts[p.Partition], ends[p.Partition]
-		s := source{logStart: start.Offset, logEnd: end.Offset, currentEpoch: end.CurrentEpoch, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}}
+		s := logFacts{logStart: start.Offset, logEnd: end.Offset, currentEpoch: end.CurrentEpoch, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}}
 		s.err = errors.Join(start.Err, end.Err)
 		if parting, ok := parted[p.Partition]; ok {
 			s.epochEnd, s.err = parting, errors.Join(s.err, parting.Err)
@@ -165,7 +175,7 @@ func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]source, err
 
 // resume reads on from the position, or from the log start where retention
 // has overtaken it.
-func (e *engine) resume(p *part, s source) {
+func (e *engine) resume(p *part, s logFacts) {
 	e.mu.Lock()
 	p.fault, p.again, p.failing = nil, false, time.Time{}
 	if !p.known { // nothing is archived: begin at the log start
@@ -241,7 +251,7 @@ func (e *engine) fault(p *part, err error) {
 
 // truncate ends histories and begins new ones from the log start. What was
 // read of the old ones is committed first.
-func (e *engine) truncate(ctx context.Context, ps []*part, sources map[*part]source) error {
+func (e *engine) truncate(ctx context.Context, ps []*part, sources map[*part]logFacts) error {
 	if len(ps) == 0 {
 		return nil
 	}
@@ -264,7 +274,7 @@ func (e *engine) truncate(ctx context.Context, ps []*part, sources map[*part]sou
 }
 
 // begin ends the partition's history and begins another.
-func (e *engine) begin(p *part, s source) {
+func (e *engine) begin(p *part, s logFacts) {
 	e.mu.Lock()
 	at, reason := p.now.judge(s)
 	terr := &TruncatedError{Topic: p.Topic, Partition: p.Partition.Partition, ArchivedEnd: p.now.offset, SourceEnd: at, Reason: reason}

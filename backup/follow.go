@@ -177,12 +177,12 @@ func (s *session) prepare(ctx context.Context) error {
 		return nil // the one before isn't done
 	}
 	e := s.e
-	selected, described, left, err := s.topics(ctx)
+	seen, described, err := s.topics(ctx)
 	if err != nil {
 		return err
 	}
 	p := &pending{since: time.Now(), cut: make(map[*part]int64)}
-	if p.cluster, err = describeCluster(ctx, e.c, left.names()); err != nil {
+	if p.cluster, err = describeCluster(ctx, e.c, seen.left.names()); err != nil {
 		return err
 	}
 	groups, unread, err := readGroups(ctx, e.c, e.cfg, e.w.Snapshot())
@@ -196,12 +196,12 @@ func (s *session) prepare(ctx context.Context) error {
 	if err := unreadGroups(groups, unread); err != nil && !e.cfg.SkipGroups {
 		e.cfg.Logger.Warn("groups can't be read", "err", err)
 	}
-	stable, err := stableOffsets(ctx, e.c, selected)
+	stable, err := stableOffsets(ctx, e.c, seen.selected)
 	if err != nil {
 		return err
 	}
 	p.at = time.Now()
-	if err := s.adopt(ctx, selected, described); err != nil {
+	if err := s.adopt(ctx, seen, described); err != nil {
 		return err
 	}
 	e.mu.Lock()
@@ -221,17 +221,25 @@ func (s *session) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (s *session) topics(ctx context.Context) (selected map[string]rawkafka.Topic, described []storage.Topic, left leftOut, err error) {
-	selected, left, err = selectTopics(ctx, s.e.c, s.f.cfg.Config)
-	if err == nil {
-		described, err = describeTopics(ctx, s.e.c, selected)
+// topics are the source's, by every broker.
+func (s *session) topics(ctx context.Context) (seen seen, described []storage.Topic, err error) {
+	if seen, err = s.look(ctx, true); err == nil {
+		described, err = describeTopics(ctx, s.e.c, seen.selected)
 	}
-	return selected, described, left, err
+	return seen, described, err
+}
+
+// look looks at the source's topics. whole has every broker list them.
+func (s *session) look(ctx context.Context, whole bool) (seen, error) {
+	q := query(s.e.c, s.e.cfg.selection, whole)
+	q.Known = s.e.known()
+	l, err := s.e.look(ctx, q)
+	return divide(l, s.e.cfg.selection), err
 }
 
 // adopt takes in what is new and marks what is gone.
-func (s *session) adopt(ctx context.Context, selected map[string]rawkafka.Topic, described []storage.Topic) error {
-	look, err := s.e.adoptAll(ctx, selected, described)
+func (s *session) adopt(ctx context.Context, seen seen, described []storage.Topic) error {
+	look, err := s.e.adoptAll(ctx, seen, described)
 	if err != nil {
 		return err
 	}
@@ -264,19 +272,18 @@ func (s *session) ready() bool {
 // discover looks for new, grown, re-created and deleted topics, and again at
 // partitions that couldn't be read.
 func (s *session) discover(ctx context.Context) error {
-	selected, leftOut, err := selectTopics(ctx, s.e.c, s.f.cfg.Config)
+	seen, err := s.look(ctx, false)
 	if err != nil {
 		return err
 	}
-	_ = leftOut // full snapshots name them
-	news := s.news(selected)
+	news := s.news(seen.selected)
 	var described []storage.Topic
 	if len(news) > 0 {
 		if described, err = describeTopics(ctx, s.e.c, news); err != nil {
 			return err
 		}
 	}
-	if err := s.adopt(ctx, selected, described); err != nil {
+	if err := s.adopt(ctx, seen, described); err != nil {
 		return err
 	}
 	return s.e.examine(ctx, s.e.due(true))
@@ -289,7 +296,7 @@ func (s *session) news(selected map[string]rawkafka.Topic) map[string]rawkafka.T
 	news := make(map[string]rawkafka.Topic)
 	for name, t := range selected {
 		known := s.e.topics[t.ID]
-		if t.Err == nil && (known == nil || known.Partitions != int32(len(t.Partitions)) || !known.Deleted.IsZero()) {
+		if t.Err == nil && (known == nil || known.Partitions < int32(len(t.Partitions)) || !known.Deleted.IsZero()) {
 			news[name] = t
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -69,7 +70,7 @@ func (f *Follower) run(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	if err := matched(ctx, c, f.cfg.Config); err != nil {
+	if _, err := selectTopics(ctx, c, f.cfg.Config); err != nil {
 		return err
 	}
 	for n := 0; ; n++ {
@@ -128,7 +129,7 @@ func (f *Follower) session(ctx context.Context, c *rawkafka.Cluster, again bool)
 		return err
 	}
 	s := &session{f: f, e: newEngine(ctx, f.cfg.Config, c, w, f.hooks)}
-	s.e.c, s.e.patience = c.Patient(impatience), patience
+	s.e.c, s.e.patience, s.e.catalog = c.Patient(impatience), patience, source.New(f.cfg.Discover/2)
 	s.e.partial = w.Snapshot() == nil || !w.Snapshot().Info().Complete
 	s.adoptCounts()
 	defer s.e.abandon()

@@ -99,9 +99,11 @@ func (f *following) stop(a *storage.Archive) *storage.Snapshot {
 	return s
 }
 
-func quick(c *kfake.Cluster, a *storage.Archive) backup.FollowerConfig {
+func quick(c *kfake.Cluster, a *storage.Archive) backup.FollowerConfig { return quickOf(source(c), a) }
+
+func quickOf(source []kgo.Opt, a *storage.Archive) backup.FollowerConfig {
 	return backup.FollowerConfig{
-		Config: backup.Config{Source: source(c), Archive: a},
+		Config: backup.Config{Source: source, Archive: a},
 		Flush:  50 * time.Millisecond, Every: 300 * time.Millisecond, Discover: 50 * time.Millisecond,
 	}
 }

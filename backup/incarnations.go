@@ -45,6 +45,7 @@ func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState)
 		e.topics[d.ID] = t
 	}
 	back := !t.Deleted.IsZero()
+	d.Partitions = max(d.Partitions, t.Partitions) // a broker that lags behind has fewer
 	if !sameTopic(t.Topic, d) {
 		t.Topic, t.changed = d, true
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -65,22 +66,19 @@ type run struct {
 // prepare reads everything but records; groups before the cut.
 func (r *run) prepare(ctx context.Context) error {
 	r.full.at = time.Now()
-	selected, left, err := selectTopics(ctx, r.c, r.cfg)
+	s, err := selectTopics(ctx, r.c, r.cfg)
 	if err != nil {
-		return err
-	}
-	if err := noneSelected(r.cfg, selected); err != nil {
 		return err
 	}
 	w, err := claim(ctx, r.cfg, r.c.ID(), "backup")
 	if err != nil {
 		return err
 	}
-	described, err := describeTopics(ctx, r.c, selected)
+	described, err := describeTopics(ctx, r.c, s.selected)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	if r.full.cluster, err = describeCluster(ctx, r.c, left.names()); err != nil {
+	if r.full.cluster, err = describeCluster(ctx, r.c, s.left.names()); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	groups, unread, err := readGroups(ctx, r.c, r.cfg, w.Snapshot())
@@ -91,8 +89,8 @@ func (r *run) prepare(ctx context.Context) error {
 		r.full.cluster.Unread["groups"] = unread
 	}
 	r.full.groups = groups
-	r.result.LeftOut, r.result.LeftOutWhy, r.result.Unread = left.names(), left.why(), r.full.cluster.Unread
-	stable, err := stableOffsets(ctx, r.c, selected)
+	r.result.LeftOut, r.result.LeftOutWhy, r.result.Unread = s.left.names(), s.left.why(), r.full.cluster.Unread
+	stable, err := stableOffsets(ctx, r.c, s.selected)
 	if err == nil {
 		err = r.askAgain(ctx, stable)
 	}
@@ -102,7 +100,7 @@ func (r *run) prepare(ctx context.Context) error {
 	r.full.at = time.Now()
 	r.e = newEngine(ctx, r.cfg, r.c, w, r.hooks)
 	r.e.partial = true
-	return r.begin(ctx, selected, described, stable)
+	return r.begin(ctx, s, described, stable)
 }
 
 // stableOffsets is the cut: one round of ListOffsets.
@@ -144,12 +142,17 @@ func (r *run) askAgain(ctx context.Context, stable map[rawkafka.Partition]rawkaf
 }
 
 // begin sets the cut and looks at every partition.
-func (r *run) begin(ctx context.Context, selected map[string]rawkafka.Topic, described []storage.Topic, stable map[rawkafka.Partition]rawkafka.Offset) error {
+func (r *run) begin(ctx context.Context, s seen, described []storage.Topic, stable map[rawkafka.Partition]rawkafka.Offset) error {
 	e := r.e
 	if err := e.load(ctx); err != nil {
 		return err
 	}
-	look, err := e.adoptAll(ctx, selected, described)
+	known, err := e.look(ctx, source.Query{Cluster: e.c, Everywhere: true, Known: e.known()})
+	if err != nil {
+		return err
+	}
+	s.became = known.Verdicts
+	look, err := e.adoptAll(ctx, s, described)
 	if err != nil {
 		return err
 	}

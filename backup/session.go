@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -69,10 +70,10 @@ func (e *engine) states(ctx context.Context, t storage.Topic) (map[int32]storage
 
 // adoptAll takes the selected topics in, marks those that are gone, and
 // returns the partitions that are to be looked at.
-func (e *engine) adoptAll(ctx context.Context, selected map[string]rawkafka.Topic, described []storage.Topic) ([]failure, error) {
+func (e *engine) adoptAll(ctx context.Context, s seen, described []storage.Topic) ([]failure, error) {
 	var look []failure
 	for _, d := range described {
-		if err := selected[d.Name].Err; err != nil || d.Partitions == 0 {
+		if err := s.selected[d.Name].Err; err != nil || d.Partitions == 0 {
 			continue // it is being made, or taken away, or denied
 		}
 		states, err := e.states(ctx, d)
@@ -87,45 +88,30 @@ func (e *engine) adoptAll(ctx context.Context, selected map[string]rawkafka.Topi
 			e.hooks.incarnation(d)
 		}
 	}
-	lost, err := e.missing(ctx, selected)
-	return append(look, lost...), err
+	denied, err := e.settled(ctx, s.became)
+	return append(look, denied...), err
 }
 
-// missing marks incarnations that the source has no more. A topic that isn't
-// listed may be one that may not be described: it is asked for, and returned
-// with the answer.
-func (e *engine) missing(ctx context.Context, selected map[string]rawkafka.Topic) ([]failure, error) {
-	var lost []*topic
-	names := make(map[string]struct{})
+// settled marks incarnations that the source has no more. One that may not be described any more is
+// returned with the answer.
+func (e *engine) settled(ctx context.Context, became map[source.Known]source.Verdict) ([]failure, error) {
 	e.mu.Lock()
-	for _, t := range e.topics {
-		if now, ok := selected[t.Name]; t.Deleted.IsZero() && (!ok || now.ID != t.ID) {
-			lost = append(lost, t)
-			names[t.Name] = struct{}{}
-		}
-	}
+	known := slices.Collect(maps.Values(e.topics))
 	e.mu.Unlock()
-	if len(lost) == 0 {
-		return nil, nil
-	}
-	topics, err := e.c.Topics(ctx, slices.Collect(maps.Keys(names))...)
-	if err != nil {
-		return nil, fmt.Errorf("backup: %w", err)
-	}
 	var denied []failure
-	for _, t := range lost {
-		now := topics[t.Name]
-		switch {
-		case rawkafka.Unknown(now.Err) || now.Err == nil && now.ID != t.ID:
+	for _, t := range known {
+		switch v, ok := became[t.known()]; {
+		case !ok:
+		case v.State == source.Gone || v.State == source.Replaced:
 			e.gone(t)
-		case rawkafka.Denies(now.Err):
+		case rawkafka.Denies(v.Now.Err):
 			states, err := e.states(ctx, t.Topic)
 			if err != nil {
 				return nil, err
 			}
 			parts, _ := e.adopt(t.Topic, states)
 			for _, p := range parts {
-				denied = append(denied, failure{p, now.Err})
+				denied = append(denied, failure{p, v.Now.Err})
 			}
 		}
 	}

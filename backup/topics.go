@@ -6,9 +6,18 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/internal/topics"
+)
+
+const (
+	// goneAfter is how long no broker may have a topic until a Run believes it.
+	goneAfter = 2 * time.Second
+	// madeWithin is how long a Run waits for a topic that is being made.
+	madeWithin = 30 * time.Second
 )
 
 // leftOut are topics that aren't backed up, with the reasons.
@@ -28,70 +37,83 @@ func (l leftOut) why() map[string]string {
 	return why
 }
 
-// selectTopics asks for the cluster's topics and divides them by the
-// configuration. A name that was asked for and doesn't exist is an
-// *[UnknownTopicError].
-func selectTopics(ctx context.Context, c *rawkafka.Cluster, cfg Config) (selected map[string]rawkafka.Topic, left leftOut, err error) {
-	all, err := c.Topics(ctx)
-	if err != nil {
-		return nil, nil, fmt.Errorf("backup: %w", err)
-	}
-	if err := addNamed(ctx, c, cfg.selection.Names(), all); err != nil {
-		return nil, nil, err
-	}
-	selected, left = make(map[string]rawkafka.Topic), make(leftOut)
-	for name, t := range all {
-		if why := cfg.selection.Why(name, t.Internal); why != "" {
-			left[name] = why
+// seen are the source's topics, as a look has found them.
+type seen struct {
+	selected map[string]rawkafka.Topic
+	left     leftOut
+	became   map[source.Known]source.Verdict
+}
+
+// divide divides topics by the selection.
+func divide(l source.Look, sel *topics.Selection) seen {
+	s := seen{selected: make(map[string]rawkafka.Topic), left: make(leftOut), became: l.Verdicts}
+	for name, t := range l.Topics {
+		if why := sel.Why(name, t.Internal); why != "" {
+			s.left[name] = why
 		} else {
-			selected[name] = t
+			s.selected[name] = t
 		}
 	}
-	return selected, left, nil
+	return s
 }
 
-// addNamed looks for topics that were asked for by name and aren't listed:
-// a broker lists only those that may be described.
-func addNamed(ctx context.Context, c *rawkafka.Cluster, names []string, all map[string]rawkafka.Topic) error {
-	var missing []string
-	for _, name := range names {
-		if _, ok := all[name]; !ok {
-			missing = append(missing, name)
-		}
+// query asks for the source's topics by the selection. whole has every broker list them.
+func query(c *rawkafka.Cluster, sel *topics.Selection, whole bool) source.Query {
+	return source.Query{
+		Cluster: c, Everywhere: whole, Named: sel.Names(),
+		Takes: func(t rawkafka.Topic) bool { return sel.Takes(t.Name, t.Internal) },
 	}
-	if len(missing) == 0 {
-		return nil
-	}
-	asked, err := c.Topics(ctx, missing...)
+}
+
+// selectTopics asks every broker for the cluster's topics and divides them by the
+// configuration. Those that are being made are waited for. A name that was asked for and doesn't exist is an
+// *[UnknownTopicError], and so is a selection of nothing: an empty snapshot would be the latest.
+func selectTopics(ctx context.Context, c *rawkafka.Cluster, cfg Config) (seen, error) {
+	l, err := source.New(goneAfter).Settle(ctx, query(c, cfg.selection, true), madeWithin)
 	if err != nil {
-		return fmt.Errorf("backup: %w", err)
+		return seen{}, fmt.Errorf("backup: %w", err)
 	}
-	for _, name := range missing {
-		t := asked[name]
-		switch {
-		case rawkafka.Unknown(t.Err):
-			return &UnknownTopicError{Topic: name}
-		case t.Err != nil:
-			return fmt.Errorf("backup: %s: metadata: %w", name, t.Err)
+	s := divide(l, cfg.selection)
+	for _, name := range cfg.selection.Names() {
+		if _, ok := l.Topics[name]; !ok {
+			return s, &UnknownTopicError{Topic: name}
 		}
-		all[name] = t
 	}
-	return nil
+	for _, name := range slices.Sorted(maps.Keys(s.selected)) {
+		if t := s.selected[name]; t.Err != nil {
+			return s, fmt.Errorf("backup: %s: metadata: %w", name, t.Err)
+		}
+	}
+	if len(s.selected) == 0 && len(cfg.Topics) > 0 {
+		return s, &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
+	}
+	return s, nil
 }
 
-// matched is an *[UnknownTopicError] where topics were asked for and none is there.
-func matched(ctx context.Context, c *rawkafka.Cluster, cfg Config) error {
-	selected, _, err := selectTopics(ctx, c, cfg)
+// known are the incarnations that the archive holds and the source has, as far as is known.
+func (e *engine) known() []source.Known {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	known := make([]source.Known, 0, len(e.topics))
+	for _, t := range e.topics {
+		if t.Deleted.IsZero() {
+			known = append(known, t.known())
+		}
+	}
+	return known
+}
+
+func (t *topic) known() source.Known { return source.Known{Name: t.Name, ID: t.ID} }
+
+// look looks at the source's topics: at all of them, or at those that are named. A job that ends waits until nothing is in doubt.
+func (e *engine) look(ctx context.Context, q source.Query) (l source.Look, err error) {
+	if e.patience > 0 {
+		l, err = e.catalog.Look(ctx, q)
+	} else {
+		l, err = e.catalog.Settle(ctx, q, 0)
+	}
 	if err != nil {
-		return err
+		return l, fmt.Errorf("topics: %w", err)
 	}
-	return noneSelected(cfg, selected)
-}
-
-// noneSelected refuses an empty selection: an empty snapshot would be the latest.
-func noneSelected(cfg Config, selected map[string]rawkafka.Topic) error {
-	if len(selected) > 0 || len(cfg.Topics) == 0 {
-		return nil
-	}
-	return &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
+	return l, nil
 }

@@ -99,16 +99,16 @@ func (f *findings) partitions(ctx context.Context, cl *rawkafka.Cluster, by map[
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range names {
-		err := topics[name].Err
-		if !rawkafka.Unknown(err) {
-			continue
+	unknown := slices.DeleteFunc(names, func(name string) bool { return !rawkafka.Unknown(topics[name].Err) })
+	if len(unknown) > 0 {
+		views, err := cl.Everywhere(ctx, unknown...)
+		if err != nil {
+			return nil, err
 		}
-		switch there, aerr := cl.Anywhere(ctx, name); {
-		case aerr != nil:
-			return nil, aerr
-		case len(there) > 0:
-			return nil, fmt.Errorf("%s: %w", name, err) // of a broker that lags behind
+		for _, there := range views {
+			for name := range there {
+				return nil, fmt.Errorf("%s: %w", name, topics[name].Err) // of a broker that lags behind
+			}
 		}
 	}
 	var ps []rawkafka.Partition

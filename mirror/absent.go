@@ -8,40 +8,62 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
-// absent are topics that this flow has copied, by its notes, that the source doesn't have any more although the copies are there: they were deleted while no mirror
-// ran. A topic is asked for by name once more before it counts.
-func (e *engine) absent(ctx context.Context, all map[string]rawkafka.Topic, source, target *rawkafka.Cluster) ([]*topic, error) {
+// absent are topics that this flow has copied, by its notes, that the source doesn't list any more although the copies are there: they may have been deleted while no mirror ran.
+func (e *engine) absent(ctx context.Context, all map[string]rawkafka.Topic, target source.Cluster) ([]*topic, error) {
 	noted := e.notedTopics()
-	var sources, targets []string
+	var targets []string
 	for name, id := range noted {
 		if _, ok := all[name]; ok || !e.sel.takes(rawkafka.Topic{Name: name}) {
 			delete(noted, name)
 			continue
 		}
-		sources, targets = append(sources, name), append(targets, e.cfg.Prefix+id.Topic)
+		targets = append(targets, e.cfg.Prefix+id.Topic)
 	}
-	if len(sources) == 0 {
+	if len(targets) == 0 {
 		return nil, nil
 	}
-	now, err := source.Topics(ctx, sources...)
-	if err != nil {
-		return nil, fmt.Errorf("source: topics: %w", err)
-	}
-	there, err := target.Topics(ctx, targets...)
+	views, err := target.Everywhere(ctx, targets...)
 	if err != nil {
 		return nil, fmt.Errorf("target: topics: %w", err)
 	}
-	var gone []*topic
+	there := source.Union(views, nil)
+	var missing []*topic
 	for name, id := range noted {
-		copied, ok := there[e.cfg.Prefix+name]
-		if ok && copied.Err == nil && copied.ID.String() == id.TargetID && rawkafka.Unknown(now[name].Err) {
-			gone = append(gone, &topic{source: name, target: copied.Name, targetID: copied.ID})
+		if copied, ok := there[e.cfg.Prefix+name]; ok && copied.Err == nil && copied.ID.String() == id.TargetID {
+			missing = append(missing, &topic{source: name, target: copied.Name, targetID: copied.ID})
 		}
 	}
-	slices.SortFunc(gone, func(a, b *topic) int { return strings.Compare(a.source, b.source) })
-	return gone, nil
+	slices.SortFunc(missing, func(a, b *topic) int { return strings.Compare(a.source, b.source) })
+	return missing, nil
+}
+
+// absentNow are those of which no broker of the source knows anything now, which a plan says, and nothing is done for.
+func (e *engine) absentNow(ctx context.Context, all map[string]rawkafka.Topic) ([]*topic, error) {
+	missing, err := e.absent(ctx, all, e.target)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	became, err := e.becameOf(ctx, missing, e.source)
+	return slices.DeleteFunc(missing, func(t *topic) bool { return became[t.atSource()].State == source.Present }), err
+}
+
+// becameOf is what has become of topics at the source, whatever ID they had.
+func (e *engine) becameOf(ctx context.Context, topics []*topic, from source.Cluster) (map[source.Known]source.Verdict, error) {
+	q := source.Query{Cluster: from}
+	for _, t := range topics {
+		q.Known, q.Only = append(q.Known, t.atSource()), append(q.Only, t.source)
+	}
+	if len(q.Only) == 0 {
+		return nil, nil
+	}
+	l, err := e.meanwhile.Look(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("source: topics: %w", err)
+	}
+	return l.Verdicts, nil
 }
 
 // notedTopics are the copies of this flow that the ledger knows, by their source's name.
@@ -66,22 +88,28 @@ func (e *engine) deletedMeanwhile(ctx context.Context, all map[string]rawkafka.T
 	if e.absentDone {
 		return nil
 	}
-	gone, err := e.absent(ctx, all, e.near, e.far)
+	missing, err := e.absent(ctx, all, e.far)
 	if err != nil {
 		return err
 	}
 	e.mu.Lock()
-	gone = slices.DeleteFunc(gone, func(t *topic) bool { return e.topics[t.source] != nil }) // vanished sees to them
+	missing = slices.DeleteFunc(missing, func(t *topic) bool { return e.topics[t.source] != nil }) // vanished sees to them
 	e.mu.Unlock()
+	became, err := e.becameOf(ctx, missing, e.near)
+	if err != nil {
+		return err
+	}
 	unsure := 0
-	for _, t := range gone {
+	for _, t := range missing {
 		if was := e.lost[t.source]; was != nil && was.targetID == t.targetID {
 			t = was
 		}
 		e.lost[t.source] = t
 		switch {
 		case t.said[TopicDeleted] != "":
-		case e.gone(ctx, &t.missing, e.near, t.source, t.sourceID):
+		case became[t.atSource()].State == source.Present:
+			delete(e.lost, t.source)
+		case became[t.atSource()].State == source.Gone:
 			e.deleted(ctx, t)
 		default:
 			unsure++

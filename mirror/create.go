@@ -292,13 +292,7 @@ func (e *engine) createPartitions(ctx context.Context, name string, n int) error
 func (e *engine) deleteCopy(ctx context.Context, t *topic) {
 	dctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	err := e.target.Unthrottled(dctx, "delete topic", func() error {
-		resp, err := e.target.Admin().DeleteTopics(dctx, t.target)
-		if err == nil {
-			err = resp[t.target].Err
-		}
-		return err
-	})
+	err := e.target.Unthrottled(dctx, "delete topic", func() error { return e.target.DeleteTopic(dctx, t.target, t.targetID) })
 	if err != nil && !rawkafka.Unknown(err) {
 		e.refusedTopic(t, fmt.Errorf("delete: %w", err))
 	}

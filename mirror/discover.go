@@ -7,9 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // discover looks for topics and partitions that are new, grown, re-created or gone, on both sides. What can't be seen now is seen the next time.
@@ -29,40 +28,67 @@ func (e *engine) discover(ctx context.Context) error {
 	e.mu.Lock()
 	e.leftOut, e.origins = out, origins
 	e.mu.Unlock()
-	if err := e.vanished(ctx, all); err != nil {
-		return err
-	}
+	e.vanished(ctx, seen.became)
 	if err := e.deletedMeanwhile(ctx, all); err != nil {
 		return err
 	}
 	e.begun(selected)
-	targets := make([]string, 0, len(selected))
-	for name := range selected {
-		targets = append(targets, e.cfg.Prefix+name)
-	}
-	if len(targets) == 0 {
+	if len(selected) == 0 {
 		e.mu.Lock()
 		e.pending = 0
 		e.mu.Unlock()
 		return nil
 	}
 	if seen.there == nil {
-		var err error
-		if seen.there, err = e.far.Topics(ctx, targets...); err != nil {
-			return fmt.Errorf("target: topics: %w", err)
+		there, err := e.lookAtCopies(ctx, e.far, selected, false)
+		if err != nil {
+			return err
 		}
+		return e.settleTopics(ctx, selected, there)
 	}
-	return e.settleTopics(ctx, selected, seen.there)
+	return e.settleTopics(ctx, selected, source.Look{Topics: seen.there})
 }
 
 // lookAtSource lists the source's topics, and then reads what it says of its own copies.
 func (e *engine) lookAtSource(ctx context.Context) (*looks, error) {
-	all, err := e.sel.list(ctx, e.near)
+	q := source.Query{Cluster: e.near, Named: e.sel.Names()}
+	e.mu.Lock()
+	for _, t := range e.topics {
+		q.Known = append(q.Known, t.atSource())
+	}
+	leftOut := e.leftOut
+	e.mu.Unlock()
+	q.Takes = func(t rawkafka.Topic) bool { return leftOut[t.Name] == "" && e.sel.takes(t) }
+	l, err := e.sources.Look(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("source: topics: %w", err)
 	}
-	return &looks{all: all}, e.refreshBack(ctx)
+	return &looks{all: l.Topics, became: l.Verdicts}, e.refreshBack(ctx)
 }
+
+// lookAtCopies looks for the copies of topics on the standby.
+func (e *engine) lookAtCopies(ctx context.Context, standby source.Cluster, selected map[string]rawkafka.Topic, everywhere bool) (source.Look, error) {
+	q := source.Query{Cluster: standby, Everywhere: everywhere}
+	e.mu.Lock()
+	for name := range selected {
+		q.Only = append(q.Only, e.cfg.Prefix+name)
+		if t := e.topics[name]; t != nil && t.parts != nil {
+			q.Known = append(q.Known, t.onStandby())
+		}
+	}
+	e.mu.Unlock()
+	if len(q.Only) == 0 {
+		return source.Look{}, nil
+	}
+	l, err := e.copies.Look(ctx, q)
+	if err != nil {
+		return l, fmt.Errorf("target: topics: %w", err)
+	}
+	return l, nil
+}
+
+func (t *topic) atSource() source.Known  { return source.Known{Name: t.source, ID: t.sourceID} }
+func (t *topic) onStandby() source.Known { return source.Known{Name: t.target, ID: t.targetID} }
 
 // begun leaves only the topics that a Once has begun with, once it has them all: they may be deleted, or grow, meanwhile.
 func (e *engine) begun(selected map[string]rawkafka.Topic) {
@@ -71,30 +97,6 @@ func (e *engine) begun(selected map[string]rawkafka.Topic) {
 	if e.cfg.Once && e.discovered {
 		maps.DeleteFunc(selected, func(name string, _ rawkafka.Topic) bool { return e.topics[name] == nil })
 	}
-}
-
-// gone says for certain that a topic isn't there as it was: it was seen so before, a while ago, and no broker has it. One that has just started, or lags behind, isn't believed, however long that
-// takes: copies are stopped for it, or deleted. A zero id is any.
-func (e *engine) gone(ctx context.Context, since *time.Time, c *rawkafka.Cluster, name string, id kadm.TopicID) bool {
-	if !e.surely(since) {
-		return false
-	}
-	actx, cancel := context.WithTimeout(ctx, impatience)
-	defer cancel()
-	there, err := c.Anywhere(actx, name)
-	if err != nil {
-		e.hooks.retry("look for "+name+" on each broker", err)
-		return false
-	}
-	return !slices.ContainsFunc(there, func(t rawkafka.Topic) bool { return id == kadm.TopicID{} || t.ID == id })
-}
-
-// surely says that what is seen of a topic was seen before, a while ago.
-func (e *engine) surely(since *time.Time) bool {
-	if since.IsZero() {
-		*since = time.Now()
-	}
-	return time.Since(*since) >= e.cfg.Discover/2
 }
 
 // refreshBack reads the source's own ledger on: what it says of copies that came from the target must not go back.
@@ -108,49 +110,28 @@ func (e *engine) refreshBack(ctx context.Context) error {
 	return nil
 }
 
-// vanished finds topics that the source has no more, or has again under another ID.
-func (e *engine) vanished(ctx context.Context, all map[string]rawkafka.Topic) error {
-	var suspects []*topic
+// vanished settles topics that the source has no more, or has again under another ID.
+func (e *engine) vanished(ctx context.Context, became map[source.Known]source.Verdict) {
 	e.mu.Lock()
-	for name, t := range e.topics {
-		if now, ok := all[name]; !ok || now.Err == nil && now.ID != t.sourceID {
-			suspects = append(suspects, t)
-		} else {
-			t.missing = time.Time{}
-		}
-	}
+	topics := slices.Collect(maps.Values(e.topics))
 	e.mu.Unlock()
-	if len(suspects) == 0 {
-		return nil
-	}
-	asked := make([]string, 0, len(suspects))
-	for _, t := range suspects {
-		asked = append(asked, t.source)
-	}
-	now, err := e.near.Topics(ctx, asked...)
-	if err != nil {
-		return fmt.Errorf("source: topics: %w", err)
-	}
-	for _, t := range suspects {
-		switch is := now[t.source]; {
-		case rawkafka.Unknown(is.Err):
-			if e.gone(ctx, &t.missing, e.near, t.source, t.sourceID) {
-				e.deleted(ctx, t)
-			}
-		case is.Err == nil && is.ID == t.sourceID:
-			t.missing = time.Time{}
-		case is.Err == nil && e.gone(ctx, &t.missing, e.near, t.source, t.sourceID):
+	for _, t := range topics {
+		switch v := became[t.atSource()]; v.State {
+		case source.Present, source.Doubted:
+		case source.Gone:
+			e.deleted(ctx, t)
+		case source.Replaced:
 			e.recreated(ctx, t, Event{
 				Kind: TopicRecreated, Offset: -1, Other: -1,
-				Detail: fmt.Sprintf("the copy is of topic ID %s, the source's is %s now", t.sourceID, is.ID),
+				Detail: fmt.Sprintf("the copy is of topic ID %s, the source's is %s now", t.sourceID, v.Now.ID),
 			})
 		}
 	}
-	return nil
 }
 
 // settleTopics creates and grows copies, and takes in those that are there.
-func (e *engine) settleTopics(ctx context.Context, selected, there map[string]rawkafka.Topic) error {
+func (e *engine) settleTopics(ctx context.Context, selected map[string]rawkafka.Topic, standby source.Look) error {
+	there := standby.Topics
 	var create []*topic
 	var ready []*topic
 	metas := make(map[*topic]rawkafka.Topic)
@@ -168,7 +149,7 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 			continue
 		case rawkafka.Unknown(to.Err):
 			if t.parts != nil {
-				if e.gone(ctx, &t.lost, e.far, t.target, t.targetID) && e.standbyGone(t, "it was deleted") {
+				if standby.Verdicts[t.onStandby()].State == source.Gone && e.standbyGone(t, "it was deleted") {
 					pending++
 				}
 				continue
@@ -180,12 +161,11 @@ func (e *engine) settleTopics(ctx context.Context, selected, there map[string]ra
 		case to.Err != nil || len(to.Partitions) == 0:
 			pending++
 		case t.parts != nil && to.ID != t.targetID:
-			if e.gone(ctx, &t.lost, e.far, t.target, t.targetID) && e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
+			if standby.Verdicts[t.onStandby()].State == source.Replaced && e.standbyGone(t, fmt.Sprintf("topic ID %s was re-created as %s", t.targetID, to.ID)) {
 				pending++
 			}
 			continue
 		default:
-			t.lost = time.Time{}
 			e.backAgain(t)
 			ready = append(ready, t)
 		}

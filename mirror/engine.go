@@ -12,6 +12,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // engine moves batches from the source to the standby. The fetcher's goroutines queue what they read; workers, as many as have something to do, append
@@ -45,7 +46,9 @@ type engine struct {
 
 	method exactcopy.Method // as the plan found it
 
-	// Of discovery alone: what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
+	// Of discovery alone: what is known of the topics of both sides, and of those that went while no mirror ran; what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
+	sources, copies, meanwhile *source.Catalog
+
 	planned    *looks
 	lost       map[string]*topic
 	absentDone bool
@@ -68,8 +71,11 @@ type engine struct {
 	beatAt     time.Time
 }
 
-// looks are what both sides have: all topics of the source, and of the standby those that copies are named like.
-type looks struct{ all, there map[string]rawkafka.Topic }
+// looks are what both sides have: all topics of the source, what became of those that are mirrored, and of the standby those that copies are named like.
+type looks struct {
+	all, there map[string]rawkafka.Topic
+	became     map[source.Known]source.Verdict
+}
 
 // locks keep two processes from making the same hole at once.
 type locks interface {

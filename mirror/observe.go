@@ -51,9 +51,9 @@ func Observe(ctx context.Context, cfg Config) (*Status, error) {
 }
 
 func (e *engine) observe(ctx context.Context) error {
-	all, err := e.sel.list(ctx, e.source)
+	all, err := e.list(ctx)
 	if err != nil {
-		return fmt.Errorf("source: topics: %w", err)
+		return err
 	}
 	if _, err := e.openBack(ctx); err != nil {
 		return err
@@ -61,27 +61,20 @@ func (e *engine) observe(ctx context.Context) error {
 	selected := e.sel.of(all)
 	copies, _ := copiesOf(e.back, e.target.ID(), all)
 	e.leftOut = e.leaveOut(selected, copies)
-	gone, err := e.absent(ctx, all, e.source, e.target)
+	gone, err := e.absentNow(ctx, all)
 	if err != nil {
 		return err
 	}
 	for _, t := range gone {
 		e.hooks.event(Event{Time: time.Now(), Kind: TopicDeleted, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: topicGone})
 	}
-	var targets []string
-	for name := range selected {
-		targets = append(targets, e.cfg.Prefix+name)
-	}
-	if len(targets) == 0 {
-		return nil
-	}
-	there, err := e.target.Topics(ctx, targets...)
+	standby, err := e.lookAtCopies(ctx, e.target, selected, true)
 	if err != nil {
-		return fmt.Errorf("target: topics: %w", err)
+		return err
 	}
 	var ps []*part
 	for _, name := range slices.Sorted(maps.Keys(selected)) {
-		from, to := selected[name], there[e.cfg.Prefix+name]
+		from, to := selected[name], standby.Topics[e.cfg.Prefix+name]
 		t := e.topicOf(from)
 		e.adopt(t, to, len(from.Partitions))
 		for _, p := range t.parts {

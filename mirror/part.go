@@ -24,8 +24,6 @@ type topic struct {
 	described          time.Time // when the five above were read
 	claimed            bool      // for holes
 	claiming           chan struct{}
-	missing            time.Time            // since when the source doesn't have it, or has another
-	lost               time.Time            // since when the standby doesn't
 	said               map[EventKind]string // events of the whole topic, told once
 }
 

@@ -55,10 +55,8 @@ func (e *engine) newPlanner(ctx context.Context) (*planner, error) {
 	}}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		if pl.all, err = e.sel.list(gctx, e.source); err != nil {
-			return fmt.Errorf("source: topics: %w", err)
-		}
-		return nil
+		pl.all, err = e.list(gctx)
+		return err
 	})
 	g.Go(func() error { return pl.lookAtStandby(gctx) })
 	if err := g.Wait(); err != nil {
@@ -98,7 +96,7 @@ func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 	var lacking []Conflict
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		gone, err = e.absent(gctx, pl.all, e.source, e.target)
+		gone, err = e.absentNow(gctx, pl.all)
 		return err
 	})
 	source, target := pl.named()
@@ -145,16 +143,11 @@ func topicConflict(topic, kind, format string, args ...any) Conflict {
 
 // topics plans each topic. It returns the partitions that the target has, and those that it hasn't.
 func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topic) (known, fresh []*part, err error) {
-	targets := make([]string, 0, len(selected))
-	for name := range selected {
-		targets = append(targets, pl.cfg.Prefix+name)
+	copies, err := pl.lookAtCopies(ctx, pl.target, selected, true)
+	if err != nil {
+		return nil, nil, err
 	}
-	if len(targets) == 0 {
-		return nil, nil, nil
-	}
-	if pl.there, err = pl.target.Topics(ctx, targets...); err != nil {
-		return nil, nil, fmt.Errorf("target: topics: %w", err)
-	}
+	pl.there = copies.Topics
 	others := pl.othersCopies()
 	for _, name := range slices.Sorted(maps.Keys(selected)) {
 		from, to := selected[name], pl.there[pl.cfg.Prefix+name]

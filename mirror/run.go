@@ -12,6 +12,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
@@ -33,6 +34,7 @@ func connect(ctx context.Context, cfg Config) (*engine, error) {
 	e := &engine{
 		cfg: cfg, sel: sel, hooks: newHooks(cfg), memory: newMemory(int(cfg.MemoryBytes / 4 * 3)), started: time.Now(), wake: make(chan struct{}, 1), moved: make(chan struct{}),
 		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), over: make(map[*part]struct{}), refused: make(map[string]*EventError), lost: make(map[string]*topic),
+		sources: source.New(cfg.Discover / 2), copies: source.New(cfg.Discover / 2), meanwhile: source.New(cfg.Discover / 2),
 	}
 	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: e.hooks.retry, RetryFor: cfg.tuning.retryFor}
 	if err := e.open(ctx, rc); err != nil {

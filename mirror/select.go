@@ -10,6 +10,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
@@ -51,31 +52,13 @@ func (s *selection) owned(all map[string]rawkafka.Topic) map[string]string {
 	return out
 }
 
-// list asks for all topics, and those that were asked for by name: a broker lists only those that may be described.
-func (s *selection) list(ctx context.Context, c *rawkafka.Cluster) (map[string]rawkafka.Topic, error) {
-	all, err := c.Topics(ctx)
+// list asks every broker for all topics, and for those that were asked for by name: a broker lists only those that may be described.
+func (e *engine) list(ctx context.Context) (map[string]rawkafka.Topic, error) {
+	l, err := e.sources.Look(ctx, source.Query{Cluster: e.source, Everywhere: true, Named: e.sel.Names()})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("source: topics: %w", err)
 	}
-	var missing []string
-	for _, name := range s.Names() {
-		if _, ok := all[name]; !ok {
-			missing = append(missing, name)
-		}
-	}
-	if len(missing) == 0 {
-		return all, nil
-	}
-	asked, err := c.Topics(ctx, missing...)
-	if err != nil {
-		return nil, err
-	}
-	for name, t := range asked {
-		if !rawkafka.Unknown(t.Err) {
-			all[name] = t
-		}
-	}
-	return all, nil
+	return l.Topics, nil
 }
 
 // missing is an *[UnknownTopicError] for literal names that aren't there, or where a Once finds nothing that matches what was asked for; else nothing is a warning.

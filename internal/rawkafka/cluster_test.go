@@ -190,20 +190,24 @@ func TestOffsetsRetryThenFail(t *testing.T) {
 	}
 }
 
-// TestAnywhere: what one broker knows is there, whatever others say, and whoever doesn't answer.
-func TestAnywhere(t *testing.T) {
+// TestEverywhere: what one broker knows is there, whatever others say, and whoever doesn't answer; its leader is found.
+func TestEverywhere(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(2, "orders"))
 	rc := connect(t, c, rawkafka.Config{})
 	count := func(name string, want int) {
 		t.Helper()
-		there, err := rc.Anywhere(t.Context(), name)
-		if err != nil || len(there) != want {
-			t.Errorf("%s: %v, %v", name, there, err)
-		}
-		for _, topic := range there {
-			if topic.Name != name || len(topic.Partitions) != 2 {
-				t.Errorf("%+v", topic)
+		views, err := rc.Everywhere(t.Context(), name, "nothing")
+		there := 0
+		for _, topics := range views {
+			if topic, ok := topics[name]; ok {
+				there++
+				if topic.Name != name || len(topic.Partitions) != 2 || len(topics) != 1 {
+					t.Errorf("%+v", topics)
+				}
 			}
+		}
+		if err != nil || there != want {
+			t.Errorf("%s: %v, %v", name, views, err)
 		}
 	}
 	count("orders", 3)
@@ -216,6 +220,12 @@ func TestAnywhere(t *testing.T) {
 		return nil, nil, false
 	})
 	count("orders", 1)
+	for range 20 {
+		rc.Forget(rawkafka.Partition{Topic: "orders", Partition: 1})
+		if _, _, err := rc.Leader(t.Context(), rawkafka.Partition{Topic: "orders", Partition: 1}); err != nil {
+			t.Error("a broker that lags behind is believed:", err)
+		}
+	}
 	if err := c.RemoveNode(2); err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,10 @@ package rawkafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -57,41 +57,98 @@ func (c *Cluster) Topics(ctx context.Context, names ...string) (map[string]Topic
 	return topics, nil
 }
 
-// Anywhere asks each broker for a topic, and returns what those say that have it. One that has just started, or lags behind, doesn't know what others do: only what none knows isn't there.
-// Brokers that don't answer have no say, unless none does: that is an error.
-func (c *Cluster) Anywhere(ctx context.Context, name string) ([]Topic, error) {
-	resp, err := c.metadata(ctx, MetadataOf(name))
+// metadataTries is how often metadata are asked for, where brokers go away.
+const metadataTries = 4
+
+// others is how long the brokers that haven't answered are waited for once one has.
+const others = 2 * time.Second
+
+// Everywhere asks each broker for the named topics, or for all (none named), with one request a broker, at once. It returns what each that answers says, by name; topics that a broker
+// doesn't know aren't in its answer. A broker that has just started, or lags behind, doesn't know what others do. Brokers that don't answer, or only 2 s after the first, have no say,
+// unless none does: that is the error.
+func (c *Cluster) Everywhere(ctx context.Context, names ...string) ([]map[string]Topic, error) {
+	for n := 1; ; n++ {
+		views, err := c.views(ctx, names)
+		if err == nil || n == metadataTries || ctx.Err() != nil || !Retriable(err) {
+			return views, err
+		}
+		c.retrying("metadata", err)
+		if err := Sleep(ctx, Backoff(n)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// views asks each broker once.
+func (c *Cluster) views(ctx context.Context, names []string) ([]map[string]Topic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	req.Topics = []kmsg.MetadataRequestTopic{}
+	resp, err := c.metadata(ctx, req)
 	if err != nil {
 		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
 	}
-	answers, errs := make([]*kmsg.MetadataResponse, len(resp.Brokers)), make([]error, len(resp.Brokers))
-	var wg sync.WaitGroup
-	for i, b := range resp.Brokers {
-		wg.Go(func() {
-			var got kmsg.Response
-			if got, errs[i] = c.Request(ctx, b.NodeID, MetadataOf(name)); errs[i] == nil {
-				answers[i] = got.(*kmsg.MetadataResponse)
+	actx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		topics map[string]Topic
+		err    error
+	}
+	answers := make(chan answer, len(resp.Brokers))
+	for _, b := range resp.Brokers {
+		go func() {
+			topics, err := c.topicsOf(actx, b.NodeID, names)
+			answers <- answer{topics, err}
+		}()
+	}
+	var views []map[string]Topic
+	err = ErrUnknownBroker
+	late := time.NewTimer(c.cfg.RequestTimeout)
+	defer late.Stop()
+	for range resp.Brokers {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				err = a.err
+				continue
 			}
-		})
-	}
-	wg.Wait()
-	var there []Topic
-	answered := false
-	for _, a := range answers {
-		if a == nil {
-			continue
-		}
-		answered = true
-		for _, t := range a.Topics {
-			if t.Topic != nil && *t.Topic == name && !Unknown(kerr.ErrorForCode(t.ErrorCode)) {
-				there = append(there, topicOf(t))
+			if views = append(views, a.topics); len(views) == 1 {
+				late.Reset(others)
 			}
+		case <-late.C:
+			return heard(views, errDeadline)
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
 		}
 	}
-	if !answered {
-		return nil, fmt.Errorf("rawkafka: metadata: %w", errors.Join(errs...))
+	return heard(views, err)
+}
+
+// heard are the views, or the error where there are none.
+func heard(views []map[string]Topic, err error) ([]map[string]Topic, error) {
+	if len(views) == 0 {
+		return nil, fmt.Errorf("rawkafka: metadata: %w", err)
 	}
-	return there, nil
+	return views, nil
+}
+
+// topicsOf is what one broker says of topics.
+func (c *Cluster) topicsOf(ctx context.Context, broker int32, names []string) (map[string]Topic, error) {
+	got, err := c.Request(ctx, broker, MetadataOf(names...))
+	if err != nil {
+		return nil, err
+	}
+	resp := got.(*kmsg.MetadataResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	topics := make(map[string]Topic, len(resp.Topics))
+	for _, t := range resp.Topics {
+		if t.Topic != nil && !Unknown(kerr.ErrorForCode(t.ErrorCode)) {
+			topics[*t.Topic] = topicOf(t)
+		}
+	}
+	c.remember(topics)
+	return topics, nil
 }
 
 // MetadataOf asks for topics, or all (none named). None is created by asking.
@@ -109,14 +166,13 @@ func MetadataOf(names ...string) *kmsg.MetadataRequest {
 // metadata asks any broker, and another where one has gone away: kgo takes a
 // connection's end before the first answer for a fault of the configuration.
 func (c *Cluster) metadata(ctx context.Context, req *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
-	const tries = 4
 	for n := 1; ; n++ {
 		got, err := Anyone(ctx, c, req)
 		resp, _ := got.(*kmsg.MetadataResponse)
 		if err == nil {
 			err = kerr.ErrorForCode(resp.ErrorCode)
 		}
-		if err == nil || n == tries || ctx.Err() != nil || !Retriable(err) {
+		if err == nil || n == metadataTries || ctx.Err() != nil || !Retriable(err) {
 			return resp, err
 		}
 		c.retrying("metadata", err)
@@ -177,7 +233,40 @@ func (c *Cluster) Leader(ctx context.Context, p Partition) (broker, epoch int32,
 	if err != nil {
 		return -1, -1, err
 	}
-	return c.leaderIn(topics[p.Topic], p)
+	if broker, epoch, err = c.leaderIn(topics[p.Topic], p); !Unknown(err) {
+		return broker, epoch, err
+	}
+	l := c.leadersAnywhere(ctx, []Partition{p})[p]
+	return l.broker, l.epoch, l.err
+}
+
+// leadersAnywhere are the leaders of partitions that one broker doesn't know, by what any says.
+func (c *Cluster) leadersAnywhere(ctx context.Context, ps []Partition) map[Partition]leader {
+	var names []string
+	for _, p := range ps {
+		names = append(names, p.Topic)
+	}
+	slices.Sort(names)
+	views, err := c.Everywhere(ctx, slices.Compact(names)...)
+	leaders := make(map[Partition]leader, len(ps))
+	for _, p := range ps {
+		best := leader{-1, -1, err}
+		if err == nil {
+			best.err = kerr.UnknownTopicOrPartition
+		}
+		for _, topics := range views {
+			t, ok := topics[p.Topic]
+			if !ok {
+				continue
+			}
+			broker, epoch, err := c.leaderIn(t, p)
+			if best.err != nil && (err == nil || Unknown(best.err)) || err == nil && epoch > best.epoch {
+				best = leader{broker, epoch, err}
+			}
+		}
+		leaders[p] = best
+	}
+	return leaders
 }
 
 func (c *Cluster) leaderIn(t Topic, p Partition) (broker, epoch int32, err error) {
@@ -197,6 +286,9 @@ func (c *Cluster) leaderIn(t Topic, p Partition) (broker, epoch int32, err error
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := leader{broker: t.Partitions[i].Leader, epoch: t.Partitions[i].LeaderEpoch}
+	if known, ok := c.leaders[p]; ok && known.epoch > l.epoch { // the broker lags behind
+		l = known
+	}
 	c.leaders[p] = l
 	return l.broker, l.epoch, nil
 }
@@ -217,6 +309,7 @@ func (c *Cluster) lead(ctx context.Context, ps []Partition) map[Partition]leader
 	}
 	slices.Sort(names)
 	topics, err := c.Topics(ctx, slices.Compact(names)...)
+	var unknown []Partition
 	for _, p := range ps {
 		if _, ok := leaders[p]; ok {
 			continue
@@ -225,7 +318,12 @@ func (c *Cluster) lead(ctx context.Context, ps []Partition) map[Partition]leader
 		if err == nil {
 			l.broker, l.epoch, l.err = c.leaderIn(topics[p.Topic], p)
 		}
-		leaders[p] = l
+		if leaders[p] = l; err == nil && Unknown(l.err) {
+			unknown = append(unknown, p)
+		}
+	}
+	if len(unknown) > 0 {
+		maps.Copy(leaders, c.leadersAnywhere(ctx, unknown))
 	}
 	return leaders
 }
