@@ -82,8 +82,11 @@ func (t *Tree) set(ctx context.Context, n *node, low, high, key, value []byte) (
 // split cuts a node that is too long in two, in the middle; at its end where it
 // grows there, so that keys that come in order fill their nodes.
 func (n *node) split(changed int) *node {
-	if len(n.keys) < 2 || n.size() <= NodeBytes {
+	if len(n.keys) < 2 || n.size() <= NodeBytes && n.keyBytes() <= maxKeyBytes/16 {
 		return nil
+	}
+	if n.level > 0 && len(n.keys) < 4 {
+		return nil // with fewer than two kids a half, keys longer than a node would add levels without end
 	}
 	at := len(n.keys) - 1
 	if changed != at {

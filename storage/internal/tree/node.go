@@ -17,6 +17,13 @@ const (
 
 	mergeBytes = NodeBytes / 4
 	maxLevel   = 30
+
+	// What a node may become in memory: keys share prefixes, so they can be far longer than their bytes. A node is split at 1 KiB, so that
+	// it has some hundred entries at most.
+	maxEntries   = 4096
+	maxKeyBytes  = 4 << 20
+	maxPathBytes = 40 << 20
+	entryBytes   = 64 // of slices, about
 )
 
 // DamageError is a node that isn't what was written.
@@ -35,6 +42,7 @@ var (
 	errDigest = errors.New("digest mismatch")
 	errKeys   = errors.New("keys of another node")
 	errLevel  = errors.New("node of another level")
+	errLarge  = errors.New("keys or nodes of more bytes than a manifest has")
 )
 
 // Ref says where a node lies, and its digest. The zero Ref is the empty map.
@@ -74,6 +82,8 @@ type node struct {
 	vals  [][]byte
 	kids  []kid
 	dirty bool
+	// held is about what a decoded node takes in memory.
+	held int
 }
 
 type kid struct {
@@ -89,6 +99,14 @@ func (n *node) size() int {
 		size += n.entrySize(i)
 	}
 	return size
+}
+
+// keyBytes are those of its keys, whole.
+func (n *node) keyBytes() (sum int) {
+	for _, key := range n.keys {
+		sum += len(key)
+	}
+	return sum
 }
 
 func (n *node) entrySize(i int) int {
@@ -155,10 +173,18 @@ func parseNode(raw []byte, self Ref) (*node, error) {
 	if count == 0 {
 		d.Fail("empty node")
 	}
+	if count > maxEntries {
+		return nil, errLarge
+	}
 	var last []byte
+	keys := 0
 	for i := 0; i < count && d.Err() == nil; i++ {
 		last = n.parseEntry(d, self, last, i == 0)
+		if keys += len(last); keys > maxKeyBytes {
+			return nil, errLarge
+		}
 	}
+	n.held = len(raw) + keys + count*entryBytes
 	if err := d.Done(); err != nil {
 		return nil, err
 	}

@@ -94,13 +94,17 @@ func (t *Tree) Floor(ctx context.Context, key []byte) (Item, bool, error) {
 func (t *Tree) Scan(ctx context.Context, from, to []byte) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if !t.empty() {
-			t.scan(ctx, t.root, -1, nil, nil, from, to, yield)
+			t.scan(ctx, t.root, -1, 0, nil, nil, from, to, yield)
 		}
 	}
 }
 
-func (t *Tree) scan(ctx context.Context, k kid, level int, low, high, from, to []byte, yield func(Item, error) bool) bool {
+// scan yields what lies below a kid; held is what the nodes above it take.
+func (t *Tree) scan(ctx context.Context, k kid, level, held int, low, high, from, to []byte, yield func(Item, error) bool) bool {
 	n, err := t.open(ctx, k, level, low, high)
+	if err == nil && held+n.held > maxPathBytes {
+		err = &DamageError{Ref: k.ref, Err: errLarge}
+	}
 	if err != nil {
 		yield(Item{}, err)
 		return false
@@ -113,7 +117,7 @@ func (t *Tree) scan(ctx context.Context, k kid, level int, low, high, from, to [
 			return true
 		}
 		l, h := n.bounds(i, low, high)
-		if !t.scan(ctx, n.kids[i], n.level-1, l, h, from, to, yield) {
+		if !t.scan(ctx, n.kids[i], n.level-1, held+n.held, l, h, from, to, yield) {
 			return false
 		}
 	}
