@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/storage"
@@ -72,7 +73,7 @@ const (
 func Verify(ctx context.Context, a *storage.Archive, s *storage.Snapshot, o VerifyOptions) (*Report, error) {
 	v := &verifier{
 		a: a, s: s, o: o, report: &Report{Snapshot: s.Info(), Problems: []Problem{}},
-		names: map[segment.Partition]string{}, holes: map[segment.Partition][][]storage.Range{},
+		names: map[kadm.TopicID]string{}, holes: map[segment.Partition][][]storage.Range{},
 		wanted: map[string][]uint64{}, bad: map[string]Problem{},
 	}
 	for _, step := range []func(context.Context) error{v.chain, v.manifest, v.objects, v.name} {
@@ -88,7 +89,7 @@ type verifier struct {
 	a      *storage.Archive
 	s      *storage.Snapshot
 	o      VerifyOptions
-	names  map[segment.Partition]string
+	names  map[kadm.TopicID]string
 	holes  map[segment.Partition][][]storage.Range // of each history
 	wanted map[string][]uint64                     // digests of the runs, by object
 
@@ -120,7 +121,7 @@ func (v *verifier) damaged(err error, kind, object string) error {
 			object = d.Object
 		}
 		v.problem(Problem{
-			Kind: kind, Topic: v.names[d.Partition], Partition: d.Partition.Partition, BaseOffset: d.BaseOffset, EndOffset: d.EndOffset,
+			Kind: kind, Topic: v.names[d.Partition.Topic], Partition: d.Partition.Partition, BaseOffset: d.BaseOffset, EndOffset: d.EndOffset,
 			Object: object, Detail: d.Err.Error(),
 		})
 		return nil

@@ -1,8 +1,12 @@
 package backup_test
 
 import (
+	"math"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"gocloud.dev/blob"
 
@@ -99,5 +103,27 @@ func TestVerifySample(t *testing.T) {
 	report, err = backup.Verify(t.Context(), a, s, backup.VerifyOptions{Sample: 1e-9})
 	if err != nil || report.Objects != 1 {
 		t.Errorf("the smallest sample: %+v %v", report, err)
+	}
+}
+
+// TestVerifyAbsurdPartitions: how many partitions a topic claims to have costs nothing.
+func TestVerifyAbsurdPartitions(t *testing.T) {
+	a := archive(t, bucket(t))
+	w, err := a.NewWriter(t.Context(), storage.Lineage{ClusterID: "forged"}, storage.WriterConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := w.Commit(t.Context(), storage.Change{CreatedAt: time.Now(), Topics: []storage.Topic{{ID: kadm.TopicID{1}, Name: "x", Partitions: math.MaxInt32, ReplicationFactor: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := backup.Verify(t.Context(), a, open(t, a, info.ID), backup.VerifyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("%d bytes were allocated", took)
 	}
 }

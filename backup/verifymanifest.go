@@ -18,9 +18,7 @@ func (v *verifier) manifest(ctx context.Context) error {
 		if err != nil {
 			return v.damaged(err, problemManifest, "")
 		}
-		for p := range t.Partitions {
-			v.names[segment.Partition{Topic: t.ID, Partition: p}] = t.Name
-		}
+		v.names[t.ID] = t.Name
 		if err := v.topic(ctx, t); err != nil {
 			return err
 		}

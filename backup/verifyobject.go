@@ -55,7 +55,7 @@ func (v *verifier) between(object string, p segment.Partition, base, end int64) 
 		return // no history names the partition any more
 	}
 	v.problem(Problem{
-		Kind: problemUnexplained, Topic: v.names[p], Partition: p.Partition, BaseOffset: gap.BaseOffset, EndOffset: gap.EndOffset,
+		Kind: problemUnexplained, Topic: v.names[p.Topic], Partition: p.Partition, BaseOffset: gap.BaseOffset, EndOffset: gap.EndOffset,
 		Object: object, Detail: "no batch and no hole has the offsets",
 	})
 }
@@ -101,7 +101,7 @@ func (v *verifier) segmentDamage(object string, err error) error {
 		case err == nil:
 		case errors.As(err, &d) && d.EndOffset > d.BaseOffset:
 			v.problem(Problem{
-				Kind: problemDamaged, Topic: v.names[d.Partition], Partition: d.Partition.Partition,
+				Kind: problemDamaged, Topic: v.names[d.Partition.Topic], Partition: d.Partition.Partition,
 				BaseOffset: d.BaseOffset, EndOffset: d.EndOffset, Object: object, Detail: d.Error(),
 			})
 		default:
