@@ -14,6 +14,8 @@ type CursorOptions struct {
 	// ReadAhead is how many reads are made before they are asked for; a read is one frame, or neighbouring frames of
 	// up to 1 MiB together. Each is in memory, and one more. Default 1; negative: none, and no goroutine.
 	ReadAhead int
+	// Skip says of a run that it is passed over, as if the history had none for its offsets. Default: none.
+	Skip func(Run) bool
 }
 
 // Cursor reads one partition's history in offset order, frame by frame. Not safe for concurrent use.
@@ -32,6 +34,7 @@ type Cursor struct {
 func (s *Snapshot) Cursor(ctx context.Context, p segment.Partition, history int32, from, end int64, o CursorOptions) *Cursor {
 	ctx, cancel := context.WithCancel(ctx)
 	f := newFetcher(s, p, history, from, end)
+	f.skip = o.Skip
 	c := &Cursor{from: from, end: end, stop: cancel}
 	c.next = func() (*chunk, error) { return f.next(ctx) }
 	if o.ReadAhead == 0 {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,5 +193,46 @@ func TestDamagedFrameNamesItsPlace(t *testing.T) {
 	}
 	if want := fmt.Sprintf("%v at 0 to 10", p); err.Error()[9:9+len(want)] != want {
 		t.Fatal(err)
+	}
+}
+
+// TestCursorOpensOneFrame: small frames that become large ones are read together, and opened one at a time.
+func TestCursorOpensOneFrame(t *testing.T) {
+	b := memblob.OpenBucket(nil)
+	t.Cleanup(func() { _ = b.Close() })
+	a := open(t, b)
+	w, err := a.NewWriter(t.Context(), lineage, storage.WriterConfig{Segment: segment.Options{Zstd: true}})
+	noError(t, err)
+	s, err := w.NewSegment(t.Context())
+	noError(t, err)
+	p := partition(1, 0)
+	const n, size = 12, 16 << 20
+	for i := range int64(n) {
+		noError(t, s.Append(p, batch(t, i, strings.Repeat("x", size))))
+	}
+	closed, err := s.Close()
+	noError(t, err)
+	_, err = w.Commit(t.Context(), storage.Change{CreatedAt: cutAt, Segments: []*storage.Closed{closed}, Topics: []storage.Topic{topic(1)}, Partitions: []storage.PartitionState{upTo(p, n)}})
+	noError(t, err)
+	held := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	snap, err := a.Latest(t.Context(), nil)
+	noError(t, err)
+	before := held()
+	c := snap.Cursor(t.Context(), p, 0, 0, n, storage.CursorOptions{ReadAhead: -1})
+	defer c.Close()
+	for {
+		_, _, err := c.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		noError(t, err)
+		if more := held() - before; more > 3*size {
+			t.Fatalf("%d MiB are held; a frame has %d", more>>20, size>>20)
+		}
 	}
 }

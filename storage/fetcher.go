@@ -22,13 +22,20 @@ type fetcher struct {
 	p         segment.Partition
 	history   int32
 	from, end int64
+	skip      func(Run) bool
 	// run is the one that is being read, frames are what is left of it.
 	run     Run
 	frames  []segment.Frame
 	aborted []segment.AbortedTxn
-	// chunks are frames that were read and not asked for yet.
-	chunks []*chunk
+	// stored are frames that were read and not asked for yet, compressed as they may be: each is opened when it is, so that small
+	// frames that become large ones aren't in memory together.
+	stored []storedFrame
 	after  int64
+}
+
+type storedFrame struct {
+	segment.Frame
+	raw []byte
 }
 
 func newFetcher(s *Snapshot, p segment.Partition, history int32, from, end int64) *fetcher {
@@ -53,7 +60,7 @@ func (c *chunk) damage(err error) error {
 
 // next returns the next frame, or io.EOF.
 func (f *fetcher) next(ctx context.Context) (*chunk, error) {
-	for len(f.chunks) == 0 {
+	for len(f.stored) == 0 {
 		var err error
 		if len(f.frames) == 0 {
 			err = f.nextRun(ctx)
@@ -64,15 +71,25 @@ func (f *fetcher) next(ctx context.Context) (*chunk, error) {
 			return nil, err
 		}
 	}
-	c := f.chunks[0]
-	f.chunks[0] = nil
-	f.chunks = f.chunks[1:]
+	fr := f.stored[0]
+	f.stored[0] = storedFrame{}
+	f.stored = f.stored[1:]
+	batches, err := segment.OpenFrame(nil, fr.raw, fr.Frame)
+	if err != nil {
+		return nil, f.s.objectError(f.run, fr.BaseOffset, fr.EndOffset, &DamageError{Err: err})
+	}
+	c := &chunk{raw: batches, base: fr.BaseOffset, end: fr.EndOffset, partition: f.p, object: f.run.Object, aborted: f.aborted}
+	f.aborted = nil
 	return c, nil
 }
 
 // nextRun opens the index of the first run that ends behind the last one.
 func (f *fetcher) nextRun(ctx context.Context) error {
 	r, ok, err := first(f.s.Runs(ctx, f.p, f.history, f.after))
+	for err == nil && ok && f.skip != nil && f.skip(r) {
+		f.after = r.EndOffset
+		r, ok, err = first(f.s.Runs(ctx, f.p, f.history, f.after))
+	}
 	if err != nil {
 		return err
 	}
@@ -131,38 +148,63 @@ func (f *fetcher) read(ctx context.Context) error {
 		return f.s.objectError(f.run, head.BaseOffset, last.EndOffset, err)
 	}
 	for _, fr := range f.frames[:n] {
-		stored := raw[fr.Position-head.Position:][:fr.Length]
-		batches, err := segment.OpenFrame(nil, stored, fr)
-		if err != nil {
-			return f.s.objectError(f.run, fr.BaseOffset, fr.EndOffset, &DamageError{Err: err})
-		}
-		f.chunks = append(f.chunks, &chunk{
-			raw: batches, base: fr.BaseOffset, end: fr.EndOffset, partition: f.p, object: f.run.Object, aborted: f.aborted,
-		})
-		f.aborted = nil
+		f.stored = append(f.stored, storedFrame{fr, raw[fr.Position-head.Position:][:fr.Length]})
 	}
 	f.frames = f.frames[n:]
 	return nil
 }
 
+// CheckRun is OpenRun, and checks as well that the run's object has the size that the manifest says: so much of a segment is found
+// to be damaged without reading its batches.
+func (s *Snapshot) CheckRun(ctx context.Context, r Run) (*segment.Run, error) {
+	run, size, err := s.readRun(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	generation, number, _ := s.l.parseSegmentKey(r.Object)
+	raw, ok, err := s.tree.Get(ctx, objectKey(generation, number))
+	if err != nil {
+		return nil, s.manifestError(err)
+	}
+	o, err := decodeObject(raw)
+	if !ok || err != nil {
+		return nil, s.objectError(r, r.BaseOffset, r.EndOffset, &DamageError{Err: errors.New("the manifest doesn't name the object")})
+	}
+	if size != o.Size {
+		return nil, s.objectError(r, r.BaseOffset, r.EndOffset, &DamageError{Err: fmt.Errorf("it has %d bytes of %d", size, o.Size)})
+	}
+	return run, nil
+}
+
 // openRun reads a run's index and checks that it is the one the manifest means.
 func (s *Snapshot) openRun(ctx context.Context, r Run) (*segment.Run, error) {
-	fail := func(err error) error { return s.objectError(r, r.BaseOffset, r.EndOffset, err) }
-	if r.Block.Length > maxBlockBytes {
-		return nil, fail(&DamageError{Err: fmt.Errorf("an index of %d bytes", r.Block.Length)})
+	run, _, err := s.readRun(ctx, r)
+	return run, err
+}
+
+// readRun returns the object's size as well.
+func (s *Snapshot) readRun(ctx context.Context, r Run) (*segment.Run, int64, error) {
+	fail := func(err error) (*segment.Run, int64, error) {
+		return nil, 0, s.objectError(r, r.BaseOffset, r.EndOffset, err)
 	}
-	raw, err := s.a.readExactly(ctx, r.Object, r.Block.Position, int64(r.Block.Length))
+	if r.Block.Length > maxBlockBytes {
+		return fail(&DamageError{Err: fmt.Errorf("an index of %d bytes", r.Block.Length)})
+	}
+	raw, size, err := s.a.readRange(ctx, r.Object, true, r.Block.Position, int64(r.Block.Length))
+	if err == nil && len(raw) < int(r.Block.Length) {
+		err = fmt.Errorf("%w: %d bytes long, bytes to %d are missing", errTruncated, size, r.Block.Position+int64(r.Block.Length))
+	}
 	if err != nil {
-		return nil, fail(err)
+		return fail(err)
 	}
 	run, err := segment.ParseRun(raw, r.Block)
 	if err != nil {
-		return nil, fail(&DamageError{Err: err})
+		return fail(&DamageError{Err: err})
 	}
 	if run.Partition != r.Partition || run.BaseOffset != r.BaseOffset || run.EndOffset != r.EndOffset {
-		return nil, fail(&DamageError{Err: fmt.Errorf("the index is of %v, %d to %d", run.Partition, run.BaseOffset, run.EndOffset)})
+		return fail(&DamageError{Err: fmt.Errorf("the index is of %v, %d to %d", run.Partition, run.BaseOffset, run.EndOffset)})
 	}
-	return run, nil
+	return run, size, nil
 }
 
 // OpenRun reads a run's index: its frames, and the aborted transactions that overlap it. Damage is a *[DamageError].
