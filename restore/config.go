@@ -72,6 +72,9 @@ type Config struct {
 	VerifyTarget bool
 	// AllowIncomplete restores a snapshot that is incomplete: what it holds of partitions that couldn't be read to the cut.
 	AllowIncomplete bool
+	// SkipDamaged restores what is left where segments are lost or damaged: the plan reads all data of the selected partitions, and each run (consecutive
+	// batches of a partition in one segment) that can't be read becomes a hole, named in a warning. Default: such runs are conflicts. Exact restores only.
+	SkipDamaged bool
 	// SameCluster allows the source cluster as target.
 	SameCluster bool
 	// ClientID is the client.id. Default "kafkadr".
@@ -136,6 +139,9 @@ func (c Config) withDefaults() Config {
 func (c *Config) validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("restore: config: "+format, args...)) }
+	if c.SkipDamaged && c.Offsets == Translated {
+		bad("SkipDamaged is for exact restores: a translated one numbers the records of the whole partition")
+	}
 	if len(c.Target) == 0 {
 		bad("Target is empty")
 	}

@@ -91,14 +91,11 @@ func TestDamagedFrame(t *testing.T) {
 func TestMissingObject(t *testing.T) {
 	s, b := fakeBucket(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 2, 2)}})
 	cfg, _ := fakeConfig(t, s)
-	if err := b.Delete(t.Context(), segmentKey(t, b)); err != nil {
+	key := segmentKey(t, b)
+	if err := b.Delete(t.Context(), key); err != nil {
 		t.Fatal(err)
 	}
-	_, err := NewPlan(t.Context(), cfg)
-	var damaged *storage.DamageError
-	if !errors.As(err, &damaged) {
-		t.Errorf("%v, want a DamageError", err)
-	}
+	wantDamaged(t, cfg, key)
 }
 
 // A damaged index is found by the plan.
@@ -119,9 +116,26 @@ func TestDamagedIndex(t *testing.T) {
 	if err := b.WriteAll(t.Context(), key, raw, nil); err != nil {
 		t.Fatal(err)
 	}
-	_, err = NewPlan(t.Context(), cfg)
-	var damaged *storage.DamageError
-	if !errors.As(err, &damaged) {
-		t.Errorf("%v, want a DamageError", err)
+	wantDamaged(t, cfg, key)
+}
+
+// wantDamaged wants a plan that names topic, partition, offsets and object as a conflict, and isn't run.
+func wantDamaged(t *testing.T, cfg Config, object string) {
+	t.Helper()
+	p, err := NewPlan(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Conflicts) == 0 {
+		t.Fatal("no conflict")
+	}
+	for _, c := range p.Conflicts {
+		if c.Kind != "damaged" || c.Topic != "t" || !strings.Contains(c.Detail, object) || !strings.Contains(c.Detail, "offsets ") {
+			t.Errorf("%s", c)
+		}
+	}
+	var refused *RefusedError
+	if _, err := p.Run(t.Context()); !errors.As(err, &refused) {
+		t.Errorf("run: %v", err)
 	}
 }

@@ -39,6 +39,8 @@ type partitionJob struct {
 	position int64
 	// settled says that the target held everything when the plan was made, durable, and its log started where it must.
 	settled bool
+	// damaged are the runs that can't be read.
+	damaged []damagedRun
 	total   totals // from the log start
 	todo    totals // from position
 

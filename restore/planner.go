@@ -33,8 +33,8 @@ type planner struct {
 	brokers int // that are alive
 }
 
-// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error. It checks that all objects that the
-// snapshot names exist and have their sizes. With Until or Edit it reads the data as well, to know what would be left.
+// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error. It checks that the objects that the
+// selected partitions need exist, have their sizes and say what the manifest does; other topics' aren't looked at. With Until, Edit or SkipDamaged it reads the data as well, to know what would be left.
 func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -42,9 +42,6 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 	j, err := newJob(ctx, cfg.withDefaults())
 	if err != nil {
 		return nil, err
-	}
-	if err := cfg.Snapshot.CheckObjects(ctx); err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
 	}
 	cluster, err := j.connect(ctx)
 	if err != nil {
@@ -184,9 +181,12 @@ const planWorkers = 8
 
 // sums adds up what is archived, and what of it the filter leaves.
 func (p *planner) sums(ctx context.Context) error {
-	return p.each(ctx, func(ctx context.Context, j *partitionJob) error {
-		var err error
-		if j.total, err = j.sum(ctx, p.cfg.Snapshot, j.start(), true); err != nil {
+	err := p.each(ctx, func(ctx context.Context, j *partitionJob) error {
+		err := j.findDamage(ctx, p.cfg.Snapshot, p.cfg.SkipDamaged)
+		if err != nil {
+			return j.wrap(j.start(), err)
+		}
+		if j.total, err = j.sum(ctx, p.cfg.Snapshot, j.start()); err != nil {
 			return j.wrap(j.start(), err)
 		}
 		if j.filter.Filtered() {
@@ -197,6 +197,8 @@ func (p *planner) sums(ctx context.Context) error {
 		j.todo = j.total
 		return nil
 	})
+	p.tellDamage()
+	return err
 }
 
 // remaining adds up what is left to do where the target holds something.
@@ -211,7 +213,7 @@ func (p *planner) remaining(ctx context.Context) error {
 		case j.filter.Filtered():
 			j.todo, _, err = j.scan(ctx, p.cfg.Snapshot, j.position)
 		default:
-			j.todo, err = j.sum(ctx, p.cfg.Snapshot, j.position, false)
+			j.todo, err = j.sum(ctx, p.cfg.Snapshot, j.position)
 		}
 		return err
 	})

@@ -33,9 +33,8 @@ func (t *totals) hole(offsets int64) {
 }
 
 // sum adds up what the index says of a partition from an offset on. Runs that the offset lies in count whole; of what
-// control and aborted batches hide, only the runs are known, and each counts as one offset at least. With check it reads the runs' indexes, so
-// that a damaged one is found before anything is done.
-func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64, check bool) (totals, error) {
+// control and aborted batches hide, only the runs are known, and each counts as one offset at least. Runs that are known to be damaged count as holes.
+func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64) (totals, error) {
 	t := totals{minTimestamp: math.MaxInt64, maxStamp: math.MinInt64}
 	next := from
 	var hidden int64
@@ -46,10 +45,8 @@ func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64,
 		if r.BaseOffset >= j.state.EndOffset {
 			break
 		}
-		if check {
-			if _, err := s.OpenRun(ctx, r); err != nil {
-				return t, err
-			}
+		if j.skips(r) {
+			continue
 		}
 		t.hole(r.BaseOffset - next)
 		t.add(r)
@@ -89,6 +86,5 @@ func (j *partitionJob) scan(ctx context.Context, s *storage.Snapshot, from int64
 
 // ops streams a partition's ops from an offset on.
 func (j *partitionJob) ops(ctx context.Context, s *storage.Snapshot, from int64) *copyops.Stream {
-	cursor := s.Cursor(ctx, j.state.Partition, j.state.History, from, j.state.EndOffset, storage.CursorOptions{})
-	return copyops.New(cursor, j.filter, from, j.state.EndOffset)
+	return copyops.New(j.cursor(ctx, s, from), j.filter, from, j.state.EndOffset)
 }

@@ -246,7 +246,7 @@ func (p *planner) left(ctx context.Context, j *partitionJob, mp *mapping) (*Conf
 	case j.filter.Filtered():
 		j.todo, _, err = j.scan(ctx, p.cfg.Snapshot, from)
 	default:
-		j.todo, err = j.sum(ctx, p.cfg.Snapshot, from, false)
+		j.todo, err = j.sum(ctx, p.cfg.Snapshot, from)
 	}
 	j.todo.holeRuns, j.todo.holeOffsets = 0, 0
 	if err != nil {

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/kafkadr/kafkadr/storage"
 )
 
 // verify reads all data that would be restored: frames against their digests, batches against their CRC.
 func (j *job) verify(ctx context.Context) error {
 	return j.each(ctx, func(ctx context.Context, pj *partitionJob) error {
-		src := j.cfg.Snapshot.Cursor(ctx, pj.state.Partition, pj.state.History, pj.start(), pj.state.EndOffset, storage.CursorOptions{})
+		src := pj.cursor(ctx, j.cfg.Snapshot, pj.start())
 		defer src.Close()
 		at := pj.start()
 		for {

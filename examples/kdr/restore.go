@@ -87,6 +87,7 @@ func (f *restoreFlags) register(a *app, cmd *cobra.Command) {
 	fs.BoolVar(&f.cfg.VerifyFirst, "verify-first", false, "read and check all data before the first effect")
 	fs.BoolVar(&f.cfg.VerifyTarget, "verify-target", false, "compare all that the target already holds, not only samples of it")
 	fs.BoolVar(&f.cfg.AllowIncomplete, "allow-incomplete", false, "restore a snapshot that is incomplete")
+	fs.BoolVar(&f.cfg.SkipDamaged, "skip-damaged", false, "restore what is left where segments are lost or damaged; what they held becomes holes, which are named")
 	fs.BoolVar(&f.cfg.SameCluster, "same-cluster", false, "allow the source cluster as target")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "print the plan, change nothing")
 	fs.BoolVar(&f.release, "release", false, "give held retention and other policies back, restore nothing")
@@ -95,7 +96,7 @@ func (f *restoreFlags) register(a *app, cmd *cobra.Command) {
 // restoring are the flags that mean nothing to --release.
 var restoring = []string{
 	"until", "groups", "restore-absent", "rollback-file", "acls", "source-alias", "replication-factor", "rate", "max-hole-time",
-	"verify-first", "verify-target", "allow-incomplete", "same-cluster", "dry-run",
+	"verify-first", "verify-target", "allow-incomplete", "skip-damaged", "same-cluster", "dry-run",
 }
 
 func (f *restoreFlags) check(a *app, cmd *cobra.Command) {
