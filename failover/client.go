@@ -40,13 +40,15 @@ type Client struct {
 	acks    acks
 	box     outbox
 	held    []refusal
-	poke    chan struct{} // has the register read at once
-	filling chan struct{} // has the copy asked at once
-	waiting int           // for room
-	linger  func()        // ends what keeps kgo from lingering meanwhile
-	flushes uint64        // that have kept it so
-	report  *ClientReport // of the last switch
-	failing error         // why the active cluster can't be used
+	poke    chan struct{}  // has the register read at once
+	filling chan struct{}  // has the copy asked at once
+	waiting int            // for room
+	marking int            // calls of MarkCommitRecords whose records have to be carried over
+	before  register.Epoch // of the last session in an epoch before that of last; 0: none
+	linger  func()         // ends what keeps kgo from lingering meanwhile
+	flushes uint64         // that have kept it so
+	report  *ClientReport  // of the last switch
+	failing error          // why the active cluster can't be used
 }
 
 // NewClient returns a client once it knows who is active. The cluster needn't answer for that; one with another ID than is meant does end it, as a *[WrongClusterError]. Other
@@ -97,7 +99,7 @@ func (c *Client) begin(ctx context.Context) error {
 		return nil // move tries again
 	}
 	if err := c.enter(s, nil); err != nil {
-		s.close(err)
+		s.close(&c.wg, err)
 	}
 	return nil
 }
@@ -110,12 +112,12 @@ func (c *Client) retry(op string, err error) {
 }
 
 // Close ends the client, as kgo's does: records that have no answer yet get [kgo.ErrClientClosed]; call [Client.Flush] before. Groups are left within a second.
-func (c *Client) Close() { c.close() }
+func (c *Client) Close() { c.close(false) }
 
 // CloseAllowingRebalance is [Client.Close]: that allows rebalances too.
-func (c *Client) CloseAllowingRebalance() { c.close() }
+func (c *Client) CloseAllowingRebalance() { c.close(true) }
 
-func (c *Client) close() {
+func (c *Client) close(allow bool) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -127,11 +129,14 @@ func (c *Client) close() {
 	c.wake()
 	c.mu.Unlock()
 	if s != nil {
+		if allow {
+			s.cl.AllowRebalance()
+		}
 		c.leaveGroup(s)
 	}
 	c.cancel()
 	if s != nil {
-		s.close(kgo.ErrClientClosed)
+		s.close(&c.wg, kgo.ErrClientClosed)
 	}
 	c.wg.Wait()
 	c.failAll(kgo.ErrClientClosed)
@@ -224,12 +229,31 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 		case c.closed:
 			return nil, kgo.ErrClientClosed
 		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
+			return nil, ctx.Err()
 		case c.cur != nil:
 			return c.cur, nil
 		}
 		c.changed.Wait()
 	}
+}
+
+// committer is the session that commits are for: the last one, for as long as it may commit, also while it leaves its group.
+// The callbacks of the client that leaves wait for their commits, and it for them. Otherwise it is the next one.
+func (c *Client) committer(ctx context.Context) (*session, error) {
+	if s := c.alive(); s != nil {
+		return s, nil
+	}
+	return c.session(ctx)
+}
+
+// alive is the last session, where that hasn't ended.
+func (c *Client) alive() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil || c.last.ctx.Err() != nil {
+		return nil
+	}
+	return c.last
 }
 
 func (c *Client) broadcast() {

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/failover/register"
 )
 
 // during is a context that ends with ctx, or with the session.
@@ -99,8 +101,13 @@ func (c *Client) AllowRebalance() {
 
 // CommitRecords is kgo's. Offsets of records that were polled before a switch are carried over: as they are below the fork of an exact copy, else by [Config.Translate], and never back. For
 // those that have no meaning on the active cluster nothing is committed, and the error is an *[OldEpochError] with them; the others are committed.
+//
+// While a client leaves its group, as at a switch or in [Client.Close], its callbacks' commits are made in that group still.
+//
+// A record without the context that it was polled with doesn't say which cluster its offset is of. It is taken to be of the
+// active one up to where this client has polled or committed there, else of the one before. So it is never ahead.
 func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
-	s, err := c.session(ctx)
+	s, err := c.committer(ctx)
 	if err != nil {
 		return err
 	}
@@ -131,11 +138,15 @@ func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, moved, old []*kgo.Record) {
 	for _, r := range rs {
 		from := polledIn(r)
-		if from == s || from == nil && !c.switched() {
+		if from == s || from == nil && c.bareIsOf(s, r) {
 			now = append(now, r)
 			continue
 		}
-		at, ok := c.carriedOffset(ctx, from, s, r)
+		epoch := c.epochBefore()
+		if from != nil {
+			epoch = from.epoch
+		}
+		at, ok := c.carriedOffset(ctx, epoch, s, r)
 		if !ok {
 			old = append(old, r)
 			continue
@@ -174,24 +185,36 @@ func (c *Client) ahead(ctx context.Context, s *session, moved []*kgo.Record) ([]
 	}), nil
 }
 
-func (c *Client) switched() bool {
+// bareIsOf says whether a record that doesn't say where it was polled is taken to be of a session: before any switch, or up to
+// where the session has polled or committed.
+func (c *Client) bareIsOf(s *session, r *kgo.Record) bool {
+	c.mu.Lock()
+	end, polled := s.positions.polled[topicPartition{r.Topic, r.Partition}]
+	first := c.before.Number == 0 || s != c.last
+	c.mu.Unlock()
+	if first || polled && r.Offset < end {
+		return true
+	}
+	o, committed := s.cl.CommittedOffsets()[r.Topic][r.Partition]
+	return committed && r.Offset < o.Offset
+}
+
+// epochBefore is that of the session before the last one's epoch.
+func (c *Client) epochBefore() register.Epoch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.opened) > 1
+	return c.before
 }
 
 // carriedOffset is the committed offset that a record of an old session means on s.
-func (c *Client) carriedOffset(ctx context.Context, from, s *session, r *kgo.Record) (int64, bool) {
+func (c *Client) carriedOffset(ctx context.Context, from register.Epoch, s *session, r *kgo.Record) (int64, bool) {
 	at := r.Offset + 1
-	if from == nil {
-		return 0, false
-	}
-	if c.translates(from.epoch, s.epoch) {
-		return c.cfg.Translate(ctx, from.cluster.Name, s.cluster.Name, r.Topic, r.Partition, at)
+	if c.translates(from, s.epoch) {
+		return c.cfg.Translate(ctx, from.Active, s.epoch.Active, r.Topic, r.Partition, at)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	there, known := c.there(from.epoch, s.epoch, topicPartition{r.Topic, r.Partition}, at)
+	there, known := c.there(from, s.epoch, topicPartition{r.Topic, r.Partition}, at)
 	return at, there && known
 }
 
@@ -200,22 +223,56 @@ func (c *Client) CommitUncommittedOffsets(ctx context.Context) error {
 	return c.committing(ctx, (*kgo.Client).CommitUncommittedOffsets)
 }
 
-// MarkCommitRecords is kgo's. Records that were polled before a switch are carried over as in [Client.CommitRecords], which has the active cluster asked; [Hooks.OnOldRecords] gets those that can't be.
+// MarkCommitRecords is kgo's, and never waits. Records that were polled before a switch are carried over as in
+// [Client.CommitRecords], once a cluster is active, which is asked for what the group has committed there. [Hooks.OnOldRecords]
+// gets those that can't be. Without a mark, records come again.
 func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
-	c.mu.Lock()
-	s := c.cur
-	c.mu.Unlock()
-	if s == nil {
-		var err error
-		if s, err = c.session(c.ctx); err != nil {
-			return
+	if s := c.alive(); s != nil {
+		var now []*kgo.Record
+		rest := rs[:0:0]
+		for _, r := range rs {
+			if from := polledIn(r); from == s || from == nil && c.bareIsOf(s, r) {
+				now = append(now, r)
+			} else {
+				rest = append(rest, r)
+			}
 		}
+		s.cl.MarkCommitRecords(now...)
+		rs = rest
+	}
+	if len(rs) == 0 {
+		return
+	}
+	copies := make([]*kgo.Record, len(rs)) // they are the application's
+	for i, r := range rs {
+		copies[i] = &kgo.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Context: r.Context, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.marking++
+	c.wg.Go(func() {
+		c.markCarried(copies)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.marking--
+		c.wake()
+	})
+}
+
+// markCarried marks records once a cluster is active.
+func (c *Client) markCarried(rs []*kgo.Record) {
+	s, err := c.session(c.ctx)
+	if err != nil {
+		return
 	}
 	now, moved, old := c.carried(c.ctx, s, rs)
 	ctx, cancel := context.WithTimeout(c.ctx, searchRequest)
 	defer cancel()
-	moved, err := c.ahead(ctx, s, moved)
-	if err != nil { // without a mark they come again
+	moved, err = c.ahead(ctx, s, moved)
+	if err != nil {
 		c.retry("mark records of an old epoch", err)
 	}
 	s.cl.MarkCommitRecords(append(now, moved...)...)
@@ -224,12 +281,21 @@ func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
 	}
 }
 
-// CommitMarkedOffsets is kgo's: of what was marked on the active cluster.
+// CommitMarkedOffsets is kgo's: of what was marked on the active cluster, and was carried over to it.
 func (c *Client) CommitMarkedOffsets(ctx context.Context) error {
+	if c.alive() != nil {
+		c.mu.Lock()
+		c.await(ctx, func() bool { return c.marking == 0 || c.cur == nil })
+		c.mu.Unlock()
+	}
 	return c.committing(ctx, (*kgo.Client).CommitMarkedOffsets)
 }
 
 // committing commits in the current session. Where that ends meanwhile, the error says so: the records come again on the other cluster.
 func (c *Client) committing(ctx context.Context, commit func(*kgo.Client, context.Context) error) error {
-	return c.Do(ctx, func(ctx context.Context, cl *kgo.Client) error { return commit(cl, ctx) })
+	s, err := c.committer(ctx)
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, func(ctx context.Context, cl *kgo.Client) error { return commit(cl, ctx) })
 }

@@ -15,9 +15,13 @@ func (c *Client) Do(ctx context.Context, f func(context.Context, *kgo.Client) er
 	if err != nil {
 		return err
 	}
+	return s.do(ctx, f)
+}
+
+func (s *session) do(ctx context.Context, f func(context.Context, *kgo.Client) error) error {
 	dctx, cancel := s.during(ctx)
 	defer cancel()
-	err = f(dctx, s.cl)
+	err := f(dctx, s.cl)
 	if err != nil && s.ctx.Err() != nil && !errors.Is(err, ErrEpochEnded) && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", ErrEpochEnded, err)
 	}

@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"math"
 	"math/bits"
 	"sync/atomic"
 
@@ -24,6 +25,7 @@ type flight struct {
 	answered atomic.Uint32
 	recs     [flightSize]*kgo.Record
 	promises [flightSize]func(*kgo.Record, error)
+	sizes    [flightSize]int32 // as they were taken: kgo's hooks may add headers
 
 	n      int                      // records; the client's lock guards it
 	number uint64                   // of the first, see outbox
@@ -43,8 +45,8 @@ type flights struct {
 }
 
 // light says that no more need be known of a record than a flight has; c.mu is held.
-func (c *Client) light(ctx context.Context, r *kgo.Record) bool {
-	if c.cfg.Replay != nil || c.txn != nil || c.cur.limits.timeout > 0 {
+func (c *Client) light(ctx context.Context, r *kgo.Record, size int64) bool {
+	if size > math.MaxInt32 || c.cfg.Replay != nil || c.txn != nil || c.cur.limits.timeout > 0 {
 		return false
 	}
 	return r.Context == nil || r.Context.Done() == nil || r.Context.Done() == ctx.Done() // it ends with the other, if at all
@@ -65,7 +67,7 @@ func (c *Client) board(ctx context.Context, s *session, r *kgo.Record, promise f
 	if f == nil || f.n == flightSize || f.session != s || f.ends != ctx.Done() {
 		f = c.box.depart(ctx, c, s)
 	}
-	f.recs[f.n], f.promises[f.n], f.given[f.n] = r, promise, r.Partition
+	f.recs[f.n], f.promises[f.n], f.given[f.n], f.sizes[f.n] = r, promise, r.Partition, int32(size) //nolint:gosec // see light
 	f.n++
 	c.box.count(1, size)
 	s.sent++
@@ -180,7 +182,7 @@ func (f *flight) answer(r *kgo.Record, err error) {
 		c.answered(s, e, err)
 		return
 	}
-	size := sizeOf(r)
+	size := int64(f.sizes[i])
 	if s.known(r) {
 		s.acked.set(topicPartition{r.Topic, r.Partition}, r.Offset)
 	}
@@ -195,6 +197,7 @@ func (f *flight) answer(r *kgo.Record, err error) {
 // land makes an entry of a record; c.mu is held.
 func (c *Client) land(f *flight, i int) *entry {
 	e := c.box.entry(f.ctx, f.recs[i], f.promises[i])
+	e.size = int64(f.sizes[i])
 	e.session, e.pending, e.number = f.session, true, f.number+uint64(i) //nolint:gosec // below flightSize
 	e.given = f.given[i]
 	c.box.sent.insert(e, c.box.sent.tail)

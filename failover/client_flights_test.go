@@ -2,6 +2,7 @@ package failover
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -165,5 +166,47 @@ func TestClientGivesBackAsKgo(t *testing.T) {
 				t.Errorf("%s: %v: %+v, and kgo's %v: %+v", name, err, got, wanted, want)
 			}
 		}
+	}
+}
+
+// addsHeader is a hook as tracers have it: it changes a record that kgo has taken.
+type addsHeader struct{}
+
+func (addsHeader) OnProduceRecordBuffered(r *kgo.Record) {
+	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "traceparent", Value: []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")})
+}
+
+// TestClientCountsWithHooks has a hook add headers to records, in each way that they are noted: what was counted when they were
+// taken is what is counted when they are over, and a buffer that is full gets room again.
+func TestClientCountsWithHooks(t *testing.T) {
+	for name, set := range map[string]func(*Config){
+		"flights": func(*Config) {}, "replay": func(cfg *Config) { cfg.Replay = &Replay{} },
+		"entries": func(cfg *Config) { cfg.Opts = append(cfg.Opts, kgo.RecordDeliveryTimeout(time.Minute)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(s *sim) {
+				c := s.client(set, kgo.WithHooks(addsHeader{}), kgo.MaxBufferedRecords(100), kgo.MaxBufferedBytes(4000))
+				err := s.within(time.Minute, func(ctx context.Context) error {
+					for n := range 2000 {
+						c.Produce(ctx, one(fmt.Sprint(n)), nil)
+					}
+					return c.Flush(ctx)
+				})
+				if err != nil {
+					s.Error(err)
+				}
+				if n, b := c.BufferedProduceRecords(), c.BufferedProduceBytes(); n != 0 || b != 0 {
+					s.Errorf("%d records of %d bytes are left", n, b)
+				}
+				s.deaf.Store(true)
+				c.Produce(s.Context(), one("0123456789"), nil)
+				pause(s.Context(), time.Second)
+				s.closes("a", "b", false)
+				pause(s.Context(), 11*time.Second)
+				if b := c.BufferedProduceBytes(); b != 10 {
+					s.Errorf("%d bytes of a record that kgo has given back, want 10", b)
+				}
+			})
+		})
 	}
 }

@@ -187,9 +187,10 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	case closing:
 		c.drain(ctx, s, t)
 	case again:
+		s.cl.AllowRebalance()
 		c.leaveGroup(s)
 	}
-	s.close(cause)
+	s.close(&c.wg, cause)
 	c.mu.Lock()
 	for s.sent > 0 && !c.closed { // kgo has ended, and calls every promise
 		c.changed.Wait()
@@ -259,7 +260,7 @@ func (c *Client) goTo(ctx context.Context, t term, again bool) {
 			return
 		}
 		if s != nil {
-			s.close(ErrEpochEnded)
+			s.close(&c.wg, ErrEpochEnded)
 		}
 		c.mu.Lock()
 		c.failing = err
@@ -282,6 +283,9 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 	}
 	if c.last != nil && c.last.cluster.Name != s.cluster.Name { // what was let go there is on this one or not
 		c.box.unprotected.clear()
+	}
+	if c.last != nil && c.last.epoch.Number != s.epoch.Number {
+		c.before = c.last.epoch
 	}
 	s.inherit(c.last)
 	c.last = s

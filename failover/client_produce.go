@@ -67,7 +67,7 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 		}
 		promise(r, err)
 		return
-	case c.light(ctx, r):
+	case c.light(ctx, r, size):
 		c.fly(ctx, r, promise, size)
 	default:
 		e := c.box.entry(ctx, r, promise)

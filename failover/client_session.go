@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -128,7 +129,7 @@ func (c *Client) connect(ctx context.Context, t term) (*session, error) {
 		if err = c.identify(ctx, s); err == nil {
 			return s, nil
 		}
-		s.close(ErrEpochEnded)
+		s.close(&c.wg, ErrEpochEnded)
 		var wrong *WrongClusterError
 		if errors.As(err, &wrong) {
 			return nil, err
@@ -226,14 +227,26 @@ func (c *Client) identify(ctx context.Context, s *session) error {
 }
 
 // close ends the kgo client at once: what isn't answered gets an error. Its connections are cut first: kgo waits for what some of them read, which of a cluster that is away takes until its timeout.
-func (s *session) close(cause error) {
+// A callback of the application's that waits for a commit in the next session isn't waited for, for longer than that: it ends in wg's time.
+func (s *session) close(wg *sync.WaitGroup, cause error) {
 	s.end(cause)
 	s.conns.Cut()
-	s.cl.CloseAllowingRebalance()
-	s.cl.AllowRebalance() // kgo's own last poll, in its Close, blocks those that leave the group
+	done := make(chan struct{})
+	wg.Go(func() {
+		defer close(done)
+		s.cl.CloseAllowingRebalance()
+		s.cl.AllowRebalance() // kgo's own last poll, in its Close, blocks those that leave the group
+	})
+	t := time.NewTimer(leaveWithin)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+		s.cl.UnsafeAbortBufferedRecords() // its Close would do so behind the callback
+	}
 }
 
-// leaveWithin bounds leaving a group at the end.
+// leaveWithin bounds leaving a group at the end, and closing a client whose callbacks are waited for.
 const leaveWithin = time.Second
 
 func (c *Client) leaveGroup(s *session) {
@@ -242,12 +255,12 @@ func (c *Client) leaveGroup(s *session) {
 	c.leaveGroupWithin(ctx, s)
 }
 
-// leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself then.
+// leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself then. Where the application
+// blocks rebalances while it has polled records, it is waited for.
 func (c *Client) leaveGroupWithin(ctx context.Context, s *session) {
 	if member, _ := s.cl.GroupMetadata(); member == "" {
 		return
 	}
-	s.cl.AllowRebalance()
 	if err := s.cl.LeaveGroupContext(ctx); err != nil {
 		c.cfg.Logger.Debug("failover: leave the group", "cluster", s.cluster.Name, "err", err)
 	}
