@@ -79,7 +79,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 
 // begin reads who is active, and goes there.
 func (c *Client) begin(ctx context.Context) error {
-	first := register.Epoch{Active: c.cfg.Clusters[0].Name, By: self.Name(), Reason: "the first client of the scope"}
+	first := register.Epoch{Active: c.cfg.Clusters[0].Name, Lease: c.cfg.Lease, By: self.Name(), Reason: "the first client of the scope"}
 	e, err := register.Begin(ctx, c.cfg.Register, c.cfg.Scope, first)
 	if err != nil {
 		return fmt.Errorf("failover: register: %w", err)

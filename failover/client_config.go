@@ -29,7 +29,8 @@ type Config struct {
 	Scope string
 	// Register holds the epochs: the same for all clients and controllers of the scope. Default: one in this process, which no other process is fenced by.
 	Register register.Register
-	// Lease is how long the client may write after it confirmed its epoch, the same for the whole scope. Default 10 s.
+	// Lease is how long the client may write after it confirmed its epoch, where the register's epoch doesn't say so: that holds
+	// for the whole scope. Default 10 s.
 	Lease time.Duration
 	// Poll is the time from one look at the register to the next. Default a fifth of Lease.
 	Poll time.Duration

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -40,10 +41,14 @@ func (c *Client) poll(ctx context.Context) {
 func (c *Client) every() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.epoch.Closing() {
-		return c.cfg.Poll
+	poll := c.cfg.Poll
+	if l := c.leaseOf(c.epoch); l < c.cfg.Lease {
+		poll = min(poll, l/5)
 	}
-	return min(c.cfg.Poll, max(c.cfg.Poll/10, 100*time.Millisecond, time.Since(c.seen)/10))
+	if !c.epoch.Closing() {
+		return poll
+	}
+	return min(poll, max(poll/10, 100*time.Millisecond, time.Since(c.seen)/10))
 }
 
 // look reads once. It says whether there was another epoch.
@@ -51,7 +56,7 @@ func (c *Client) look(ctx context.Context) bool {
 	c.mu.Lock()
 	t, held := c.term, len(c.held)
 	c.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, max(c.cfg.Lease/2, c.cfg.Poll))
+	ctx, cancel := context.WithTimeout(ctx, max(c.leaseOf(t.epoch)/2, c.cfg.Poll))
 	defer cancel()
 	start := t.lease.Begin()
 	next, err := register.Next(ctx, c.cfg.Register, t.epoch)
@@ -112,11 +117,17 @@ func (c *Client) awaitOn(ctx context.Context, at *sync.Cond, f func() bool) bool
 	return false
 }
 
+// leaseOf is an epoch's: the register's word holds for all clients.
+func (c *Client) leaseOf(e register.Epoch) time.Duration { return cmp.Or(e.Lease, c.cfg.Lease) }
+
 // see takes an epoch in: from here on the one before isn't confirmed any more.
 func (c *Client) see(e register.Epoch) term {
+	if l := c.leaseOf(e); l != c.cfg.Lease {
+		c.cfg.Logger.Warn("failover: the scope's lease holds, not the configured one", "scope", e.Scope, "epoch", e.Number, "lease", l, "configured", c.cfg.Lease)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.term = term{epoch: e, lease: lease.New(lease.Config{Lease: c.cfg.Lease, Clock: c.cfg.tuning.clock}), seen: time.Now()}
+	c.term = term{epoch: e, lease: lease.New(lease.Config{Lease: c.leaseOf(e), Clock: c.cfg.tuning.clock}), seen: time.Now()}
 	c.news = append(c.news, c.term)
 	c.held = nil // the switch settles them
 	if !e.Closing() {

@@ -233,3 +233,29 @@ func (w *fenceWorld) epochsGrow(ctx context.Context, c *Client) {
 		last = st.Epoch
 	}
 }
+
+// TestClientTakesScopesLease has a client be configured with a longer lease than its scope has, and lose the register: it sends
+// for no longer than the others wait.
+func TestClientTakesScopesLease(t *testing.T) {
+	bubble(t, func(s *sim) {
+		if _, err := register.Begin(s.Context(), s.reg, "default", register.Epoch{Active: "a", Lease: 10 * time.Second, By: "test"}); err != nil {
+			s.Fatal(err)
+		}
+		reg := &outage{Register: s.reg}
+		c := s.client(func(cfg *Config) { cfg.Register, cfg.Lease, cfg.Poll, cfg.MaxWait = reg, time.Minute, 30*time.Second, 2*time.Second })
+		s.produce(c, "first")
+		pause(s.Context(), time.Minute)
+		s.produce(c, "the lease is confirmed in time")
+		reg.set(true)
+		s.closes("a", "b", false)
+		pause(s.Context(), 10010*time.Millisecond)
+		s.opens("b", "a", "b", false)
+		is(s.T, c.ProduceSync(s.Context(), one("late")).FirstErr(), ErrFenced)
+		if st := c.Status(); st.State != ClientFenced {
+			s.Errorf("%+v", st)
+		}
+		if got := ends(s.T, s.a)[0] + ends(s.T, s.a)[1]; got != 2 {
+			s.Errorf("a has %d records, want 2", got)
+		}
+	})
+}

@@ -30,7 +30,8 @@ type Config struct {
 	// Name is who writes epochs. No two living controllers of a scope may have the same: a switch that was begun under a controller's own name is taken for its own,
 	// from before it was started again, and gone on with at once. Default: host, process and a random part.
 	Name string
-	// Lease is how long a client may write after it confirmed its epoch: the same for all clients of the scope, or the longest. Default 10 s.
+	// Lease is how long a client may write after it confirmed its epoch, in a scope whose register doesn't say so yet: the same
+	// for all clients, or the longest. Epochs that this controller writes say so from then on. Default 10 s.
 	Lease time.Duration
 	// Standby names the cluster to go to from the active one. Default: the next of Clusters, from the last to the first.
 	Standby func(active string) string

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -98,6 +99,15 @@ func (c *Controller) remembered(cluster string) map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.topics[cluster])
+}
+
+// leaseOf is an epoch's: the register's word holds for all clients.
+func (c *Controller) leaseOf(e register.Epoch) time.Duration { return cmp.Or(e.Lease, c.cfg.Lease) }
+
+// patience is how long the switch that an epoch has begun is left to another controller: never less than it may take.
+func (c *Controller) patience(closing register.Epoch) time.Duration {
+	longest := c.cfg.Switch.longest(c.leaseOf(closing))
+	return max(c.cfg.Patience, longest+longest/10)
 }
 
 var errOtherCluster = errors.New("another cluster answers")

@@ -174,7 +174,7 @@ func (c *Controller) read(ctx context.Context) (register.Epoch, error) {
 
 func (c *Controller) readOn(ctx context.Context, last register.Epoch) (register.Epoch, error) {
 	if last.Number == 0 {
-		return register.Begin(ctx, c.cfg.Register, c.cfg.Scope, register.Epoch{Active: c.cfg.Clusters[0].Name, By: c.cfg.Name, Reason: "the scope's first epoch"})
+		return register.Begin(ctx, c.cfg.Register, c.cfg.Scope, register.Epoch{Active: c.cfg.Clusters[0].Name, Lease: c.cfg.Lease, By: c.cfg.Name, Reason: "the scope's first epoch"})
 	}
 	for {
 		next, err := register.Next(ctx, c.cfg.Register, last)
@@ -217,7 +217,7 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 	c := l.c
 	seen := c.follow(last, time.Now())
 	if l.closing != last.Number {
-		l.closing, l.patience = last.Number, time.Duration(float64(c.cfg.Patience)*(1+rand.Float64()/2)) // by chance, so that controllers don't start at once
+		l.closing, l.patience = last.Number, time.Duration(float64(c.patience(last))*(1+rand.Float64()/2)) // by chance, so that controllers don't start at once
 		if last.By == c.cfg.Name {
 			l.patience = 0
 		}

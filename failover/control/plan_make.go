@@ -62,6 +62,9 @@ func (p *Plan) read(ctx context.Context) error {
 		return fmt.Errorf("register: %w", err)
 	}
 	p.last, p.Epoch, p.seen = last, last.Number, p.c.follow(last, time.Now())
+	if l := p.c.leaseOf(last); l != p.c.cfg.Lease {
+		p.warn("the scope's lease is %v by its register, which holds; configured is %v", l, p.c.cfg.Lease)
+	}
 	if last.Number == 0 {
 		p.warn("the scope has no epoch yet: %s, the first of the clusters, is taken to be active", last.Active)
 	}

@@ -21,6 +21,7 @@ func (r *run) close(ctx context.Context) error {
 			if err != nil {
 				return register.Epoch{}, err
 			}
+			next.Lease = r.c.leaseOf(prev)
 			return r.advance(ctx, prev, next)
 		})
 		if err != nil {
@@ -38,7 +39,7 @@ func (r *run) begin(ctx context.Context) (register.Epoch, error) {
 	if r.last.Number > 0 {
 		return r.last, nil
 	}
-	first, err := register.Begin(ctx, r.c.cfg.Register, r.p.Scope, register.Epoch{Active: r.p.From, By: r.c.cfg.Name, Reason: "the scope's first epoch"})
+	first, err := register.Begin(ctx, r.c.cfg.Register, r.p.Scope, register.Epoch{Active: r.p.From, Lease: r.c.cfg.Lease, By: r.c.cfg.Name, Reason: "the scope's first epoch"})
 	if err == nil && (first.Number != 1 || first.Active != r.p.From) {
 		err = &OvertakenError{Epoch: first}
 	}
@@ -102,7 +103,7 @@ func (r *run) opening(active string) register.Epoch {
 	r.c.mu.Lock()
 	defer r.c.mu.Unlock()
 	return register.Epoch{
-		Active: active, ActiveID: r.c.ids[active], From: r.last.From, Target: r.last.Target, Switch: r.last.Switch, By: r.c.cfg.Name, Reason: r.p.Reason, At: time.Now(),
+		Active: active, ActiveID: r.c.ids[active], From: r.last.From, Target: r.last.Target, Switch: r.last.Switch, Lease: r.c.leaseOf(r.last), By: r.c.cfg.Name, Reason: r.p.Reason, At: time.Now(),
 	}
 }
 

@@ -451,3 +451,37 @@ func TestOpenTooLate(t *testing.T) {
 		}
 	})
 }
+
+// TestLeaseOfScope has a controller be configured with another lease than its scope has: it waits for the scope's, which its
+// epochs carry on. A scope that has none gets the controller's.
+func TestLeaseOfScope(t *testing.T) {
+	for scopes, want := range map[time.Duration]time.Duration{0: time.Second, 30 * time.Second: 30 * time.Second} {
+		t.Run(scopes.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				if _, err := register.Begin(t.Context(), w.reg, "default", register.Epoch{Active: "a", Lease: scopes, By: "test"}); err != nil {
+					t.Fatal(err)
+				}
+				cfg := w.config("one")
+				cfg.Lease, cfg.Switch.Fence = time.Second, nil
+				w.down["a"] = errSim
+				p := w.plan(w.controller(cfg), "b", Failover)
+				if said := strings.Contains(p.String(), "the scope's lease is 30s"); said != (scopes != 0) {
+					t.Errorf("the plan warns: %v\n%s", said, p)
+				}
+				report, err := p.Run(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := millis(want + want/1000); report.LeaseMillis != got {
+					t.Errorf("waited %v ms, want %v", report.LeaseMillis, got)
+				}
+				for n, e := range []time.Duration{scopes, want, want} {
+					if got, err := w.reg.Get(t.Context(), "default", int64(n+1)); err != nil || got.Lease != e {
+						t.Errorf("epoch %d has lease %v, want %v (%v)", n+1, got.Lease, e, err)
+					}
+				}
+			})
+		})
+	}
+}

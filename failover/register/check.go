@@ -67,6 +67,9 @@ func (e *Epoch) check() error {
 	if y := e.At.Year(); y < 1 || y > 9999 {
 		return e.invalid("at is in year %d", y)
 	}
+	if e.Lease < 0 {
+		return e.invalid("its lease is %v", e.Lease)
+	}
 	if reason := e.checkSwitch(); reason != "" {
 		return e.invalid("%s", reason)
 	}

@@ -25,6 +25,9 @@ type Epoch struct {
 	Target string `json:"target,omitempty"`
 	// Switch names the switch: the same in its two epochs, and in no other.
 	Switch string `json:"switch,omitempty"`
+	// Lease is how long a client may write in the epoch after it has confirmed it, in a closing one that of the epoch before:
+	// for all clients of the scope, whatever they are configured with. 0: what each is configured with.
+	Lease time.Duration `json:"lease_ns,omitempty"`
 	// Planned says that the cluster that was active before was alive and drained.
 	Planned bool `json:"planned,omitempty"`
 	// By is who wrote the epoch, Reason why, for people. Neither holds secrets.
@@ -51,7 +54,7 @@ func (e *Epoch) Fork(topic string, partition int32) (int64, bool) {
 // Equal says whether two epochs are the same in everything; times are compared as instants.
 func (e Epoch) Equal(o Epoch) bool {
 	return e.Scope == o.Scope && e.Number == o.Number && e.Active == o.Active && e.ActiveID == o.ActiveID && e.From == o.From && e.Target == o.Target &&
-		e.Switch == o.Switch && e.Planned == o.Planned && e.By == o.By && e.Reason == o.Reason && e.At.Equal(o.At) && slices.Equal(e.Forks, o.Forks)
+		e.Switch == o.Switch && e.Lease == o.Lease && e.Planned == o.Planned && e.By == o.By && e.Reason == o.Reason && e.At.Equal(o.At) && slices.Equal(e.Forks, o.Forks)
 }
 
 // Fork is an offset of a partition: below it both clusters have the same records, of an exact copy.
