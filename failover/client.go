@@ -29,7 +29,6 @@ type Client struct {
 	news    []term           // not acted on yet
 	cur     *session         // nil: no cluster can be written to
 	last    *session         // cur, or the one before where that is nil
-	renew   bool             // cur is to be made anew in the same epoch
 	fenced  bool
 	quiet   bool   // kgo has answered nothing for a while, and has records
 	answers uint64 // of kgo's

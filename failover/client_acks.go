@@ -35,7 +35,10 @@ func (c *Client) ease() {
 
 // leaveAck leaves an ack of a record that is kept for a replay, once its promise was called, where that may be done. kgo calls it for one record at a time.
 func (c *Client) leaveAck(s *session, e *entry) bool {
-	if c.cfg.Replay == nil || c.acks.easy.Load() != s || e.answered || e.txn || e.cancel != nil || !s.known(e.rec) {
+	if c.cfg.Replay == nil || c.acks.easy.Load() != s || e.txn || e.cancel != nil || !s.known(e.rec) {
+		return false
+	}
+	if !atomic.CompareAndSwapUint32(&e.claimed, 0, 1) || e.answered {
 		return false
 	}
 	promise, orig := e.promise, e.orig

@@ -15,8 +15,9 @@ var (
 	ErrSwitching = errors.New("failover: a switch is under way")
 	// ErrEpochEnded: what was begun on one cluster can't be ended on another: a transaction, a call of [Client.Do].
 	ErrEpochEnded = errors.New("failover: the epoch has ended")
-	// ErrInDoubt: nobody knows whether the record was written before the switch; it isn't on the cluster that is active now.
-	ErrInDoubt = errors.New("failover: in doubt: it may have been written before the switch")
+	// ErrInDoubt: nobody knows whether the record was written. At a switch it isn't on the cluster that is active now. Where its
+	// context has ended while kgo had it, which the error matches too, it may still be written.
+	ErrInDoubt = errors.New("failover: in doubt: it may have been written")
 )
 
 // InDoubtError is what a promise gets for a record that the policy hands back.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/bits"
+	"slices"
 	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +15,9 @@ const flightSize = 8
 
 // passed is how many flights are passed over, at most, where one begins.
 const passed = 4
+
+// mostSpare is how much memory for copies a flight keeps that is used again.
+const mostSpare = 64 << 10
 
 // flight is records that kgo has, and nothing is known of but that, in the order in which it was given them. There are many, and caches are small: so there is as little of each as may be,
 // and nothing is made anew for them. What is answered other than by an ack becomes an [entry], as if it had been one from the start; records that more has to be known of are entries from the start.
@@ -26,6 +30,9 @@ type flight struct {
 	recs     [flightSize]*kgo.Record
 	promises [flightSize]func(*kgo.Record, error)
 	sizes    [flightSize]int32 // as they were taken: kgo's hooks may add headers
+	// own are what kgo has in place of recs, with memory of their own in buf, where the records' contexts may end: see early.
+	own     *[flightSize]kgo.Record
+	claimed atomic.Uint32 // has a bit for each of those whose promise somebody calls, be it kgo's goroutine or early
 
 	n      int                      // records; the client's lock guards it
 	number uint64                   // of the first, see outbox
@@ -34,6 +41,28 @@ type flight struct {
 	ctx    context.Context   // that they were given with, or one that ends with theirs
 	ends   <-chan struct{}   // when it does
 	given  [flightSize]int32 // the partitions that the caller wrote
+	buf    []byte
+	owned  bool               // kgo has copies
+	early  [flightSize]*entry // that were answered before kgo did
+	kept   bool               // kgo or an entry may look at its memory for longer than it lasts: it isn't used again
+}
+
+// copied says that kgo is to have a copy of a record, so that the end of its contexts can be answered for while kgo goes on having
+// it: where it has a deadline, or a context of its own. A context without a deadline that records in a row share is the
+// application's life; copying all of its records costs a third of the client's CPU time, so kgo has the end of those to see, as
+// without this client. c.mu is held.
+func (c *Client) copied(ctx context.Context, r *kgo.Record) bool {
+	done := ctx.Done()
+	last := c.box.done
+	c.box.done = done
+	if r.Context != nil && r.Context.Done() != nil && r.Context.Done() != done {
+		return true
+	}
+	if done == nil {
+		return false
+	}
+	_, deadline := ctx.Deadline()
+	return deadline || done != last
 }
 
 // flights is a queue of those that aren't over, or weren't when they were looked at. The oldest comes first, but for those that were passed over.
@@ -53,22 +82,70 @@ func (c *Client) light(ctx context.Context, r *kgo.Record, size int64) bool {
 }
 
 // fly gives a record to kgo, noted in a flight; c.mu is held.
-func (c *Client) fly(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error), size int64) {
+func (c *Client) fly(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error), size int64, owned bool) {
 	s := c.cur
-	f := c.board(ctx, s, r, promise, size)
+	f := c.board(ctx, s, r, promise, size, owned)
+	if f.owned {
+		r = &f.own[f.n-1]
+	}
 	mark(r, r.Partition, -1)
 	r.Partition = -1 // until kgo has chosen
 	s.cl.Produce(ctx, r, f.done)
 }
 
+// copy makes the copy of the last record.
+func (f *flight) copy() {
+	if f.own == nil {
+		f.own = new([flightSize]kgo.Record)
+	}
+	own := &f.own[f.n-1]
+	*own = *f.recs[f.n-1]
+	if size := int(f.sizes[f.n-1]); cap(f.buf)-len(f.buf) < size { // those before stay in the old one
+		f.buf = make([]byte, 0, max(cap(f.buf), (flightSize-f.n+1)*size))
+	}
+	f.buf = ownMemory(own, f.buf)
+}
+
+// ownMemory has a record's key, value and headers' values be in buf, which is returned.
+func ownMemory(r *kgo.Record, buf []byte) []byte {
+	r.Key, buf = appended(buf, r.Key)
+	r.Value, buf = appended(buf, r.Value)
+	if len(r.Headers) > 0 {
+		r.Headers = slices.Clone(r.Headers)
+	}
+	for i := range r.Headers {
+		r.Headers[i].Value, buf = appended(buf, r.Headers[i].Value)
+	}
+	return buf
+}
+
+// appended is a copy of b at the end of buf. Null isn't empty.
+func appended(buf, b []byte) (own, all []byte) {
+	if len(b) == 0 {
+		return b, buf
+	}
+	at := len(buf)
+	buf = append(buf, b...)
+	return buf[at:len(buf):len(buf)], buf
+}
+
+// result writes kgo's answer into the caller's record, whose memory stays its own.
+func result(orig, got *kgo.Record) {
+	orig.Topic, orig.Partition, orig.Timestamp, orig.Attrs = got.Topic, got.Partition, got.Timestamp, got.Attrs
+	orig.ProducerID, orig.ProducerEpoch, orig.LeaderEpoch, orig.Offset = got.ProducerID, got.ProducerEpoch, got.LeaderEpoch, got.Offset
+}
+
 // board notes a record in a flight; c.mu is held.
-func (c *Client) board(ctx context.Context, s *session, r *kgo.Record, promise func(*kgo.Record, error), size int64) *flight {
+func (c *Client) board(ctx context.Context, s *session, r *kgo.Record, promise func(*kgo.Record, error), size int64, owned bool) *flight {
 	f := c.box.flights.open
-	if f == nil || f.n == flightSize || f.session != s || f.ends != ctx.Done() {
+	if f == nil || f.n == flightSize || f.session != s || f.ends != ctx.Done() || f.owned != owned {
 		f = c.box.depart(ctx, c, s)
+		f.owned = owned
 	}
 	f.recs[f.n], f.promises[f.n], f.given[f.n], f.sizes[f.n] = r, promise, r.Partition, int32(size) //nolint:gosec // see light
-	f.n++
+	if f.n++; f.owned {
+		f.copy()
+	}
 	c.box.count(1, size)
 	s.sent++
 	s.flush = true
@@ -88,7 +165,11 @@ func (b *outbox) depart(ctx context.Context, c *Client, s *session) *flight {
 		f, l.spare = l.spare[n], l.spare[:n]
 		l.unused = min(l.unused, n)
 		f.answered.Store(0)
-		f.n = 0
+		f.claimed.Store(0)
+		f.n, f.buf = 0, f.buf[:0]
+		if cap(f.buf) > mostSpare {
+			f.buf = nil
+		}
 	} else {
 		f = &flight{client: c}
 		f.done = f.answer
@@ -122,10 +203,13 @@ func (l *flights) look() bool {
 		l.push(f)
 		return false
 	}
-	l.spare = append(l.spare, f)
 	if l.open == f {
 		l.open = nil
 	}
+	if f.kept {
+		return false
+	}
+	l.spare = append(l.spare, f)
 	return true
 }
 
@@ -149,21 +233,27 @@ func (l *flights) trim() {
 		f.session, f.next, f.ctx, f.ends = nil, nil, nil, nil
 		clear(f.recs[:])
 		clear(f.promises[:])
+		f.own, f.buf = nil, nil
 	}
 	l.unused = keep
 }
 
-// pending calls f for the contexts of records that kgo has.
-func (l *flights) pending(f func(ctx context.Context)) {
+// waiting calls f with flights of records that kgo has, and whose contexts may end.
+func (l *flights) waiting(f func(*flight)) {
 	for fl := l.head; fl != nil; fl = fl.next {
-		if !fl.over() {
-			f(fl.ctx)
+		if fl.owned && bits.OnesCount32(fl.claimed.Load()) < fl.n {
+			f(fl)
 		}
 	}
 }
 
 // find is where a record is that kgo answers: those before it were noted before kgo was given it, those behind it perhaps not yet.
 func (f *flight) find(r *kgo.Record) int {
+	for i := 0; f.owned; i++ {
+		if &f.own[i] == r {
+			return i
+		}
+	}
 	answered := f.answered.Load()
 	for i := 0; ; i++ {
 		if answered>>i&1 == 0 && f.recs[i] == r {
@@ -175,6 +265,13 @@ func (f *flight) find(r *kgo.Record) int {
 // answer takes kgo's answer. kgo calls it for one record at a time. An ack is counted, and no lock taken, where nobody waits for any.
 func (f *flight) answer(r *kgo.Record, err error) {
 	c, s, i := f.client, f.session, f.find(r)
+	if f.owned && f.claimed.Or(1<<i)>>i&1 == 1 {
+		c.mu.Lock()
+		e := f.early[i]
+		c.mu.Unlock()
+		c.answered(s, e, err)
+		return
+	}
 	if err != nil || c.acks.easy.Load() != s {
 		c.mu.Lock()
 		e := c.land(f, i)
@@ -186,8 +283,15 @@ func (f *flight) answer(r *kgo.Record, err error) {
 	if s.known(r) {
 		s.acked.set(topicPartition{r.Topic, r.Partition}, r.Offset)
 	}
-	f.promises[i](r, nil) // and the record is the caller's
-	f.answered.Or(1 << i) // and the flight another session's, perhaps
+	orig := f.recs[i]
+	if f.owned {
+		if orig.Context == nil {
+			orig.Context = f.ctx
+		}
+		result(orig, r)
+	}
+	f.promises[i](orig, nil) // and the record is the caller's
+	f.answered.Or(1 << i)    // and the flight another session's, perhaps
 	left := s.landed.Add(weight(size))
 	if c.acks.easy.Load() != s || c.acks.wanted.Load() && s.roomy(s.goal.Load()-left) { // somebody has begun to wait, or has waited for this
 		c.catchUp(s)
@@ -200,6 +304,9 @@ func (c *Client) land(f *flight, i int) *entry {
 	e.size = int64(f.sizes[i])
 	e.session, e.pending, e.number = f.session, true, f.number+uint64(i) //nolint:gosec // below flightSize
 	e.given = f.given[i]
+	if f.owned {
+		e.rec, f.kept = &f.own[i], true
+	}
 	c.box.sent.insert(e, c.box.sent.tail)
 	f.session.given -= weight(e.size)
 	c.aim(f.session)

@@ -15,7 +15,7 @@ func boarded(c *Client, s *session, promise func(*kgo.Record, error)) *flight {
 	c.box.flights.open = nil
 	var f *flight
 	for range flightSize {
-		f = c.board(context.Background(), s, one("x"), promise, 1)
+		f = c.board(context.Background(), s, one("x"), promise, 1, false)
 	}
 	return f
 }

@@ -145,24 +145,21 @@ func (c *Client) move(ctx context.Context) {
 		if !ok {
 			return
 		}
-		again := c.leave(ctx, t)
+		c.leave(ctx, t)
 		if !t.epoch.Closing() {
-			c.goTo(ctx, t, again)
+			c.goTo(ctx, t)
 		}
 	}
 }
 
-// next is the newest epoch that isn't acted on yet; those that it outdates needn't be. It is the present one where the session is to be made anew.
+// next is the newest epoch that isn't acted on yet; those that it outdates needn't be.
 func (c *Client) next(ctx context.Context) (term, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.await(ctx, func() bool { return len(c.news) > 0 || c.renew }) {
+	if !c.await(ctx, func() bool { return len(c.news) > 0 }) {
 		return term{}, false
 	}
-	if len(c.news) > 0 {
-		return c.news[len(c.news)-1], true
-	}
-	return c.term, true
+	return c.news[len(c.news)-1], true
 }
 
 // acted takes an epoch, and those before it, off the list; c.mu is held.
@@ -171,44 +168,33 @@ func (c *Client) acted(number int64) {
 	c.wake()
 }
 
-// leave stops sending to the cluster of an epoch that has ended. What is under way may still be answered, until the lease or the epoch behind ends that. It says whether it was t's own
-// session that was left.
-func (c *Client) leave(ctx context.Context, t term) (again bool) {
+// leave stops sending to the cluster of an epoch that has ended. What is under way may still be answered, until the lease or the epoch behind ends that.
+func (c *Client) leave(ctx context.Context, t term) {
 	c.mu.Lock()
-	s, cause := c.cur, ErrEpochEnded
-	closing := t.epoch.Closing()
-	again = c.renew && (c.fenced || c.quiet) && s != nil && s.epoch.Number == t.epoch.Number
-	c.renew = false
+	s, closing := c.cur, t.epoch.Closing()
 	c.begins(t.epoch)
-	if s == nil || s.epoch.Number >= t.epoch.Number && !again {
+	if s == nil || s.epoch.Number >= t.epoch.Number {
 		if closing {
 			c.acted(t.epoch.Number)
 		}
 		c.mu.Unlock()
-		return false
+		return
 	}
 	c.cur = nil
-	if again {
-		cause = ErrFenced
-	}
 	c.wake()
 	c.mu.Unlock()
-	c.cfg.Logger.Info("failover: leaving", "cluster", s.cluster.Name, "epoch", t.epoch.Number, "reason", t.epoch.Reason, "cause", cause)
-	switch {
-	case closing:
+	c.cfg.Logger.Info("failover: leaving", "cluster", s.cluster.Name, "epoch", t.epoch.Number, "reason", t.epoch.Reason)
+	if closing {
 		c.drain(ctx, s, t)
-	case again:
-		s.cl.AllowRebalance()
-		c.leaveGroup(s)
 	}
-	s.close(&c.wg, cause)
+	s.close(&c.wg, ErrEpochEnded)
 	c.mu.Lock()
 	for s.sent > 0 && !c.closed { // kgo has ended, and calls every promise
 		c.changed.Wait()
 	}
 	if c.closed {
 		c.mu.Unlock()
-		return false
+		return
 	}
 	answers := append(c.abortTransaction(), c.expired()...)
 	if closing {
@@ -218,7 +204,6 @@ func (c *Client) leave(ctx context.Context, t term) (again bool) {
 	for _, answer := range answers {
 		answer()
 	}
-	return again
 }
 
 // begins starts the report of a switch; c.mu is held.
@@ -250,21 +235,17 @@ func (c *Client) drain(ctx context.Context, s *session, t term) {
 	c.leaveGroupWithin(ctx, s)
 }
 
-// goTo makes a client of the active cluster, until that works or a later epoch is there. A session that is made anew waits for its lease.
-func (c *Client) goTo(ctx context.Context, t term, again bool) {
+// goTo makes a client of the active cluster, until that works or a later epoch is there.
+func (c *Client) goTo(ctx context.Context, t term) {
 	for n := 0; ctx.Err() == nil; n++ {
 		c.mu.Lock()
-		if again {
-			c.await(ctx, func() bool { return c.epoch.Number != t.epoch.Number || t.lease.Valid() })
-		}
-		outdated := c.epoch.Number != t.epoch.Number || c.closed || c.cur != nil // it needn't be made anew any more
+		outdated := c.epoch.Number != t.epoch.Number || c.closed || c.cur != nil
 		c.mu.Unlock()
 		if outdated {
 			return
 		}
 		s, err := c.connect(ctx, t)
 		if err == nil {
-			s.again = again
 			err = c.settle(ctx, s)
 		}
 		if err == nil {
@@ -289,7 +270,7 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 		return ErrEpochEnded
 	}
 	c.failing = nil
-	if c.report != nil && !s.again {
+	if c.report != nil {
 		c.report.Epoch = s.epoch.Number
 	}
 	if c.last != nil && c.last.cluster.Name != s.cluster.Name { // what was let go there is on this one or not

@@ -242,7 +242,9 @@ func TestClientTakesScopesLease(t *testing.T) {
 			s.Fatal(err)
 		}
 		reg := &outage{Register: s.reg}
-		c := s.client(func(cfg *Config) { cfg.Register, cfg.Lease, cfg.Poll, cfg.MaxWait = reg, time.Minute, 30*time.Second, 2*time.Second })
+		c := s.client(func(cfg *Config) {
+			cfg.Register, cfg.Lease, cfg.Poll, cfg.MaxWait = reg, time.Minute, 30*time.Second, 2*time.Second
+		})
 		s.produce(c, "first")
 		pause(s.Context(), time.Minute)
 		s.produce(c, "the lease is confirmed in time")

@@ -17,18 +17,22 @@ type outbox struct {
 	// unacked have no answer, acked aren't confirmed by the copy.
 	unacked, acked           int
 	unackedBytes, ackedBytes int64
-	letGo, waited, blocked   int64
-	unprotected              unprotected
-	movedAt                  time.Time // when the copy last confirmed something, or the session began
+	// forgotten are those of the unacked ones whose promises were called because of their contexts.
+	forgotten              int
+	forgottenBytes         int64
+	letGo, waited, blocked int64
+	unprotected            unprotected
+	movedAt                time.Time // when the copy last confirmed something, or the session began
 	// lanes have the kept entries by partition, last is the one of at: acks come many of a partition in a row.
 	lanes    map[topicPartition]*lane
 	at       topicPartition
 	last     *lane
 	flights  flights
-	number   uint64         // of the next record that is given to kgo
-	spare    []*entry       // that nobody looks at any more, for the next records
-	unused   int            // how few those have been lately
-	promises sync.WaitGroup // that are called outside of kgo
+	number   uint64          // of the next record that is given to kgo
+	spare    []*entry        // that nobody looks at any more, for the next records
+	unused   int             // how few those have been lately
+	done     <-chan struct{} // the last record's context's
+	promises sync.WaitGroup  // that are called outside of kgo
 }
 
 // lane are the kept entries of a partition, in its order: those before first are gone.
@@ -74,6 +78,9 @@ type entry struct {
 	epoch  int32
 	own    *kgo.Record // see separate
 	buf    []byte      // what it owns of memory, see detach
+	owned  bool        // rec's memory is that, or a flight's that isn't used again
+	// claimed is 1 where somebody calls the promise, be it kgo's goroutine without the client's lock, or early.
+	claimed uint32
 }
 
 func (b *outbox) init() {
@@ -87,7 +94,7 @@ func (b *outbox) entry(ctx context.Context, r *kgo.Record, promise func(*kgo.Rec
 		e, b.spare = b.spare[n], b.spare[:n]
 		b.unused = min(b.unused, n)
 		e.cancel, e.session = nil, nil
-		e.moved, e.acked, e.answered, e.gone, e.txn = false, false, false, false, false
+		e.moved, e.acked, e.answered, e.gone, e.txn, e.owned, e.claimed = false, false, false, false, false, false, 0
 	} else {
 		e = new(entry)
 	}
@@ -146,27 +153,25 @@ func (e *entry) separate() {
 
 // detach makes an entry independent of its caller, who may use the record and its memory for something else once the promise was called.
 func (e *entry) detach() {
+	e.separate()
+	e.take()
+	e.orig, e.promise = e.own, nil
+}
+
+// take has a record of the entry's own own its memory as well.
+func (e *entry) take() {
+	if e.owned {
+		return
+	}
 	buf := e.buf[:0]
 	if size := int(e.size); cap(buf) < size || cap(buf) > 2*size+tolerated {
 		buf = make([]byte, 0, size)
 	}
-	keep := func(b []byte) []byte {
-		if len(b) == 0 {
-			return b // null isn't empty
-		}
-		at := len(buf)
-		buf = append(buf, b...)
-		return buf[at:len(buf):len(buf)]
-	}
-	e.separate()
-	r := e.own
-	r.Key, r.Value = keep(r.Key), keep(r.Value)
-	r.Headers = slices.Clone(r.Headers)
-	for i := range r.Headers {
-		r.Headers[i].Value = keep(r.Headers[i].Value)
-	}
-	e.buf, e.orig, e.promise = buf, r, nil
+	e.buf, e.owned = ownMemory(e.own, buf), true
 }
+
+// impatient says that its contexts may end before kgo answers.
+func (e *entry) impatient() bool { return e.ctx.Done() != nil || e.recCtx.Done() != nil }
 
 // content is a copy of an entry's record, for whoever looks at it without the client's lock.
 func (e *entry) content() *kgo.Record {
@@ -190,6 +195,10 @@ func (b *outbox) again(e *entry) *entry {
 	}
 	if e.answered {
 		n.ctx, n.cancel, n.recCtx = context.WithoutCancel(e.ctx), nil, context.WithoutCancel(e.recCtx)
+	}
+	if n.claimed = 0; n.impatient() {
+		n.buf = nil // the other's
+		n.take()
 	}
 	n.address()
 	in, prev := e.in, e.prev
@@ -265,8 +274,18 @@ func (b *outbox) remove(e *entry) {
 		b.ackedBytes -= e.size
 	default:
 		b.count(-1, -e.size)
+		if e.gone {
+			b.forgotten--
+			b.forgottenBytes -= e.size
+		}
 	}
 	e.unlink()
+}
+
+// forget notes that nobody waits for an entry any more, which is gone.
+func (b *outbox) forget(e *entry) {
+	b.forgotten++
+	b.forgottenBytes += e.size
 }
 
 // keep keeps an acked entry for a replay.

@@ -14,7 +14,7 @@ import (
 // Produce is kgo's. The promise is called once, in order per partition, with the offset on the cluster that has the record: after a switch that may be another one than it was given
 // to. It waits while its buffer is full, and while no cluster is active or the lease is over, until the context ends; of the latter two for [Config.MaxWait] at most: the promise then
 // gets [ErrSwitching] or [ErrFenced]. A record that was taken waits for as long as its context lets it; where that ends while nothing can be sent, the promise gets its error, and
-// [ErrInDoubt] with it where the record may be on the old cluster. As with kgo, a promise must not call methods that wait.
+// [ErrInDoubt] with it where the record may have been written, or may be yet: that concerns no other record. As with kgo, a promise must not call methods that wait.
 func (c *Client) Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
 	c.produce(ctx, r, promise, true)
 }
@@ -59,6 +59,7 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 	if err != nil && wait && !final(err) {
 		err = c.waitFor(ctx, size, err)
 	}
+	copied := err == nil && c.copied(ctx, r)
 	switch {
 	case err != nil:
 		c.mu.Unlock()
@@ -68,9 +69,13 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 		promise(r, err)
 		return
 	case c.light(ctx, r, size):
-		c.fly(ctx, r, promise, size)
+		c.fly(ctx, r, promise, size, copied)
 	default:
 		e := c.box.entry(ctx, r, promise)
+		if copied || c.cur.limits.timeout > 0 {
+			e.separate()
+			e.take()
+		}
 		e.address()
 		c.box.push(e)
 		c.give(c.cur, e)
@@ -346,7 +351,7 @@ func (e *entry) answer() bool {
 		e.cancel()
 	}
 	if e.orig != e.rec {
-		*e.orig = *e.rec
+		result(e.orig, e.rec)
 	}
 	e.orig.Context = e.recCtx
 	if marked(e.orig) { // kgo never had it

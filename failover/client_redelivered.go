@@ -24,12 +24,8 @@ type consumed struct {
 	offset int64
 }
 
-// inherit takes over what the session before had polled. One of the same epoch goes on with it: no switch is why it gets records again.
+// inherit takes over what the session before had polled.
 func (p *positions) inherit(last, s *session) {
-	if last.epoch.Number == s.epoch.Number {
-		*p = last.positions
-		return
-	}
 	p.earlier = maps.Clone(last.positions.earlier)
 	if p.earlier == nil {
 		p.earlier = make(map[topicPartition]consumed, len(last.positions.polled))

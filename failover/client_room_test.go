@@ -81,7 +81,7 @@ func TestClientRoomForTheLarger(t *testing.T) {
 			var given []*kgo.Record
 			for _, size := range []int{20, 78} {
 				r := one(strings.Repeat("x", size))
-				f = c.board(t.Context(), s, r, func(*kgo.Record, error) {}, int64(size))
+				f = c.board(t.Context(), s, r, func(*kgo.Record, error) {}, int64(size), false)
 				given = append(given, r)
 			}
 			var admitted [large + 1]atomic.Bool

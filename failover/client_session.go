@@ -25,7 +25,6 @@ type session struct {
 	cl      *kgo.Client
 	lease   *lease.Lease
 	seen    time.Time       // when the client saw its epoch
-	again   bool            // there was one of the same epoch before
 	ctx     context.Context // ends, with the cause, when the session does
 	end     context.CancelCauseFunc
 	tag     context.Context // of the records that were polled in it

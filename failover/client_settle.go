@@ -222,7 +222,7 @@ func (c *Client) told(s *session, r ClientReport) {
 	c.mu.Lock()
 	r.Scope, r.To, r.Epoch, r.LetGo = c.cfg.Scope, s.cluster.Name, s.epoch.Number, c.box.letGo
 	r.Opened, r.Ready = s.seen, time.Now()
-	if r.Closed.IsZero() || s.again && c.report.To != "" { // it has never been anywhere before, or is where it was
+	if r.Closed.IsZero() { // it has never been anywhere before
 		c.mu.Unlock()
 		return
 	}

@@ -3,6 +3,7 @@ package failover
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -56,7 +57,7 @@ func (c *Client) expire(ctx context.Context) {
 	}
 }
 
-// arm calls f, with c.mu held, at the end of each context that records wait with. Those that kgo must give back first are waited for by whoever ends the session, where it is to be ended.
+// arm calls f, with c.mu held, at the end of each context that records wait with, whose promises weren't called.
 func (c *Client) arm(f func()) (disarm func()) {
 	var stops []func() bool
 	seen := make(map[<-chan struct{}]bool)
@@ -73,14 +74,9 @@ func (c *Client) arm(f func()) (disarm func()) {
 			c.wake()
 		}))
 	}
-	renews := c.cur != nil && !c.renew
-	c.box.flights.pending(func(ctx context.Context) {
-		if renews || ctx.Err() == nil {
-			watch(ctx)
-		}
-	})
+	c.box.flights.waiting(func(f *flight) { watch(f.ctx) })
 	for e := c.box.sent.head; e != nil; e = e.next {
-		if e.pending && (renews || e.err() == nil) || !e.pending && !e.answered {
+		if e.expires() {
 			watch(e.ctx)
 			watch(e.recCtx)
 		}
@@ -92,24 +88,38 @@ func (c *Client) arm(f func()) (disarm func()) {
 	}
 }
 
-// expired takes out the records whose contexts have ended, and returns what calls their promises. Those that kgo has may still be sent: the session is to be made anew, and
-// its end gives them back. c.mu is held.
+// expires says that the end of its contexts is to be answered for.
+func (e *entry) expires() bool {
+	return !e.answered && !e.gone && (!e.pending || e.owned && atomic.LoadUint32(&e.claimed) == 0)
+}
+
+// expired answers for the records whose contexts have ended: it returns what calls their promises. Those that kgo has may still
+// be sent, or were: they are in doubt, and stay counted against the buffer's bounds until kgo answers. kgo has copies of them.
+// c.mu is held.
 func (c *Client) expired() (answers []func()) {
-	renew := func(err error) {
-		if c.cur != nil && !c.renew && err != nil {
-			c.renew = true
-			c.wake()
+	c.box.flights.waiting(func(f *flight) {
+		if f.ctx.Err() == nil {
+			return
 		}
-	}
-	c.box.flights.pending(func(ctx context.Context) { renew(ctx.Err()) })
+		for i := range f.n {
+			if f.claimed.Or(1<<i)>>i&1 == 0 {
+				e := c.land(f, i)
+				f.early[i] = e
+				answers = append(answers, c.early(e))
+			}
+		}
+	})
 	for e := c.box.sent.head; e != nil; e = e.next {
 		switch {
+		case !e.expires() || e.err() == nil:
 		case e.pending:
-			renew(e.err())
-		case e.answered || e.err() == nil:
+			if atomic.CompareAndSwapUint32(&e.claimed, 0, 1) {
+				answers = append(answers, c.early(e))
+			}
 		default:
 			e.gone = true
-			err := c.expiry(e)
+			c.box.forget(e)
+			err := c.expiry(e, e.rec.Partition >= 0) // else it never got as far as that
 			if e.answer() {
 				answers = append(answers, func() { c.call(e, true, err) })
 			}
@@ -118,10 +128,22 @@ func (c *Client) expired() (answers []func()) {
 	return answers
 }
 
+// early answers for a record that kgo has, and goes on having. kgo isn't done with its copy, so nothing is looked at in that.
+func (c *Client) early(e *entry) func() {
+	e.gone, e.answered = true, true
+	c.box.forget(e)
+	err, promise, orig := c.expiry(e, true), e.promise, e.orig
+	if e.cancel != nil {
+		e.cancel()
+	}
+	orig.Context = e.recCtx
+	return func() { promise(orig, err) }
+}
+
 // expiry is what the promise of a record gets whose context has ended.
-func (c *Client) expiry(e *entry) error {
+func (c *Client) expiry(e *entry, sent bool) error {
 	err := e.timeout(e.err())
-	if e.rec.Partition >= 0 { // else it never got as far as that
+	if sent {
 		err = fmt.Errorf("%w: %w", ErrInDoubt, err)
 	}
 	switch {
@@ -215,7 +237,7 @@ func (c *Client) BufferedProduceRecords() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.takeAcks()
-	return int64(c.box.unacked)
+	return int64(c.box.unacked - c.box.forgotten)
 }
 
 // BufferedProduceBytes is kgo's: keys, values and headers of those.
@@ -223,5 +245,5 @@ func (c *Client) BufferedProduceBytes() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.takeAcks()
-	return c.box.unackedBytes
+	return c.box.unackedBytes - c.box.forgottenBytes
 }
