@@ -26,7 +26,7 @@ func TestConfigFaults(t *testing.T) {
 	if !errors.As(err, &fault) || len(fault.Unwrap()) != 10 {
 		t.Fatal(err)
 	}
-	for _, part := range []string{`"A"`, "Opts", "twice", "Register", "Lease", "Topics", "negative bound", "needs a Replication", "contradict", "Open of Deadlines"} {
+	for _, part := range []string{`"A"`, "Opts", "twice", "Register", "Lease", `topics "("`, "negative bound", "needs a Replication", "contradict", "Open of Deadlines"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("%q doesn't name %s", err, part)
 		}
