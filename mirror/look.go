@@ -344,16 +344,17 @@ func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka
 	}
 	// The note is read before the standby's end, and that before the source's: each may only have grown since.
 	standby := &asker{c: target, ps: dst, found: found}
-	err := standby.ask(ctx,
-		question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }},
-		question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.standbyEnd = o.Offset }},
-		question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.watermark = o.Offset }},
-	)
-	if err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		return standby.ask(gctx,
+			question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }})
+	})
+	g.Go(func() error { return standby.ends(gctx) })
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	var ends map[rawkafka.Partition]rawkafka.EpochEnd
-	g, gctx := errgroup.WithContext(ctx)
+	g, gctx = errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		ends, err = source.EpochEnds(gctx, epochs)
 		return err
@@ -390,6 +391,18 @@ type question struct {
 	isolation int8
 	replica   int32
 	take      func(*facts, rawkafka.Offset)
+}
+
+// ends asks for the standby's true ends and high watermarks, of one leader each.
+func (a *asker) ends(ctx context.Context) error {
+	got, err := a.c.Ends(ctx, a.ps)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, p := range a.ps {
+		e := got[p]
+		a.found[i].standbyEnd, a.found[i].watermark, a.found[i].err = e.End, e.Watermark, errors.Join(a.found[i].err, e.Err)
+	}
+	return err
 }
 
 // ask asks all questions at once. What is the matter with a partition is in its facts; the error is the context's.

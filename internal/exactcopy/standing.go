@@ -23,8 +23,8 @@ type memory []known
 // facts are what a partition's leader and its log say, in the order in which they were asked for.
 type facts struct {
 	before    memory
-	end       int64 // the true end
-	watermark int64 // of the same leader: not above the end
+	watermark int64
+	end       int64 // the true end, of the same leader: not below the watermark
 	tail      known // our last batch, where only control batches lie between it and the end
 	after     memory
 }
