@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/kafkadr/kafkadr/internal/copylock"
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -290,7 +291,8 @@ func (e *engine) claim(ctx context.Context, t *topic) error {
 		}
 	}
 	_, err := e.locks.Claim(ctx, t.targetID)
-	if err != nil && rawkafka.Denies(err) {
+	var denied *copylock.DeniedError
+	if errors.As(err, &denied) {
 		e.say(t, Event{Kind: HolesUnguarded, Detail: err.Error()})
 		err = nil
 	}

@@ -2,12 +2,10 @@ package instep
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
@@ -98,7 +96,7 @@ func (s *Quotas) read(ctx context.Context, r *Report, cl *rawkafka.Cluster, side
 	switch {
 	case err == nil:
 		return quotas, nil
-	case rawkafka.Denies(err), errors.Is(err, kerr.UnsupportedVersion):
+	case rawkafka.Denies(err), rawkafka.Unsupported(err):
 		s.notices.note(r, Event{Kind: QuotasUnread, Detail: fmt.Sprintf("no quotas are carried, the %s doesn't tell them: %v", side, err)}, side)
 		return nil, nil
 	}
