@@ -134,8 +134,8 @@ func TestRealWithoutClusterAction(t *testing.T) {
 
 // Brokers are killed and leaders moved while three brokers take a restore: nothing is lost, doubled or moved.
 func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
-	cl := testkafka.Real(t, testkafka.Options{Brokers: 3})
-	ft := fakeTopic{name: "t", rf: 3, configs: map[string]string{"min.insync.replicas": "2"}}
+	cl := pool.Real(t, testkafka.Options{Brokers: 3})
+	ft := fakeTopic{name: "disturbed", rf: 3, configs: map[string]string{"min.insync.replicas": "2"}}
 	for p := range int64(6) {
 		ft.partitions = append(ft.partitions, holey(t, p*10, 150))
 	}
@@ -178,7 +178,7 @@ func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error, late *atomic
 			cl.Stop(t, b)
 			cl.Start(t, b)
 		case 2:
-			cl.MoveLeader(t, "t", int32(n%6), b)
+			cl.MoveLeader(t, "disturbed", int32(n%6), b)
 		}
 		testkafka.InSync(t, cl) // else two are away at once, and with them what may not be
 	}

@@ -21,7 +21,7 @@ func TestRealLeaderStandsStill(t *testing.T) {
 	if os.Getenv("KAFKADR_LONG") != "" {
 		rounds, longest = 40, 40*time.Second
 	}
-	cl := testkafka.Real(t, testkafka.Options{Brokers: 3})
+	cl := pool.Real(t, testkafka.Options{Brokers: 3})
 	ft := fakeTopic{name: "t", rf: 3, configs: map[string]string{"min.insync.replicas": "2"}}
 	for p := range int64(3) {
 		ft.partitions = append(ft.partitions, holey(t, p*10, 120), plain(t, p, 400, 10))
@@ -37,6 +37,7 @@ func TestRealLeaderStandsStill(t *testing.T) {
 		if round == 0 {
 			down = notLeading(t, cl)
 			cl.Kill(t, down)
+			t.Cleanup(func() { cl.Start(t, down) }) // others share the cluster
 		}
 		stopped := leading(t, cl, int32(r.IntN(6)), down)
 		cl.Pause(t, stopped)

@@ -44,7 +44,7 @@ func TestRealTranslatedHistories(t *testing.T) {
 // The target's own cleaner takes records of a job that isn't known to be done, and the broker stamps those that are appended: the job is gone on with all the
 // same, and nothing that was there is appended again.
 func TestRealTranslatedCompacted(t *testing.T) {
-	cl := testkafka.Real(t, testkafka.Options{Configs: map[string]string{"log.cleaner.backoff.ms": "300"}})
+	cl := pool.Real(t, testkafka.Options{})
 	h := opstest.History{}
 	for i := range int64(40) {
 		var rs []*kgo.Record
@@ -58,7 +58,7 @@ func TestRealTranslatedCompacted(t *testing.T) {
 		h.Batches = append(h.Batches, opstest.Batch{Raw: raw})
 		h.End += 50
 	}
-	topic := fakeTopic{name: "t", partitions: []opstest.History{h}}
+	topic := fakeTopic{name: "t-compacted", partitions: []opstest.History{h}}
 	cfg := Config{Target: cl.Opts(), Snapshot: fakeArchive(t, nil, topic), Offsets: Translated}
 	existing(t, cl, map[string]*string{
 		"cleanup.policy": ptr("compact"), "segment.bytes": ptr("1048576"), "segment.ms": ptr("500"), "min.cleanable.dirty.ratio": ptr("0"),
@@ -68,8 +68,8 @@ func TestRealTranslatedCompacted(t *testing.T) {
 	c := connectTo(t, cl)
 	forgetDone(t, cfg)
 	testkafka.Eventually(t, time.Minute, func(context.Context) error {
-		others(t, cl, "t", 0, 1) // the segment rolls when something is appended
-		got, _, _ := onTarget(t, c, "t", 0)
+		others(t, cl, topic.name, 0, 1) // the segment rolls when something is appended
+		got, _, _ := onTarget(t, c, topic.name, 0)
 		n := 0
 		for _, g := range got {
 			if !g.Hole && g.Key != foreign {
