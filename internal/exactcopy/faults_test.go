@@ -290,28 +290,53 @@ func (c *cutter) opt() kgo.Opt {
 
 type cutConn struct {
 	net.Conn
-	c    *cutter
-	dead atomic.Bool
+	c     *cutter
+	asked atomic.Int32 // requests
+	cut   atomic.Int32 // the request whose answer is lost, counted from 1; 0: none
+
+	// Read's alone:
+	answered int32 // answers that have begun
+	left     int   // bytes of the answer that is being read
+	size     []byte
 }
 
 func (c *cutConn) Write(p []byte) (int, error) {
+	n := c.asked.Add(1)
 	if len(p) > 6 && kmsg.Key(binary.BigEndian.Uint16(p[4:])) == c.c.key && c.c.seen.Add(1)%c.c.every == 1 {
 		if !c.c.after {
 			c.Close()
 			return 0, net.ErrClosed
 		}
-		c.dead.Store(true)
+		c.cut.CompareAndSwap(0, n)
 	}
 	return c.Conn.Write(p)
 }
 
 func (c *cutConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if c.dead.Load() { // it has answered: the effect is there
+	c.count(p[:n])
+	if cut := c.cut.Load(); cut > 0 && c.answered >= cut { // it has answered: the effect is there
 		c.Close()
 		return 0, io.EOF
 	}
 	return n, err
+}
+
+// count follows the answers' length prefixes: what is read may be the answer to an earlier request.
+func (c *cutConn) count(p []byte) {
+	for len(p) > 0 {
+		if c.left > 0 {
+			n := min(c.left, len(p))
+			c.left, p = c.left-n, p[n:]
+			continue
+		}
+		n := min(4-len(c.size), len(p))
+		c.size, p = append(c.size, p[:n]...), p[n:]
+		if len(c.size) == 4 {
+			c.left, c.size = int(binary.BigEndian.Uint32(c.size)), c.size[:0]
+			c.answered++
+		}
+	}
 }
 
 // TestBroken cuts every second or third request before or after its effect. Data is sent again with the same sequence, markers are counted by the true end
