@@ -1,6 +1,8 @@
 package restore
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -166,9 +168,12 @@ func testHoldAndRelease(t *testing.T, config func(*storage.Snapshot) (Config, te
 	check := func(topic, cleanup, ms, bytes string) {
 		t.Helper()
 		want := map[string]string{"cleanup.policy": cleanup, "retention.ms": ms, "retention.bytes": bytes}
-		if diff := cmp.Diff(want, configsOn(t, cl, topic, keys...)); diff != "" {
-			t.Errorf("%s: %s", topic, diff)
-		}
+		testkafka.Eventually(t, time.Minute, func(context.Context) error { // a real broker hears of it from the controller
+			if diff := cmp.Diff(want, configsOn(t, cl, topic, keys...)); diff != "" {
+				return fmt.Errorf("%s: %s", topic, diff)
+			}
+			return nil
+		})
 	}
 	check("hold-expired", "delete", "-1", "-1")
 	check("hold-compact", "delete", "-1", "-1")
