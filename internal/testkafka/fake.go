@@ -51,6 +51,7 @@ func Fake(t testing.TB, o Options) Cluster {
 	}
 	f.Cluster = c
 	t.Cleanup(f.close)
+	f.describeAllUsers()
 	for i := range c.ListenAddrs() {
 		f.brokers = append(f.brokers, int32(i))
 	}
@@ -58,6 +59,18 @@ func Fake(t testing.TB, o Options) Cluster {
 		return &securedFake{f}
 	}
 	return f
+}
+
+// describeAllUsers has an empty list of SCRAM users stand for all of them, as on a broker; kfake
+// takes only null so.
+func (f *fake) describeAllUsers() {
+	f.ControlKey(int16(kmsg.DescribeUserSCRAMCredentials), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		if req := kreq.(*kmsg.DescribeUserSCRAMCredentialsRequest); len(req.Users) == 0 {
+			req.Users = nil
+		}
+		return nil, nil, false
+	})
 }
 
 // Kfake is the in-process cluster behind cl, or nil where cl is real.
