@@ -68,6 +68,71 @@ func TestAgainstEachOther(t *testing.T) {
 	}
 }
 
+// TestPrefixLoop: a copy that MirrorMaker has brought back under its name isn't copied once more, A.A.orders. The plan refuses, and one that appears later is left out.
+func TestPrefixLoop(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "orders")
+	produce(t, a, "orders", 1, 3)
+	cfg := quickConfig(a, b)
+	cfg.Prefix = "A."
+	r := start(t, cfg)
+	r.caughtUp(a, "orders")
+	create(t, a, 1, nil, "A.orders") // as MirrorMaker's IdentityReplicationPolicy has it
+	r.until("the loop", func(s Status) bool { return s.LeftOut["A.orders"] != "" })
+	r.stop()
+	if got := topicsOf(t, b); !slices.Equal(got, []string{"A.orders"}) {
+		t.Error(got)
+	}
+	var refused *RefusedError
+	err := runOnce(t.Context(), cfg)
+	if !errors.As(err, &refused) || len(refused.Conflicts) != 1 || refused.Conflicts[0].Kind != "loop" || refused.Conflicts[0].Topic != "A.orders" || !strings.Contains(err.Error(), "A.A.orders") {
+		t.Error(err)
+	}
+	cfg.Exclude = []string{"A.orders"}
+	once(t, cfg)
+}
+
+// TestFlowsMeet: two flows that would write one topic of the target. The second is refused, with both names and the topic, until the first is retired or one leaves it out.
+func TestFlowsMeet(t *testing.T) {
+	a, b, c := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	create(t, a, 1, nil, "orders", "users", "A.orders")
+	create(t, b, 1, nil, "orders")
+	first := quickConfig(a, c)
+	first.Name, first.Topics = "first", []string{"orders", "A.*"}
+	once(t, first)
+	refused := func(cfg Config, topic string) {
+		t.Helper()
+		p, err := NewPlan(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(p.Conflicts, func(c Conflict) bool { return c.Kind == "flow" })
+		if i < 0 || p.Conflicts[i].Topic != topic || !strings.Contains(p.Conflicts[i].Detail, `"first"`) || !strings.Contains(p.Conflicts[i].Detail, `"second"`) {
+			t.Errorf("%s: %v", topic, p.Conflicts)
+		}
+		var r *RefusedError
+		if err := runOnce(t.Context(), cfg); !errors.As(err, &r) {
+			t.Error(err)
+		}
+	}
+	second := quickConfig(a, c)
+	second.Name, second.Exclude = "second", []string{"A.*"}
+	refused(second, "orders")
+	prefixed := second
+	prefixed.Prefix, prefixed.Topics, prefixed.Exclude = "A.", []string{"orders"}, nil
+	refused(prefixed, "orders") // both write A.orders
+	other := quickConfig(b, c)
+	other.Name = "second"
+	refused(other, "orders")
+	second.Exclude = []string{"A.*", "orders"}
+	once(t, second)
+	if err := Retire(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	second.Exclude = nil
+	once(t, second)
+}
+
 // Behind a prefix a cluster may be mirrored onto itself, without copies of copies.
 func TestOntoItself(t *testing.T) {
 	a := testkafka.Fake(t, testkafka.Options{})

@@ -62,7 +62,7 @@ type Conflict struct {
 	Topic     string `json:"topic,omitempty"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
-	// Kind is same_cluster, flow, replication_factor, partitions, name, foreign_writer, hole_time, denied, …
+	// Kind is same_cluster, flow (another against this one, or one that writes the same copy), loop, replication_factor, partitions, name, foreign_writer, hole_time, denied, …
 	Kind   string `json:"kind"`
 	Detail string `json:"detail"`
 }

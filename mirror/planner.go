@@ -85,7 +85,11 @@ func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 	}
 	selected := e.sel.of(pl.all)
 	copies, _ := copiesOf(e.back, e.target.ID(), pl.all)
+	mine := maps.Clone(selected)
+	maps.DeleteFunc(mine, func(name string, _ rawkafka.Topic) bool { return copies[name] != "" })
+	pl.p.Conflicts = append(pl.p.Conflicts, e.loops(mine)...)
 	pl.p.LeftOut = e.leaveOut(selected, copies)
+	pl.p.Conflicts = append(pl.p.Conflicts, e.meets(selected, pl.all)...)
 	maps.Copy(pl.p.LeftOut, e.sel.owned(pl.all))
 	known, fresh, err := pl.topics(ctx, selected)
 	if err != nil {

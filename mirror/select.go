@@ -123,6 +123,8 @@ func (e *engine) leaveOut(selected map[string]rawkafka.Topic, back map[string]st
 			out[name] = fmt.Sprintf("it is a copy of the target's topic %s", from)
 		case e.source.ID() == e.target.ID() && strings.HasPrefix(name, e.cfg.Prefix):
 			out[name] = "it has the copies' prefix, on the same cluster"
+		case e.comesBack(name):
+			out[name] = fmt.Sprintf("its copy would be %s: its name begins with the copies' prefix, so it is one that came back", e.cfg.Prefix+name)
 		case len(e.cfg.Prefix)+len(name) > topics.MaxName:
 			out[name] = "its name is too long with the prefix"
 		}
