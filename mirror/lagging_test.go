@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,6 +39,38 @@ func TestLaggingBrokers(t *testing.T) {
 				t.Error(s.Recent)
 			}
 			r.stop()
+		})
+	}
+}
+
+// TestOnceLaggingBroker: each run of a Once copies all, whichever side has a broker of three that doesn't know a topic. 100 runs of each with KAFKADR_LONG.
+func TestOnceLaggingBroker(t *testing.T) {
+	runs := 3
+	if os.Getenv("KAFKADR_LONG") != "" {
+		runs = 100
+	}
+	for _, side := range []string{"source", "target"} {
+		t.Run(side, func(t *testing.T) {
+			src, dst := testkafka.Fake(t, testkafka.Options{Brokers: 3}), testkafka.Fake(t, testkafka.Options{Brokers: 3})
+			create(t, src, 2, nil, "t", "u")
+			ignorant := src
+			if side == "target" {
+				ignorant = dst
+			}
+			var begun atomic.Bool
+			testkafka.Lagging(ignorant, "t", func(node int32) bool { return begun.Load() && node == 1 }, "u")
+			for i := range runs {
+				begun.Store(false)
+				produce(t, src, "t", 2, 5)
+				produce(t, src, "u", 2, 5)
+				begun.Store(true)
+				s := once(t, quickConfig(src, dst)).Status()
+				if len(s.Topics) != 2 || s.Records != 20 || s.Events[TopicDeleted]+s.Events[StandbyDeleted]+s.Events[TopicRecreated] > 0 {
+					t.Errorf("run %d: %d topics, %d records, %v", i, len(s.Topics), s.Records, s.Recent)
+				}
+			}
+			begun.Store(false)
+			same(t, src, dst, []string{"t", "u"})
 		})
 	}
 }
