@@ -111,6 +111,13 @@ type clientTuning struct {
 func (c Config) complete() (Config, error) {
 	errs := CheckClusters(c.Clusters)
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for i, cl := range c.Clusters {
+		for _, path := range cl.AllPaths() {
+			for _, name := range misplaced(path) {
+				fault("Clusters[%d] has kgo.%s: it belongs to Opts, since a cluster's options are for every connection to it", i, name)
+			}
+		}
+	}
 	c.Scope = cmp.Or(c.Scope, "default")
 	if err := register.CheckScope(c.Scope); err != nil {
 		fault("Scope: %w", err)

@@ -13,7 +13,8 @@ type Cluster struct {
 
 	// Name is how the register and reports call it: lower-case letters, digits and dashes.
 	Name string
-	// Opts are how a client connects to it: seed brokers, TLS, SASL.
+	// Opts are how a client connects to it: seed brokers, TLS, SASL. They are for every connection; what is the application's
+	// alone, such as hooks and the group, is [Config].Opts.
 	Opts []kgo.Opt
 
 	// Optional.
