@@ -25,7 +25,7 @@ type consumed struct {
 }
 
 // inherit takes over what the session before had polled.
-func (p *positions) inherit(last, s *session) {
+func (p *positions) inherit(last *session) {
 	p.earlier = maps.Clone(last.positions.earlier)
 	if p.earlier == nil {
 		p.earlier = make(map[topicPartition]consumed, len(last.positions.polled))

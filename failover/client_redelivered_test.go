@@ -54,11 +54,11 @@ func TestTranslateUnlocked(t *testing.T) {
 	c.cfg.Translate = func(context.Context, string, string, string, int32, int64) (int64, bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		third.positions.inherit(second, third)
+		third.positions.inherit(second)
 		return 3, true
 	}
 	first.positions.polled = map[topicPartition]int64{at: 10}
-	second.positions.inherit(first, second)
+	second.positions.inherit(first)
 	fs := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: "t", Partitions: []kgo.FetchPartition{{Records: []*kgo.Record{{Offset: 2}, {Offset: 3}}}}}}}}
 	c.translate(t.Context(), second, fs)
 	c.polled(second, fs)
@@ -73,10 +73,10 @@ func TestPositions(t *testing.T) {
 	first, second, third := &session{}, &session{}, &session{}
 	first.epoch.Number, second.epoch.Number, third.epoch.Number = 2, 4, 6
 	first.positions.polled = map[topicPartition]int64{at(0): 10, at(1): 20, at(2): 30}
-	second.positions.inherit(first, second)
+	second.positions.inherit(first)
 	second.positions.polled = map[topicPartition]int64{at(0): 7, at(3): 5}
 	second.positions.earlier[at(1)] = consumed{second.epoch, 18} // carried over, and not passed
-	third.positions.inherit(second, third)
+	third.positions.inherit(second)
 	want := map[topicPartition]struct {
 		number int64
 		offset int64

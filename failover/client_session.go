@@ -69,7 +69,7 @@ func (l *limits) roomy(records, bytes int64) bool {
 // inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.
 func (s *session) inherit(last *session) {
 	if last != nil {
-		s.positions.inherit(last, s)
+		s.positions.inherit(last)
 	}
 	if last != nil && last.cluster.Name == s.cluster.Name {
 		s.acked = last.acked
