@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -152,6 +153,9 @@ func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]logFacts, e
 	if err != nil {
 		return nil, err
 	}
+	// A broker that stands still is asked once, for the first of the three.
+	all = slices.DeleteFunc(all, func(p rawkafka.Partition) bool { return starts[p].Err != nil })
+	maps.DeleteFunc(epochs, func(p rawkafka.Partition, _ int32) bool { return starts[p].Err != nil })
 	ends, err := e.c.ListOffsets(ctx, all, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
 	if err != nil {
 		return nil, err
@@ -217,7 +221,8 @@ func (e *engine) later(p *part, err error) {
 	}
 	wait := rawkafka.Retriable(err) && time.Since(p.failing) < e.patience
 	if wait {
-		p.following, p.again, p.retry = false, true, time.Now().Add(lookPause)
+		pause := min(max(lookPause, time.Since(p.failing)/4), faultPause) // looks hold up flushes
+		p.following, p.again, p.retry = false, true, time.Now().Add(pause)
 	}
 	e.mu.Unlock()
 	if !wait {

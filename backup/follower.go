@@ -129,7 +129,7 @@ func (f *Follower) session(ctx context.Context, c *rawkafka.Cluster, again bool)
 		return err
 	}
 	s := &session{f: f, e: newEngine(ctx, f.cfg.Config, c, w, f.hooks)}
-	s.e.c, s.e.patience, s.e.catalog = c.Patient(impatience), patience, source.New(f.cfg.Discover/2)
+	s.e.c, s.e.patience, s.e.catalog = c.Hasty(lookFor, impatience), patience, source.New(f.cfg.Discover/2)
 	s.e.partial = w.Snapshot() == nil || !w.Snapshot().Info().Complete
 	s.adoptCounts()
 	defer s.e.abandon()
@@ -203,7 +203,9 @@ const (
 	// impatience is how long the main loop, which flushes, waits for leaders;
 	// patience how long a partition may be without one before that is a fault.
 	impatience = time.Second
-	patience   = time.Minute
+	// lookFor is the deadline of each of its requests: a broker that stands still holds flushes up no longer.
+	lookFor  = 2 * time.Second
+	patience = time.Minute
 )
 
 // flushEvery leaves a tenth of Flush for fetching.
