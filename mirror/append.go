@@ -280,6 +280,9 @@ func (e *engine) claim(ctx context.Context, t *topic) error {
 		}
 		if busy == nil {
 			t.claiming = make(chan struct{})
+			if t.claimSince.IsZero() {
+				t.claimSince = time.Now()
+			}
 			e.mu.Unlock()
 			break
 		}
@@ -300,6 +303,10 @@ func (e *engine) claim(ctx context.Context, t *topic) error {
 	defer e.mu.Unlock()
 	close(t.claiming)
 	t.claiming, t.claimed = nil, err == nil
+	if t.claimed || !rawkafka.Retriable(err) {
+		t.claimSince = time.Time{}
+		delete(t.said, CoordinatorAway)
+	}
 	return err
 }
 

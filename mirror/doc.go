@@ -33,6 +33,8 @@
 //	failed                     anything else                      read the detail; it is tried again by itself
 //	nothing_read               below the last stable offset   nothing, if tiered storage is slow: it is tried again; if the topic was compacted once: policy go_on
 //	lso_stuck                  an open transaction at the source  end it there: kafka-transactions.sh find-hanging, abort
+//	under_replicated           the standby lacks replicas         bring its brokers back; what is appended waits to be durable
+//	coordinator_away           holes wait for the coordinator     bring back the brokers of the standby's __transaction_state
 //
 // # Configs that stay behind
 //

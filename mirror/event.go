@@ -44,6 +44,10 @@ const (
 	Recovered EventKind = "recovered"
 	// LSOStuck: an open transaction has held the last stable offset back, at Offset, for a minute; the high watermark is Other. Nothing behind it can be mirrored.
 	LSOStuck EventKind = "lso_stuck"
+	// UnderReplicated: the standby's leader has appended up to Other, and its in-sync replicas have had no more than Offset for a minute: a broker is away, or too few are in sync.
+	UnderReplicated EventKind = "under_replicated"
+	// CoordinatorAway: holes of a topic have waited for a minute for the standby's transaction coordinator, which gives out the right to make them.
+	CoordinatorAway EventKind = "coordinator_away"
 	// NothingRead: the source has answered for a minute without the data below its last stable offset, which is Other: tiered storage that is slow or away, or a
 	// topic that was compacted once and isn't any more. Only a cleanup.policy that compacts proves that nothing is there [retry, stop, go_on behind a hole: not where
 	// the topic is in tiered storage, or its configs can't be read].

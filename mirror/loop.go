@@ -271,20 +271,33 @@ func (e *engine) noteMoved(ctx context.Context, all bool) {
 	}
 }
 
-// lookForStuck raises an event where an open transaction holds the last stable offset back.
+// lookForStuck raises events of what waits without an end: for an open transaction at the source, for the standby's replicas, or for its coordinator.
 func (e *engine) lookForStuck(now time.Time) {
-	var stuck []*part
-	var high []int64
+	stuck := make(map[*part][]Event)
+	var claims []*topic
 	e.mu.Lock()
 	for _, p := range e.parts {
 		if !p.stuck.IsZero() && now.Sub(p.stuck) > stuckFor && p.stuckAt != p.lso {
 			p.stuckAt = p.lso
-			stuck, high = append(stuck, p), append(high, p.hw)
+			stuck[p] = append(stuck[p], Event{Kind: LSOStuck, Offset: p.stuckAt, Other: p.hw, Detail: fmt.Sprintf("an open transaction has held the last stable offset for %s", stuckFor)})
+		}
+		if p.undurable.stands(p.unsettled(), p.durable, now) {
+			stuck[p] = append(stuck[p], Event{Kind: UnderReplicated, Offset: p.durable, Other: p.position, Detail: fmt.Sprintf("the standby's in-sync replicas have got no more for %s", stuckFor)})
+		}
+	}
+	for _, t := range e.topics {
+		if !t.claimSince.IsZero() && now.Sub(t.claimSince) > stuckFor {
+			claims = append(claims, t)
 		}
 	}
 	e.mu.Unlock()
-	for i, p := range stuck {
-		e.raise(p, Event{Kind: LSOStuck, Offset: p.stuckAt, Other: high[i], Detail: fmt.Sprintf("an open transaction has held the last stable offset for %s", stuckFor)}, nil)
+	for p, evs := range stuck {
+		for _, ev := range evs {
+			e.raise(p, ev, nil)
+		}
+	}
+	for _, t := range claims {
+		e.say(t, Event{Kind: CoordinatorAway, Detail: fmt.Sprintf("holes have waited for the transaction coordinator for %s", stuckFor)})
 	}
 }
 

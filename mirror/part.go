@@ -24,6 +24,7 @@ type topic struct {
 	described          time.Time // when the five above were read
 	claimed            bool      // for holes
 	claiming           chan struct{}
+	claimSince         time.Time            // of the first claim that hasn't come to an end
 	said               map[EventKind]string // events of the whole topic, told once
 }
 
@@ -61,6 +62,7 @@ type part struct {
 	heard             time.Time // when the source last said them
 	stuck             time.Time // since when the last stable offset stands still below the high watermark
 	stuckAt           int64     // the last stable offset that was said to be stuck; -1: none
+	undurable         waiting   // for the standby's replicas
 	behind            time.Time // since when something isn't appended; zero: nothing
 
 	chunks  []*chunk
@@ -95,6 +97,27 @@ type part struct {
 	counted                int64    // up to where records and bytes count what is durable
 	records, bytes         int64
 	rateRecords, rateBytes rate
+}
+
+// waiting is a wait that may have no end: where it stands, since when, and whether that was said.
+type waiting struct {
+	at    int64
+	since time.Time
+	said  bool
+}
+
+// stands takes in where a wait stands, and says whether that is to be said now, once.
+func (w *waiting) stands(waits bool, at int64, now time.Time) bool {
+	switch {
+	case !waits:
+		*w = waiting{}
+	case w.since.IsZero() || w.at != at:
+		*w = waiting{at: at, since: now, said: w.said}
+	case !w.said && now.Sub(w.since) > stuckFor:
+		w.said = true
+		return true
+	}
+	return false
 }
 
 // doubt is what has failed and isn't known to work again, though the partition could be looked at.
