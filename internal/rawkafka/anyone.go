@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -111,6 +112,39 @@ func (c *Cluster) noteAnswer(from *other, resp kmsg.Response) {
 			c.nodes = append(c.nodes, b.NodeID)
 		}
 	}
+}
+
+// Answer is what one broker says.
+type Answer struct {
+	Broker int32
+	Resp   kmsg.Response
+	Err    error
+}
+
+// Each asks every broker, all at once and each with Config.RequestTimeout: one that stands still has an error then, and the others' answers are there. The error is that of asking which
+// brokers there are, or the context's. kgo's RequestSharded waits for each broker for as long as it tries, whatever the context.
+func Each[T any, R request[T]](ctx context.Context, c *Cluster, req R) ([]Answer, error) {
+	none := kmsg.NewPtrMetadataRequest()
+	none.Topics = []kmsg.MetadataRequestTopic{}
+	m, err := c.metadata(ctx, none)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Answer, len(m.Brokers))
+	var wg sync.WaitGroup
+	for i, b := range m.Brokers {
+		wg.Go(func() {
+			own := *req
+			a := Answer{Broker: b.NodeID}
+			a.Resp, a.Err = c.Request(ctx, b.NodeID, R(&own))
+			answers[i] = a
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return answers, nil
 }
 
 // Hasty is the same connection with other deadlines: of each request, and of trying again.

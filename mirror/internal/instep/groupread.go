@@ -38,21 +38,25 @@ func (l listed) active() bool {
 func listGroups(ctx context.Context, cl *rawkafka.Cluster) (groups map[string]listed, unread []string, err error) {
 	groups = map[string]listed{}
 	answered := false
-	for _, shard := range cl.Client().RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {
-		err := shard.Err
-		resp, ok := shard.Resp.(*kmsg.ListGroupsResponse)
+	answers, err := rawkafka.Each(ctx, cl, kmsg.NewPtrListGroupsRequest())
+	if err != nil {
+		return nil, nil, fmt.Errorf("list groups: %w", err)
+	}
+	for _, a := range answers {
+		err := a.Err
+		resp, ok := a.Resp.(*kmsg.ListGroupsResponse)
 		if err == nil && ok {
 			err = kerr.ErrorForCode(resp.ErrorCode)
 		}
 		if err != nil {
-			unread = append(unread, fmt.Sprintf("broker %d of cluster %s: %v", shard.Meta.NodeID, cl.ID(), err))
+			unread = append(unread, fmt.Sprintf("broker %d of cluster %s: %v", a.Broker, cl.ID(), err))
 		}
 		if !ok {
 			continue
 		}
 		answered = true
 		for _, g := range resp.Groups {
-			groups[g.Group] = listed{shard.Meta.NodeID, strings.ToLower(g.GroupType), g.GroupState}
+			groups[g.Group] = listed{a.Broker, strings.ToLower(g.GroupType), g.GroupState}
 		}
 	}
 	if !answered {
