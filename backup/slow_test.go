@@ -56,7 +56,8 @@ func TestFollowBesideSlowBroker(t *testing.T) {
 			until(t, "a flush", func() bool { return f.Status().Committed.ID != was })
 			most = max(most, time.Since(began))
 		}
-		if t.Logf("flushed within %s", most); most > 5*time.Second {
+		// What the loop has under way when a flush is due may ask that broker: discovery, a look, and the cut, each up to its deadline.
+		if t.Logf("flushed within %s", most); most > time.Second+3*2*time.Second {
 			t.Errorf("a record was flushed after %s", most)
 		}
 		kafka.Resume(t, 0)
