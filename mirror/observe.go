@@ -51,7 +51,7 @@ func Observe(ctx context.Context, cfg Config) (*Status, error) {
 }
 
 func (e *engine) observe(ctx context.Context) error {
-	all, err := e.list(ctx)
+	all, err := e.list(ctx, 0)
 	if err != nil {
 		return err
 	}

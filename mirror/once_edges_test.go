@@ -154,3 +154,19 @@ func TestOnceAnew(t *testing.T) {
 	once(t, cfg)
 	same(t, src, dst, []string{"t"})
 }
+
+// TestOnceLeaderless: a partition of the source that has no leader yet, and a topic that is being made, are waited for.
+func TestOnceLeaderless(t *testing.T) {
+	for name, whole := range map[string]bool{"partition": false, "topic": true} {
+		t.Run(name, func(t *testing.T) {
+			src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+			create(t, src, 1, nil, "t")
+			produce(t, src, "t", 1, 10)
+			time.AfterFunc(2*time.Second, testkafka.Leaderless(t, src, "t", whole))
+			if s := once(t, quickConfig(src, dst)).Status(); s.Records != 10 {
+				t.Errorf("%d records", s.Records)
+			}
+			same(t, src, dst, []string{"t"})
+		})
+	}
+}

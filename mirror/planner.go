@@ -55,7 +55,7 @@ func (e *engine) newPlanner(ctx context.Context) (*planner, error) {
 	}}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		pl.all, err = e.list(gctx)
+		pl.all, err = e.list(gctx, madeWithin)
 		return err
 	})
 	g.Go(func() error { return pl.lookAtStandby(gctx) })

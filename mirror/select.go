@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -52,9 +53,12 @@ func (s *selection) owned(all map[string]rawkafka.Topic) map[string]string {
 	return out
 }
 
-// list asks every broker for all topics, and for those that were asked for by name: a broker lists only those that may be described.
-func (e *engine) list(ctx context.Context) (map[string]rawkafka.Topic, error) {
-	l, err := e.sources.Look(ctx, source.Query{Cluster: e.source, Everywhere: true, Named: e.sel.Names()})
+// madeWithin is how long a plan waits for topics that are being made.
+const madeWithin = 30 * time.Second
+
+// list asks every broker for all topics, and for those that were asked for by name: a broker lists only those that may be described. Topics that are being made are waited for.
+func (e *engine) list(ctx context.Context, wait time.Duration) (map[string]rawkafka.Topic, error) {
+	l, err := e.sources.Settle(ctx, source.Query{Cluster: e.source, Everywhere: true, Named: e.sel.Names(), Takes: e.sel.takes}, wait)
 	if err != nil {
 		return nil, fmt.Errorf("source: topics: %w", err)
 	}
