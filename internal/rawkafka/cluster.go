@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/internal/brokerconn"
 )
 
 // Config is how a Cluster is used. The zero value is the default.
@@ -28,6 +30,8 @@ type Config struct {
 	// OnRetry is called before a request is tried again. It must be safe for
 	// concurrent use.
 	OnRetry func(op string, err error)
+	// ClusterID is the ID that the cluster must have. Default: that of the first answer.
+	ClusterID string
 }
 
 func (c Config) withDefaults() Config {
@@ -66,7 +70,7 @@ const (
 	Debug           int32 = -2 // the leader's true log end
 )
 
-// Cluster is a connection to a Kafka cluster. Safe for concurrent use.
+// Cluster is a connection to a Kafka cluster. Each of its connections to brokers leads to that cluster, or fails with a *[WrongClusterError]. Safe for concurrent use.
 type Cluster struct {
 	cfg Config
 	*connection
@@ -78,6 +82,8 @@ type connection struct {
 	adm  *kadm.Client
 	open *openHook
 	id   string
+
+	guard *brokerconn.Guard
 
 	refresh chan struct{} // holds a token while nobody refreshes leaders
 
@@ -97,12 +103,17 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	var login loginHook
 	open := &openHook{}
 	own := []kgo.Opt{kgo.ClientID(cfg.ClientID), kgo.RetryTimeout(cfg.RequestTimeout), kgo.WithHooks(&login, open)}
-	cl, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...), own...)...)
+	guard := newGuard(cfg)
+	all, err := guard.Opts(append(append([]kgo.Opt(nil), opts...), own...))
+	if err != nil {
+		return nil, &ConnectError{Kind: BadConfig, Err: err}
+	}
+	cl, err := kgo.NewClient(all...)
 	if err != nil {
 		return nil, &ConnectError{Kind: BadConfig, Err: err}
 	}
 	c := &Cluster{cfg: cfg, connection: &connection{
-		cl: cl, adm: kadm.NewClient(cl), open: open,
+		cl: cl, adm: kadm.NewClient(cl), open: open, guard: guard,
 		refresh: make(chan struct{}, 1),
 		leaders: make(map[Partition]leader),
 		wanted:  make(map[string]struct{}),
@@ -115,6 +126,9 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 		c.Close()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if wrong := guard.Strangers(); len(wrong) > 0 {
+			err = wrong[0]
 		}
 		kind := kindOf(err)
 		if login.failed.Load() && kind == Unreachable {

@@ -41,6 +41,8 @@ const (
 	Denied Kind = "denied"
 	// BadConfig: the options contradict each other or can't be used.
 	BadConfig Kind = "config"
+	// WrongCluster: another cluster answers than the one that is meant.
+	WrongCluster Kind = "wrong_cluster"
 	// Protocol: what answered isn't a Kafka broker that can be used.
 	Protocol Kind = "protocol"
 )
@@ -55,12 +57,13 @@ type ConnectError struct {
 
 func (e *ConnectError) Error() string {
 	what := map[Kind]string{
-		Unreachable: "no broker could be reached",
-		Credentials: "authentication failed",
-		TLS:         "TLS failed",
-		Denied:      "missing rights",
-		BadConfig:   "wrong client options",
-		Protocol:    "no usable Kafka broker answered",
+		Unreachable:  "no broker could be reached",
+		Credentials:  "authentication failed",
+		TLS:          "TLS failed",
+		Denied:       "missing rights",
+		BadConfig:    "wrong client options",
+		WrongCluster: "another cluster answers",
+		Protocol:     "no usable Kafka broker answered",
 	}[e.Kind]
 	if len(e.Brokers) == 0 {
 		return fmt.Sprintf("rawkafka: connect: %s: %v", what, e.Err)
@@ -72,7 +75,10 @@ func (e *ConnectError) Unwrap() error { return e.Err }
 
 func kindOf(err error) Kind {
 	var eof *kgo.ErrFirstReadEOF
+	var wrong *WrongClusterError
 	switch {
+	case errors.As(err, &wrong):
+		return WrongCluster
 	case isSASL(err):
 		return Credentials
 	case Denies(err):
