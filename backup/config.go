@@ -78,6 +78,10 @@ type Hooks struct {
 	OnTruncated func(*TruncatedError)
 	// OnIncarnation is called when a topic is new, re-created or gone.
 	OnIncarnation func(t storage.Topic)
+	// OnWrongCluster is called when another cluster has answered at one of the source's addresses, once until the right one does.
+	OnWrongCluster func(*WrongClusterError)
+	// OnUnreachable is called when a broker couldn't be reached for 5 s at the address that it advertises, once until it could.
+	OnUnreachable func(*UnreachableError)
 	// OnRetry is called before a request or store operation is tried again.
 	OnRetry func(op string, err error)
 	// OnProgress is called now and then, at most once a second.
@@ -105,6 +109,8 @@ type Status struct {
 	Holes, Retries, StoreErrors, Truncated int64
 	// Partitions counts those that are followed; Faulted those that can't be read now.
 	Partitions, Faulted int
+	// WrongCluster is the answer of another cluster at the source's address, where the right one hasn't answered since; else nil. Nothing is archived then.
+	WrongCluster *WrongClusterError `json:"wrong_cluster,omitempty"`
 }
 
 // Result is what a Run did.

@@ -92,6 +92,12 @@ func (e *PartitionError) Unwrap() error { return e.Err }
 // credentials, tls, denied, config or protocol. It holds no secret.
 type ConnectError = rawkafka.ConnectError
 
+// WrongClusterError says that another cluster answers at the source's address: Want and Got are the IDs. Nothing of it was archived.
+type WrongClusterError = rawkafka.WrongClusterError
+
+// UnreachableError says that a broker of the source can't be reached at the address that it advertises.
+type UnreachableError = rawkafka.UnreachableError
+
 // UnknownTopicError names a literal topic that doesn't exist, or the
 // expressions where all of a Run's or, at its start, a Follower's together match none.
 type UnknownTopicError struct{ Topic string }

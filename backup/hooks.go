@@ -58,6 +58,22 @@ func (h *hooks) retry(op string, err error) {
 	}
 }
 
+func (h *hooks) wrong(err *WrongClusterError) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnWrongCluster != nil {
+		h.h.OnWrongCluster(err)
+	}
+}
+
+func (h *hooks) unreachable(err *UnreachableError) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.h.OnUnreachable != nil {
+		h.h.OnUnreachable(err)
+	}
+}
+
 func (h *hooks) progress(s Status) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -24,7 +24,8 @@ const checkpoint = 10 * time.Second
 // read. A run that was broken off is gone on with by running it again.
 //
 // Errors: a *[ConfigError] before any I/O; a *[UnknownTopicError]; a
-// *[ConnectError] where the source can't be used; storage.ErrFenced
+// *[ConnectError] where the source can't be used; a *[WrongClusterError] where
+// another cluster has answered at its address, and the right one hasn't for 30 s; storage.ErrFenced
 // where another writer took over; a *[PartialError], together with a Result, where
 // the snapshot is there but partitions couldn't be read, and a *[GroupsError]
 // where committed offsets couldn't.
@@ -39,9 +40,16 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	defer c.Close()
+	ctx, done := c.Bounded(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &run{cfg: cfg, hooks: h, c: c, result: &Result{}}
+	result, err := r.whole(ctx, cancel)
+	return result, wrap(done(err))
+}
+
+// whole is all of a Run that needs the source.
+func (r *run) whole(ctx context.Context, cancel context.CancelFunc) (*Result, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}

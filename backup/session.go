@@ -14,7 +14,7 @@ import (
 
 // connect connects to the source.
 func connect(ctx context.Context, cfg Config, h *hooks) (*rawkafka.Cluster, error) {
-	c, err := rawkafka.Connect(ctx, cfg.Source, rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: h.retry, RetryFor: cfg.retryFor})
+	c, err := rawkafka.Connect(ctx, cfg.Source, rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: h.retry, RetryFor: cfg.retryFor, OnWrong: h.wrong, OnUnreachable: h.unreachable})
 	if err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
 	}

@@ -8,10 +8,12 @@ import (
 
 // status is where the engine stands.
 func (e *engine) status() Status {
+	wrong, _ := e.c.Wrong()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := Status{
-		Snapshot: e.last.full, Committed: e.last.any, SnapshotAge: -1, LSOLag: 0,
+		WrongCluster: wrong,
+		Snapshot:     e.last.full, Committed: e.last.any, SnapshotAge: -1, LSOLag: 0,
 		Records: e.counts.records, Bytes: e.counts.bytes, Objects: e.counts.objects,
 		Seconds: time.Since(e.started).Seconds(),
 		Holes:   e.counts.holes, Retries: e.hooks.retries.Load(), StoreErrors: e.counts.errors, Truncated: e.counts.truncated,

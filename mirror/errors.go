@@ -12,6 +12,12 @@ import (
 // ConnectError says why a cluster can't be used: Kind is unreachable, credentials, tls, denied, config or protocol. It holds no secret.
 type ConnectError = rawkafka.ConnectError
 
+// WrongClusterError says that another cluster answers at an address of the source or the target: Want and Got are the IDs. Nothing of it was believed, and nothing was written to it.
+type WrongClusterError = rawkafka.WrongClusterError
+
+// UnreachableError says that a broker can't be reached at the address that it advertises.
+type UnreachableError = rawkafka.UnreachableError
+
 // UnknownTopicError names literal topics that don't exist at the source, with commas between them, or, with [Config.Once], the expressions where all of them together match none.
 type UnknownTopicError struct {
 	Topic string

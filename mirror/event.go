@@ -64,6 +64,10 @@ const (
 	GroupDeleted EventKind = "group_deleted"
 	// GroupDiverged: somebody else has moved a group's offsets on the standby [keep them until they are again what the source has, overwrite them].
 	GroupDiverged EventKind = "group_diverged"
+	// WrongCluster: another cluster has answered at an address of the source, or of the target; Detail has both IDs. It isn't believed, and nothing is written to it [retry].
+	WrongCluster EventKind = "wrong_cluster"
+	// Unreachable: a broker hasn't been reached for 5 s at the address that it advertises [retry].
+	Unreachable EventKind = "unreachable"
 	// Kinds of what is kept in step beside the records: config_refused, acl_refused, group_active and others are events as well, under their own names.
 )
 

@@ -55,13 +55,13 @@ func (e *engine) open(ctx context.Context, rc rawkafka.Config) error {
 	opened := make(chan error, 1)
 	go func() {
 		var err error
-		if e.target, err = rawkafka.Connect(tctx, e.cfg.Target, rc); err == nil {
+		if e.target, err = rawkafka.Connect(tctx, e.cfg.Target, e.hooks.told(sideTarget, rc)); err == nil {
 			e.ledger, err = ledger.Open(tctx, e.target)
 		}
 		opened <- err
 	}()
 	var err error
-	if e.source, err = rawkafka.Connect(ctx, e.cfg.Source, rc); err != nil {
+	if e.source, err = rawkafka.Connect(ctx, e.cfg.Source, e.hooks.told(sideSource, rc)); err != nil {
 		cancel()
 		<-opened
 		return fmt.Errorf("mirror: source: %w", err)
@@ -110,10 +110,14 @@ func (m *Mirror) run(ctx context.Context) error {
 	m.mu.Lock()
 	m.e = e
 	m.mu.Unlock()
-	if err := e.admit(ctx); err != nil {
-		return err
+	done := func(err error) error { return err }
+	if e.cfg.Once {
+		ctx, done = e.bounded(ctx)
 	}
-	return wrap(e.mirror(ctx, m.stop))
+	if err = e.admit(ctx); err == nil {
+		err = e.mirror(ctx, m.stop)
+	}
+	return wrap(done(err))
 }
 
 // admit announces the flow, and refuses to run against a plan with conflicts.

@@ -78,6 +78,7 @@ func (e *engine) status() Status {
 		s.Topics = append(s.Topics, ts)
 	}
 	slices.SortFunc(s.Topics, func(a, b TopicStatus) int { return cmp.Compare(a.Source, b.Source) })
+	s.unsure(e.wrong())
 	return s
 }
 

@@ -26,6 +26,10 @@ type Status struct {
 	Started       time.Time `json:"started"`
 	Seconds       float64   `json:"seconds"`
 
+	// WrongCluster is the answer of another cluster at the address of the source or the target, where the right one hasn't answered since; else nil. Lags are at least as old as that then,
+	// and all partitions are in RPO.Unknown.
+	WrongCluster *WrongClusterStatus `json:"wrong_cluster,omitempty"`
+
 	// Topics are those that are mirrored, by source name.
 	Topics []TopicStatus `json:"topics"`
 	// Totals are over all of them.
@@ -56,7 +60,7 @@ type Totals struct {
 	Bytes            int64   `json:"bytes"`
 	RecordsPerSecond float64 `json:"records_per_second"`
 	BytesPerSecond   float64 `json:"bytes_per_second"`
-	// LagRecords are offsets below the sources' last stable offsets that aren't appended yet; LagMillis is the age of the oldest of them, 0 where there is none.
+	// LagRecords are offsets below the sources' last stable offsets that aren't appended yet; -1 where nothing is known because another cluster answers. LagMillis is the age of the oldest of them, 0 where there is none.
 	LagRecords int64 `json:"lag_records"`
 	LagMillis  int64 `json:"lag_ms"`
 	// LSOLag are offsets between last stable offsets and high watermarks: of open transactions.

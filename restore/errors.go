@@ -25,6 +25,12 @@ var ErrMarkersIgnored = exactcopy.ErrMarkersIgnored
 // credentials, tls, denied, config or protocol. It holds no secret.
 type ConnectError = rawkafka.ConnectError
 
+// WrongClusterError says that another cluster answers at the target's address: Want and Got are the IDs. Nothing was written to it.
+type WrongClusterError = rawkafka.WrongClusterError
+
+// UnreachableError says that a broker of the target can't be reached at the address that it advertises.
+type UnreachableError = rawkafka.UnreachableError
+
 // UnknownTopicError names a literal topic that the snapshot doesn't hold, or
 // the expressions where all of them together match none.
 type UnknownTopicError struct{ Topic string }

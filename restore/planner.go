@@ -52,8 +52,9 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 		Snapshot: j.info.ID, SourceCluster: j.info.ClusterID, TargetCluster: cluster.ID(),
 		Offsets: cfg.Offsets.String(), Warnings: []string{}, Conflicts: []Conflict{}, job: j,
 	}}
-	if err := p.make(ctx); err != nil {
-		return nil, err
+	ctx, done := cluster.Bounded(ctx)
+	if err := done(p.make(ctx)); err != nil {
+		return nil, wrap(err)
 	}
 	return p.plan, nil
 }

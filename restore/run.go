@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,7 +33,7 @@ type runner struct {
 
 // Run carries the plan out, or goes on with it after a crash: make a new plan then, and run it. A plan with conflicts is a *[RefusedError]
 // before the first effect. Errors of partitions are joined, a *[PartitionError] each; the others are complete then, and
-// groups and ACLs untouched. When Run returns without an error, everything is durable on the target.
+// groups and ACLs untouched. Where another cluster has answered at the target's address, and the right one hasn't for 30 s, the error is a *[WrongClusterError]. When Run returns without an error, everything is durable on the target.
 func (p *Plan) Run(ctx context.Context) (*Result, error) {
 	if p.job == nil {
 		return nil, errors.New("restore: a Plan is made by NewPlan")
@@ -66,6 +67,21 @@ func (r *runner) run(ctx context.Context) (*Result, error) {
 	if r.cluster.ID() != r.plan.TargetCluster {
 		return nil, refuse(clusterConflict("target", "the plan is for cluster %s, this is %s", r.plan.TargetCluster, r.cluster.ID()))
 	}
+	ctx, done := r.cluster.Bounded(ctx)
+	res, err := r.carryOut(ctx)
+	return res, wrap(done(err))
+}
+
+// wrap names the package where the error doesn't.
+func wrap(err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), "restore: ") {
+		return err
+	}
+	return fmt.Errorf("restore: target: %w", err)
+}
+
+// carryOut is all of a run that changes the target.
+func (r *runner) carryOut(ctx context.Context) (*Result, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ const (
 var (
 	keyMetadata        = kmsg.Metadata.Int16()
 	keyDescribeCluster = kmsg.DescribeCluster.Int16()
-	keyApiVersions     = kmsg.ApiVersions.Int16() //nolint:revive // Kafka's name
+	keyApiVersions     = kmsg.ApiVersions.Int16()
 	keySASLHandshake   = kmsg.SASLHandshake.Int16()
 	keySASL            = kmsg.SASLAuthenticate.Int16()
 )
@@ -53,10 +53,10 @@ type answer struct {
 func readAnswer(key, version int16, body []byte) (answer, error) {
 	b := kbin.Reader{Src: body}
 	var a answer
-	switch {
-	case key == keyMetadata:
+	switch key {
+	case keyMetadata:
 		a = readMetadata(&b, version)
-	case key == keyDescribeCluster:
+	case keyDescribeCluster:
 		kmsg.SkipTags(&b)
 		b.Int32() // throttle
 		b.Int16() // error code

@@ -164,7 +164,7 @@ func (c *conn) opening(p []byte) (pass int, gated bool, err error) {
 			return pass, false, nil
 		}
 		h := readHeader(p[pass:])
-		if !h.opens() && !(c.bare && h.token()) {
+		if opens := h.opens() || c.bare && h.token(); !opens {
 			return pass, true, nil
 		}
 		c.bare = c.bare || h.key == keySASLHandshake && h.version == 0

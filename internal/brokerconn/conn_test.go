@@ -286,7 +286,7 @@ func TestStranger(t *testing.T) {
 			if got, _ := g.Wrong(); got != nil {
 				t.Errorf("%v counts for the cluster at once", got)
 			}
-			time.Sleep(settle)
+			time.Sleep(settle) //nolint:forbidigo // simulated time
 			if got, silent := g.Wrong(); got != wrong || silent < settle {
 				t.Errorf("Wrong() is %v, %v", got, silent)
 			}
@@ -393,7 +393,7 @@ func TestReaderKeepsItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &broker{id: kmsg.StringPtr(right), answer: func(h header) []byte {
 			if h.key == keyMetadata {
-				time.Sleep(2 * time.Second)
+				time.Sleep(2 * time.Second) //nolint:forbidigo // simulated time
 			}
 			return nil
 		}}

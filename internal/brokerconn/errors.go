@@ -21,9 +21,6 @@ func (e *WrongClusterError) Error() string {
 	return fmt.Sprintf("wrong cluster: %q answers at %s, and %q is meant", e.Got, e.Addr, e.Want)
 }
 
-// Temporary says to kgo that the request may be tried again, on another broker too: nothing of it was sent.
-func (e *WrongClusterError) Temporary() bool { return true }
-
 // UnreachableError says that a broker can't be reached at the address that it advertises, though others of its cluster have answered: advertised.listeners are wrong, or closed to this
 // machine, or the broker is down.
 type UnreachableError struct {

@@ -165,14 +165,17 @@ func MetadataOf(names ...string) *kmsg.MetadataRequest {
 
 // metadata asks any broker, and another where one has gone away: kgo takes a
 // connection's end before the first answer for a fault of the configuration.
+// While another cluster answers it is asked for Config.RetryFor, but not more than 30 s.
 func (c *Cluster) metadata(ctx context.Context, req *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
+	deadline := time.Now().Add(min(c.cfg.RetryFor, strangerFor))
 	for n := 1; ; n++ {
 		got, err := Anyone(ctx, c, req)
 		resp, _ := got.(*kmsg.MetadataResponse)
 		if err == nil {
 			err = kerr.ErrorForCode(resp.ErrorCode)
 		}
-		if err == nil || n == metadataTries || ctx.Err() != nil || !Retriable(err) {
+		again := n < metadataTries || isWrong(err) && time.Now().Before(deadline)
+		if err == nil || !again || ctx.Err() != nil || !Retriable(err) {
 			return resp, err
 		}
 		c.retrying("metadata", err)

@@ -14,25 +14,38 @@ type WrongClusterError = brokerconn.WrongClusterError
 // UnreachableError says that a broker can't be reached at the address that it advertises: Broker and Addr say which, Seeds how the cluster was found.
 type UnreachableError = brokerconn.UnreachableError
 
-// newGuard says in the log what its connections meet.
+// newGuard says what its connections meet: in the log, and to those who asked for it.
 func newGuard(cfg Config) *brokerconn.Guard {
 	return brokerconn.New(brokerconn.Config{
 		ClusterID: cfg.ClusterID, ClientID: cfg.ClientID,
 		OnWrong: func(err *WrongClusterError) {
 			cfg.Logger.Warn("another cluster answers; nothing of it is believed", "addr", err.Addr, "want", err.Want, "got", err.Got)
+			if cfg.OnWrong != nil {
+				cfg.OnWrong(err)
+			}
 		},
-		OnRight: func(addr string) { cfg.Logger.Info("the right cluster answers again", "addr", addr) },
+		OnRight: func(addr string) {
+			cfg.Logger.Info("the right cluster answers again", "addr", addr)
+			if cfg.OnRight != nil {
+				cfg.OnRight(addr)
+			}
+		},
 		OnUnreachable: func(err *UnreachableError) {
 			cfg.Logger.Warn("a broker can't be reached at the address that it advertises", "broker", err.Broker, "addr", err.Addr, "seeds", err.Seeds, "err", err.Err)
+			if cfg.OnUnreachable != nil {
+				cfg.OnUnreachable(err)
+			}
 		},
 	})
 }
 
-// Wrong is the latest answer of another cluster where no broker of the right one has answered since, for two seconds at least; else nil.
-func (c *Cluster) Wrong() *WrongClusterError {
-	wrong, _ := c.guard.Wrong()
-	return wrong
+func isWrong(err error) bool {
+	var wrong *WrongClusterError
+	return errors.As(err, &wrong)
 }
+
+// Wrong is the latest answer of another cluster where no broker of the right one has answered since, for two seconds at least, and how long that is; else nil.
+func (c *Cluster) Wrong() (*WrongClusterError, time.Duration) { return c.guard.Wrong() }
 
 // strangerFor is how long a job that ends waits for the right cluster's answer while another one answers.
 const strangerFor = 30 * time.Second
@@ -52,7 +65,7 @@ func (c *Cluster) Bounded(ctx context.Context) (bounded context.Context, done fu
 				return
 			case <-look.C:
 			}
-			if wrong, silent := c.guard.Wrong(); wrong != nil && silent >= strangerFor {
+			if wrong, silent := c.Wrong(); wrong != nil && silent >= strangerFor {
 				cancel(wrong)
 				return
 			}
