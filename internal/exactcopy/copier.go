@@ -206,8 +206,20 @@ func (c *Copier) RoundTrip(ctx context.Context) (time.Duration, error) {
 // anyTimeout is each broker's deadline.
 const anyTimeout = 10 * time.Second
 
-// any asks whichever broker answers. kgo's own choice would split the request up, or look for a coordinator.
+// any asks whichever broker answers, and all of them again where a connection was lost. kgo's own choice would split the request up, or look for a coordinator.
 func (c *Copier) any(ctx context.Context, req kmsg.Request) (resp kmsg.Response, err error) {
+	const tries = 3
+	for n := 1; ; n++ {
+		if resp, err = c.anyOnce(ctx, req); err == nil || n == tries || !rawkafka.Retriable(err) {
+			return resp, err
+		}
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Copier) anyOnce(ctx context.Context, req kmsg.Request) (resp kmsg.Response, err error) {
 	err = rawkafka.ErrUnknownBroker
 	for _, b := range c.cfg.Cluster.Client().DiscoveredBrokers() {
 		tctx, cancel := context.WithTimeout(ctx, anyTimeout)
