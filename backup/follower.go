@@ -34,7 +34,7 @@ func NewFollower(cfg FollowerConfig) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Follower{cfg: cfg, hooks: &hooks{h: cfg.Hooks}, stop: make(chan struct{}), done: make(chan struct{})}, nil
+	return &Follower{cfg: cfg, hooks: &hooks{h: cfg.Hooks, logger: cfg.Logger}, stop: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
 var (

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -11,6 +12,7 @@ import (
 type hooks struct {
 	mu      sync.Mutex
 	h       Hooks
+	logger  *slog.Logger
 	retries atomic.Int64
 }
 
@@ -59,6 +61,7 @@ func (h *hooks) retry(op string, err error) {
 }
 
 func (h *hooks) wrong(err *WrongClusterError) {
+	h.logger.Warn("another cluster answers; nothing of it is archived", "addr", err.Addr, "want", err.Want, "got", err.Got)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.h.OnWrongCluster != nil {
@@ -67,6 +70,7 @@ func (h *hooks) wrong(err *WrongClusterError) {
 }
 
 func (h *hooks) unreachable(err *UnreachableError) {
+	h.logger.Warn("a broker can't be reached at the address that it advertises", "broker", err.Broker, "addr", err.Addr, "seeds", err.Seeds, "err", err.Err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.h.OnUnreachable != nil {

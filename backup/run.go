@@ -34,7 +34,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hooks{h: cfg.Hooks}
+	h := &hooks{h: cfg.Hooks, logger: cfg.Logger}
 	c, err := connect(ctx, cfg, h)
 	if err != nil {
 		return nil, err

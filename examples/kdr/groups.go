@@ -116,9 +116,13 @@ func (f *groupsFlags) check(a *app, cmd *cobra.Command) {
 	f.rollbackFile = cmp.Or(f.rollbackFile, f.file+".rollback")
 }
 
-// client connects.
+// client connects. Another cluster that answers later, at the same address, is an error.
 func (f *groupsFlags) client(ctx context.Context, a *app) (*kgo.Client, error) {
-	cl, err := kgo.NewClient(append(f.cluster.opts(a), kgo.ClientID(cmp.Or(f.cluster.config.ClientID, "kafkadr")))...)
+	opts, err := offsets.SameCluster(append(f.cluster.opts(a), kgo.ClientID(cmp.Or(f.cluster.config.ClientID, "kafkadr"))), "")
+	if err != nil {
+		return nil, err
+	}
+	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, err
 	}

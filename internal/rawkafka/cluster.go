@@ -33,7 +33,7 @@ type Config struct {
 	// ClusterID is the ID that the cluster must have. Default: that of the first answer.
 	ClusterID string
 	// OnWrong is called when another cluster has answered at an address, once until the right one does, and OnRight then. OnUnreachable is called when a broker couldn't be reached for 5 s at the
-	// address that it advertises, once until it could. They must be safe for concurrent use.
+	// address that it advertises, once until it could. They must be safe for concurrent use. Default: Logger says it.
 	OnWrong       func(*WrongClusterError)
 	OnRight       func(addr string)
 	OnUnreachable func(*UnreachableError)

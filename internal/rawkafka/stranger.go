@@ -14,29 +14,23 @@ type WrongClusterError = brokerconn.WrongClusterError
 // UnreachableError says that a broker can't be reached at the address that it advertises: Broker and Addr say which, Seeds how the cluster was found.
 type UnreachableError = brokerconn.UnreachableError
 
-// newGuard says what its connections meet: in the log, and to those who asked for it.
+// newGuard tells what its connections meet those who asked for it, else the log.
 func newGuard(cfg Config) *brokerconn.Guard {
-	return brokerconn.New(brokerconn.Config{
-		ClusterID: cfg.ClusterID, ClientID: cfg.ClientID,
-		OnWrong: func(err *WrongClusterError) {
+	g := brokerconn.Config{ClusterID: cfg.ClusterID, ClientID: cfg.ClientID, OnWrong: cfg.OnWrong, OnRight: cfg.OnRight, OnUnreachable: cfg.OnUnreachable}
+	if g.OnWrong == nil {
+		g.OnWrong = func(err *WrongClusterError) {
 			cfg.Logger.Warn("another cluster answers; nothing of it is believed", "addr", err.Addr, "want", err.Want, "got", err.Got)
-			if cfg.OnWrong != nil {
-				cfg.OnWrong(err)
-			}
-		},
-		OnRight: func(addr string) {
-			cfg.Logger.Info("the right cluster answers again", "addr", addr)
-			if cfg.OnRight != nil {
-				cfg.OnRight(addr)
-			}
-		},
-		OnUnreachable: func(err *UnreachableError) {
+		}
+	}
+	if g.OnRight == nil {
+		g.OnRight = func(addr string) { cfg.Logger.Info("the right cluster answers again", "addr", addr) }
+	}
+	if g.OnUnreachable == nil {
+		g.OnUnreachable = func(err *UnreachableError) {
 			cfg.Logger.Warn("a broker can't be reached at the address that it advertises", "broker", err.Broker, "addr", err.Addr, "seeds", err.Seeds, "err", err.Err)
-			if cfg.OnUnreachable != nil {
-				cfg.OnUnreachable(err)
-			}
-		},
-	})
+		}
+	}
+	return brokerconn.New(g)
 }
 
 func isWrong(err error) bool {
