@@ -164,7 +164,7 @@ func runChild(text string) error {
 		}
 	}
 	defer cluster.Close()
-	c, err := New(ctx, Config{Cluster: cluster, TransactionalID: "stream", Quiet: 12 * time.Second, first: job.First, epochs: job.Epochs})
+	c, err := New(ctx, Config{Cluster: cluster, TransactionalID: "stream", Quiet: 12 * time.Second, first: job.First, epochs: job.Epochs, OnRetry: said})
 	if err != nil {
 		return err
 	}
@@ -178,6 +178,11 @@ func runChild(text string) error {
 		errs = append(errs, err)
 	})
 	return errors.Join(errs...)
+}
+
+// said tells on stderr, which is shown where the test fails.
+func said(op string, err error) {
+	fmt.Fprintln(os.Stderr, time.Now().Format(time.TimeOnly), op, err)
 }
 
 // start starts the copying process.
@@ -226,6 +231,13 @@ func killed(t *testing.T, configs map[string]string, job childJob) {
 	job.Addrs, job.Topic, job.TopicID, job.Partitions, job.Seed, job.Length = kafka.Addrs(), "killed", names[0].TopicID[:], 4, seed, length
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	cmd, out := job.start(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+			t.Logf("the last process: %s", out)
+		}
+	})
 	var last int64
 	for i := range rounds {
 		var end int64

@@ -450,7 +450,7 @@ func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) er
 		asked := time.Now()
 		var now int64
 		err := p.retry(ctx, "hole", func() (err error) {
-			now, err = p.endUpTo(ctx, target)
+			now, err = p.list(ctx, rawkafka.Debug)
 			return err
 		})
 		if err != nil {
@@ -467,10 +467,19 @@ func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) er
 		}
 	}
 	p.doubt = false
-	if start := p.end; d == 0 || end == start {
-		return p.moved(end, target, false)
+	if start := p.end; d > 0 && end != start {
+		return p.catchUp(ctx, target)
 	}
-	return p.catchUp(ctx, target)
+	if end > target {
+		err := p.retry(ctx, "hole", func() (err error) {
+			end, err = p.endUpTo(ctx, target)
+			return err
+		})
+		if err != nil {
+			return undecided(err)
+		}
+	}
+	return p.moved(end, target, false)
 }
 
 // catchUp takes in the end, and the producer of the markers that came in late: those of a process that died may be of a later epoch or generation, in which

@@ -195,7 +195,7 @@ func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 		if done {
 			return nil
 		}
-		watermark, err := p.watermark(ctx)
+		watermark, err := p.list(ctx, rawkafka.Consumer)
 		if err != nil {
 			return undecided(err)
 		}
@@ -232,9 +232,9 @@ func (p *Partition) ends(ctx context.Context) (end, watermark int64, err error) 
 	return e.End, e.Watermark, e.Err
 }
 
-// watermark asks the leader for the high watermark.
-func (p *Partition) watermark(ctx context.Context) (int64, error) {
-	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+// list asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer) alone.
+func (p *Partition) list(ctx context.Context, replica int32) (int64, error) {
+	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, replica)
 	if err != nil {
 		return 0, err
 	}

@@ -189,10 +189,12 @@ func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
 const (
 	tailBytes = 1 << 20
 	tailReads = 128
+	tailVoids = 4 // empty answers that are believed
 )
 
 // tailFrom reads from an offset up to the end, which is on all replicas. Nothing is found where our last batch isn't there, or was deleted.
 func (p *Partition) tailFrom(ctx context.Context, from, end int64) (last known, foreign bool, err error) {
+	void := 0
 	for range tailReads {
 		a, err := fetch(ctx, p.c.cfg.Cluster, p.name, from, tailBytes)
 		switch {
@@ -218,10 +220,17 @@ func (p *Partition) tailFrom(ctx context.Context, from, end int64) (last known, 
 			return known{}, false, errMoves
 		case reached == end:
 			return last, foreign, nil
-		case reached <= from: // nothing is left up to the end
+		case reached > from:
+			from = reached
+			continue
+		}
+		// The cleaner has left nothing up to the end, or the leader doesn't tell yet.
+		if void++; void == tailVoids {
 			return known{}, foreign, nil
 		}
-		from = reached
+		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(void)); err != nil {
+			return known{}, false, err
+		}
 	}
 	return known{}, foreign, nil
 }
