@@ -184,7 +184,7 @@ func (u *upload) explain(err error) error {
 
 func (u *upload) close() error {
 	u.watch(0)
-	err := u.explain(u.w.Close())
+	err := u.explain(closeWriter(u.w))
 	u.watchdog.Stop()
 	u.cancel(nil)
 	return err
@@ -193,7 +193,7 @@ func (u *upload) close() error {
 func (u *upload) abort() {
 	u.watchdog.Stop()
 	u.cancel(context.Canceled)
-	_ = u.w.Close() // says that it was cancelled
+	_ = closeWriter(u.w) // says that it was cancelled
 }
 
 // confirm checks that the object is there, as long as it was sent, and ends as it was sent.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -94,14 +95,18 @@ var errConflict = errors.New("the object exists and is another")
 func (a *Archive) putOnce(ctx context.Context, key string, raw []byte) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := a.b.NewWriter(ctx, key, &blob.WriterOptions{IfNotExist: true, ContentType: contentType, DisableContentTypeDetection: true})
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(raw); err != nil {
-		cancel()
-		return errors.Join(err, w.Close())
-	}
+	// Upload, not a Writer: Azure's panics at Close where the store refuses (see closeWriter).
+	return a.b.Upload(ctx, key, bytes.NewReader(raw), &blob.WriterOptions{IfNotExist: true, ContentType: contentType, DisableContentTypeDetection: true})
+}
+
+// closeWriter closes a writer. Azure's driver (gocloud.dev v0.47) dereferences a nil pointer in Close, on this goroutine, after the store has refused or
+// the context has ended: that is a failed write.
+func closeWriter(w *blob.Writer) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the store's driver gave the upload up: %v", p)
+		}
+	}()
 	return w.Close()
 }
 

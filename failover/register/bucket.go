@@ -253,7 +253,7 @@ func (b *Bucket) create(ctx context.Context, key string, value []byte) error {
 }
 
 func (b *Bucket) putOnce(ctx context.Context, key string, value []byte) error {
-	return b.b.WriteAll(ctx, b.cfg.Prefix+key, value, &blob.WriterOptions{IfNotExist: true, ContentType: "application/json", DisableContentTypeDetection: true})
+	return b.b.Upload(ctx, b.cfg.Prefix+key, bytes.NewReader(value), &blob.WriterOptions{IfNotExist: true, ContentType: "application/json", DisableContentTypeDetection: true})
 }
 
 // isConflict says that a create-only write met an object.
