@@ -81,7 +81,7 @@ func (p *part) flushed() bool {
 func (p *part) caughtUp(now time.Time) {
 	switch {
 	case p.lag() == 0:
-		p.behind = time.Time{}
+		p.behind, p.caught = time.Time{}, true
 	case p.behind.IsZero():
 		p.behind = now
 	}

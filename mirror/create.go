@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,6 +234,7 @@ func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]
 		mine := to[t.target][cfgCleanup]
 		t.compact = mine == "compact"
 		t.log = rawkafka.LogOf(func(key string) string { return from[t.source][key] })
+		t.unfit = unfit(from[t.source], to[t.target])
 		t.copyLog = rawkafka.LogOf(func(key string) string { return to[t.target][key] })
 		t.compacted = strings.Contains(from[t.source][cfgCleanup]+mine, "compact")
 	}
@@ -242,14 +244,91 @@ func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]
 // describeEvery is how often configs are looked at that the copying itself needs.
 const describeEvery = 30 * time.Second
 
-// describe reads three configs of topics. Those that may not be read are left out.
+// describedConfigs are the configs that the copying itself needs.
+func describedConfigs() []string {
+	return append([]string{cfgMaxMessage, cfgCleanup, cfgRemote}, slices.Sorted(maps.Keys(instep.NeededConfigs()))...)
+}
+
+// unfit says that a topic's configs aren't what a copy needs.
+func unfit(from, to map[string]string) bool {
+	for name, value := range instep.NeededConfigs() {
+		if is, ok := to[name]; ok && is != value {
+			return true
+		}
+	}
+	largest, err := strconv.Atoi(from[cfgMaxMessage])
+	mine, merr := strconv.Atoi(to[cfgMaxMessage])
+	return err == nil && merr == nil && mine < largest
+}
+
+// fit gives topics that are there already, and aren't copied to yet by this process, the configs that a copy needs. It returns those that have them: the others are refused.
+func (e *engine) fit(ctx context.Context, ready []*topic, there map[string]rawkafka.Topic) ([]*topic, error) {
+	begins := instep.NewConfigs(instep.Sides{Source: e.near, Target: e.far, Ledger: e.ledger, Flow: e.cfg.Name, Prefix: e.cfg.Prefix})
+	var begin []instep.Topic
+	for _, t := range ready {
+		vt := instep.Topic{Source: t.source, SourceID: t.sourceID, Target: t.target, TargetID: there[t.target].ID}
+		vt.Ready = begins.Begun(vt)
+		if t.parts == nil && (!vt.Ready || t.unfit) {
+			begin = append(begin, vt)
+		}
+	}
+	if len(begin) == 0 {
+		return ready, nil
+	}
+	if err := e.notEmpty(ctx, begin, there); err != nil {
+		return nil, err
+	}
+	refused, err := begins.Begin(ctx, begin)
+	if err != nil {
+		return nil, err
+	}
+	var left, changed []*topic
+	for _, t := range ready {
+		if err := refused[t.target]; err != nil {
+			if rawkafka.Retriable(err) {
+				return nil, fmt.Errorf("target: configs: %w", err)
+			}
+			e.refusedTopic(t, err)
+			continue
+		}
+		if left = append(left, t); t.parts == nil {
+			e.taken(t)
+			t.described = time.Time{}
+			changed = append(changed, t)
+		}
+	}
+	return left, e.describe(ctx, changed, nil)
+}
+
+// notEmpty marks those that hold records already as ready: they aren't held.
+func (e *engine) notEmpty(ctx context.Context, topics []instep.Topic, there map[string]rawkafka.Topic) error {
+	var ps []rawkafka.Partition
+	for _, t := range topics {
+		for i := range there[t.Target].Partitions {
+			ps = append(ps, rawkafka.Partition{Topic: t.Target, TopicID: t.TargetID, Partition: int32(i)})
+		}
+	}
+	ends, err := e.far.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	if err != nil {
+		return fmt.Errorf("target: offsets: %w", err)
+	}
+	for i := range topics {
+		t := &topics[i]
+		t.Ready = t.Ready || slices.ContainsFunc(ps, func(p rawkafka.Partition) bool {
+			return p.TopicID == t.TargetID && (ends[p].Err != nil || ends[p].Offset > 0)
+		})
+	}
+	return nil
+}
+
+// describe reads some configs of topics. Those that may not be read are left out.
 func describe(ctx context.Context, c *rawkafka.Cluster, topics []*topic, name func(*topic) string) (map[string]map[string]string, error) {
 	res := make(map[string]map[string]string)
 	for chunk := range slices.Chunk(topics, 500) {
 		req := kmsg.NewPtrDescribeConfigsRequest()
 		for _, t := range chunk {
 			r := kmsg.NewDescribeConfigsRequestResource()
-			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, name(t), []string{cfgMaxMessage, cfgCleanup, cfgRemote}
+			r.ResourceType, r.ResourceName, r.ConfigNames = kmsg.ConfigResourceTypeTopic, name(t), describedConfigs()
 			req.Resources = append(req.Resources, r)
 		}
 		resp, err := rawkafka.Anyone(ctx, c, req)

@@ -174,6 +174,10 @@ func (e *engine) settleTopics(ctx context.Context, selected map[string]rawkafka.
 	if err := e.describe(ctx, ready, nil); err != nil {
 		return err
 	}
+	ready, err := e.fit(ctx, ready, there)
+	if err != nil {
+		return err
+	}
 	for _, t := range ready {
 		if !e.grow(ctx, t, metas[t], there[t.target]) {
 			pending++

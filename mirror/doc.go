@@ -32,13 +32,16 @@
 //	denied, topic_refused      a right, a limit or a setting      grant or change what the detail names; it is tried again by itself, unless the policy is stop
 //	failed                     anything else                      read the detail; it is tried again by itself
 //	nothing_read               below the last stable offset   nothing, if tiered storage is slow: it is tried again; if the topic was compacted once: policy go_on
+//	standby_trimmed            the standby deleted more       look at the copy's retention.ms and retention.bytes, and at who deletes records there
 //	lso_stuck                  an open transaction at the source  end it there: kafka-transactions.sh find-hanging, abort
 //	under_replicated           the standby lacks replicas         bring its brokers back; what is appended waits to be durable
 //	coordinator_away           holes wait for the coordinator     bring back the brokers of the standby's __transaction_state
 //
 // # Configs that stay behind
 //
-// What is set on the source's topic is set on the copy, but for these:
+// What is set on the source's topic is set on the copy, and cleanup.policy, retention.ms and retention.bytes as they are in effect where the standby's defaults differ.
+// A new copy is held until it has caught up: nothing expires, nothing is compacted. So is a topic that exists and is empty; its configs are set before its first record.
+// Left out are:
 //
 //	compression.type                          producer on the copy: batches stay as they were compressed
 //	message.timestamp.type                    CreateTime on the copy: times stay the source's

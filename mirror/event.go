@@ -52,6 +52,8 @@ const (
 	// topic that was compacted once and isn't any more. Only a cleanup.policy that compacts proves that nothing is there [retry, stop, go_on behind a hole: not where
 	// the topic is in tiered storage, or its configs can't be read].
 	NothingRead EventKind = "nothing_read"
+	// StandbyTrimmed: the standby's log starts, at Offset, beyond the source's, at Other: it has deleted what the source still has, by a policy or a hand of its own.
+	StandbyTrimmed EventKind = "standby_trimmed"
 	// TopicRefused: the target doesn't take the topic: its name, partitions, replication factor or configs [retry, stop].
 	TopicRefused EventKind = "topic_refused"
 	// PartitionsAhead: the copy has more partitions than the source's topic [go_on, stop].

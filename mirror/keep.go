@@ -34,7 +34,7 @@ type named struct {
 }
 
 func (e *engine) newKeeper() *keeper {
-	sides := instep.Sides{Source: e.near, Target: e.far, Ledger: e.ledger, Flow: e.cfg.Name, Prefix: e.cfg.Prefix}
+	sides := instep.Sides{Source: e.near, Target: e.far, Ledger: e.ledger, Flow: e.cfg.Name, Prefix: e.cfg.Prefix, ClientID: e.cfg.ClientID}
 	k := &keeper{e: e, configs: instep.NewConfigs(sides), status: GroupStatus{AgeMillis: -1}}
 	k.slow = append(k.slow, named{"configs", k.configs})
 	if !e.cfg.SkipACLs {
@@ -250,7 +250,7 @@ func (e *engine) view() instep.View {
 			p.reached()
 			stopped := p.state == Stopped || p.state == Opening
 			vt.Partitions = append(vt.Partitions, instep.Partition{LogStart: p.standbyStart, Durable: p.durable, Stopped: stopped})
-			vt.Ready = vt.Ready && p.fill < 0 && p.standbyStart >= 0
+			vt.Ready = vt.Ready && p.fill < 0 && p.standbyStart >= 0 && (p.caught || p.gone())
 		}
 		v.Topics = append(v.Topics, vt)
 	}

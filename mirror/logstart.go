@@ -45,6 +45,31 @@ func deleteOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, 
 	return nil
 }
 
+// trimmedFor is in how many looks at log starts in a row the standby's lies beyond the source's until that is said: the source's own may not have been heard yet.
+const trimmedFor = 2
+
+// sayTrimmed says where the standby has deleted what the source still has, once each time.
+func (e *engine) sayTrimmed(all []*part) {
+	var ps []*part
+	var evs []Event
+	e.mu.Lock()
+	for _, p := range all {
+		if p.fill >= 0 || p.logStart < 0 || p.standbyStart <= p.logStart {
+			p.trimmed = 0
+			continue
+		}
+		if p.trimmed++; p.trimmed == trimmedFor {
+			ps = append(ps, p)
+			evs = append(evs, Event{Kind: StandbyTrimmed, Offset: p.standbyStart, Other: p.logStart, Detail: fmt.Sprintf(
+				"the standby's log starts at %d, the source's at %d: %d offsets are gone there that the source has", p.standbyStart, p.logStart, p.standbyStart-p.logStart)})
+		}
+	}
+	e.mu.Unlock()
+	for i, p := range ps {
+		e.raise(p, evs[i], nil)
+	}
+}
+
 // followStarts moves the standby's log starts to the source's, where those have moved: retention and DeleteRecords. Copies that are only compacted refuse it, and
 // need none.
 func (e *engine) followStarts(ctx context.Context, all []*part) {

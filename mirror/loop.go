@@ -86,6 +86,7 @@ func (e *engine) ask(ctx context.Context, s *schedule) {
 		e.each(watching, func(p *part) bool { return p.state == Copying || p.state == Done }, func(ps []*part) {
 			e.watch(ctx, ps)
 			e.watchStarts(ctx, ps)
+			e.sayTrimmed(ps)
 			e.followStarts(ctx, ps)
 		})
 	}

@@ -19,6 +19,7 @@ type topic struct {
 	compact            bool         // the copy refuses DeleteRecords
 	compacted          bool         // either side's policy has compaction
 	log, copyLog       rawkafka.Log // of the source's topic, and of the copy
+	unfit              bool         // the copy's configs aren't what a copy needs
 	maxBatch           int          // the longest batch that the target takes; 0: not known
 	parts              []*part
 	described          time.Time // when the five above were read
@@ -64,6 +65,8 @@ type part struct {
 	stuckAt           int64     // the last stable offset that was said to be stuck; -1: none
 	undurable         waiting   // for the standby's replicas
 	behind            time.Time // since when something isn't appended; zero: nothing
+	caught            bool      // it wasn't behind once, since it was taken in
+	trimmed           int       // how often in a row the standby's log has started beyond the source's
 
 	chunks  []*chunk
 	queued  int       // bytes that they keep

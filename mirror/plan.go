@@ -30,11 +30,13 @@ type Plan struct {
 
 // TopicPlan is what would be done with one topic.
 type TopicPlan struct {
-	Source            string            `json:"source"`
-	Target            string            `json:"target"`
-	Create            bool              `json:"create"`
-	ReplicationFactor int16             `json:"replication_factor"`
-	Configs           map[string]string `json:"configs,omitempty"`
+	Source            string `json:"source"`
+	Target            string `json:"target"`
+	Create            bool   `json:"create"`
+	ReplicationFactor int16  `json:"replication_factor"`
+	// Configs are those to be set on the copy. Replaced are values that it has of its own now, of a topic that exists.
+	Configs  map[string]string `json:"configs,omitempty"`
+	Replaced map[string]string `json:"replaced,omitempty"`
 	// AddPartitions is how many partitions the copy would get.
 	AddPartitions int             `json:"add_partitions,omitempty"`
 	Partitions    []PartitionPlan `json:"partitions"`
@@ -108,6 +110,9 @@ func (t *TopicPlan) text(b *strings.Builder) {
 		fmt.Fprintf(b, " from %s", t.Source)
 	}
 	fmt.Fprintf(b, ": %d partitions, %d replicas\n", len(t.Partitions), t.ReplicationFactor)
+	for _, name := range slices.Sorted(maps.Keys(t.Replaced)) {
+		fmt.Fprintf(b, "  %s=%s is replaced by %s\n", name, t.Replaced[name], t.Configs[name])
+	}
 	for _, p := range t.Partitions {
 		switch {
 		case p.Event != "":

@@ -14,6 +14,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/mirror/internal/instep"
 )
 
 // fillerRate is how many offsets of filler a broker takes in a second.
@@ -124,6 +125,9 @@ func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 		pl.warn("the target denies ClusterAction and Alter on the cluster, or doesn't know WriteTxnMarkers: holes are made by empty transactions, slower and weaker")
 	}
 	if err := pl.holes(ctx); err != nil {
+		return nil, err
+	}
+	if err := pl.inStep(ctx); err != nil {
 		return nil, err
 	}
 	pl.p.Warnings, pl.p.Conflicts = append(pl.p.Warnings, rights...), append(pl.p.Conflicts, lacking...)
@@ -384,6 +388,38 @@ func (pl *planner) lookAtStandby(ctx context.Context) error {
 		return fmt.Errorf("target: round trip: %w", err)
 	}
 	pl.p.HoleMethod, pl.p.RoundTrip = string(m), max(rtt, time.Microsecond)
+	return nil
+}
+
+// inStep plans what becomes of configs, once nothing is held any more.
+func (pl *planner) inStep(ctx context.Context) error {
+	var v instep.View
+	at := make(map[string]*TopicPlan, len(pl.p.Topics))
+	for i := range pl.p.Topics {
+		tp := &pl.p.Topics[i]
+		at[tp.Target] = tp
+		vt := instep.Topic{Source: tp.Source, SourceID: pl.all[tp.Source].ID, Target: tp.Target, ReplicationFactor: tp.ReplicationFactor, Ready: true}
+		if to := pl.there[tp.Target]; to.Err == nil {
+			vt.TargetID = to.ID
+		}
+		v.Topics = append(v.Topics, vt)
+	}
+	plan, err := instep.NewConfigs(instep.Sides{Source: pl.source, Target: pl.target, Ledger: pl.ledger, Flow: pl.cfg.Name, Prefix: pl.cfg.Prefix}).Plan(ctx, v)
+	if err != nil && ctx.Err() == nil {
+		pl.warn(fmt.Sprintf("what becomes of configs can't be told: %v", err))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range plan.Changes {
+		if tp := at[c.Topic]; tp != nil {
+			tp.Configs, tp.Replaced = c.Set, c.Replaced
+		}
+	}
+	for _, ev := range plan.Events {
+		pl.warn(strings.TrimPrefix(fmt.Sprintf("%s: %s: %s", ev.Topic, ev.Kind, ev.Detail), ": "))
+	}
 	return nil
 }
 

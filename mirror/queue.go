@@ -138,12 +138,7 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 		p.stuck = time.Time{}
 	}
 	p.logStart = max(p.logStart, f.LogStart)
-	switch {
-	case p.lag() == 0:
-		p.behind = time.Time{}
-	case p.behind.IsZero():
-		p.behind = now
-	}
+	p.caughtUp(now)
 }
 
 // crcOf is the batch's own CRC-32C, from its header.

@@ -50,6 +50,13 @@ func Fake(t testing.TB, o Options) Cluster {
 		t.Fatalf("testkafka: kfake: %v", err)
 	}
 	f.Cluster = c
+	c.ControlKey(int16(kmsg.DescribeUserSCRAMCredentials), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if scram := req.(*kmsg.DescribeUserSCRAMCredentialsRequest); len(scram.Users) == 0 {
+			scram.Users = nil // as Kafka: all of them
+		}
+		return nil, nil, false
+	})
 	t.Cleanup(f.close)
 	f.describeAllUsers()
 	for i := range c.ListenAddrs() {

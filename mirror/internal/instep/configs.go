@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -115,6 +117,7 @@ func (s *Configs) Sync(ctx context.Context, v View) (Report, error) {
 func (s *Configs) plan(ctx context.Context, v View, r *Report) (*ConfigPlan, error) {
 	p := &ConfigPlan{}
 	var defaults otherDefaults
+	brokers := sync.OnceValue(func() settings { return s.brokers(ctx) })
 	for topics := range slices.Chunk(v.Topics, describeTopics) {
 		src, err := s.describe(ctx, r, s.sides.Source, topics, func(t Topic) string { return t.Source })
 		if err != nil {
@@ -138,7 +141,11 @@ func (s *Configs) plan(ctx context.Context, v View, r *Report) (*ConfigPlan, err
 			for _, e := range events {
 				s.notices.note(r, e, "")
 			}
-			defaults.look(t, from, to)
+			if t.TargetID == (kadm.TopicID{}) {
+				defaults.look(t, from, brokers(), nil)
+			} else {
+				defaults.look(t, from, to, c.owned)
+			}
 			s.dropRefused(r, &c)
 			if !c.empty() || len(c.owned) != len(c.later) || c.bind {
 				p.Changes = append(p.Changes, c)
@@ -217,10 +224,45 @@ func (s *Configs) describe(ctx context.Context, r *Report, cl *rawkafka.Cluster,
 	return all, nil
 }
 
+// brokers are the standby's defaults of what is held, for copies that aren't there yet; none where they may not be read.
+func (s *Configs) brokers(ctx context.Context) settings {
+	meta, err := s.sides.Target.Admin().BrokerMetadata(ctx)
+	if err != nil {
+		return nil
+	}
+	rs, err := s.sides.Target.Admin().DescribeBrokerConfigs(ctx, meta.Controller)
+	if err != nil || len(rs) == 0 || rs[0].Err != nil {
+		return nil
+	}
+	all := settings{}
+	for _, c := range rs[0].Configs {
+		switch c.Key {
+		case "log.cleanup.policy":
+			all[cfgCleanup] = setting{def: c.MaybeValue(), hasDef: c.Value != nil}
+		case "log.retention.bytes":
+			all[cfgRetention] = setting{def: c.MaybeValue(), hasDef: c.Value != nil}
+		case "log.retention.ms", "log.retention.minutes", "log.retention.hours": // the finest that is set
+			unit := map[string]time.Duration{"log.retention.ms": time.Millisecond, "log.retention.minutes": time.Minute, "log.retention.hours": time.Hour}[c.Key]
+			n, err := strconv.ParseInt(c.MaybeValue(), 10, 64)
+			if was := all[cfgRetentionMs]; err == nil && (!was.hasDef || unit < was.unit) {
+				all[cfgRetentionMs] = setting{def: strconv.FormatInt(n*unit.Milliseconds(), 10), hasDef: true, unit: unit}
+			}
+		}
+	}
+	return all
+}
+
 func settingsOf(rc kadm.ResourceConfig) settings {
 	all := make(settings, len(rc.Configs))
 	for _, c := range rc.Configs {
 		all[c.Key] = setting{value: c.MaybeValue(), own: c.Source == kmsg.ConfigSourceDynamicTopicConfig, known: c.Value != nil}
+		for _, syn := range c.Synonyms { // from the topic's own to Kafka's default
+			if s := all[c.Key]; syn.Source != kmsg.ConfigSourceDynamicTopicConfig && syn.Value != nil {
+				s.def, s.hasDef = *syn.Value, true
+				all[c.Key] = s
+				break
+			}
+		}
 	}
 	return all
 }

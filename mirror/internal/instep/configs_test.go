@@ -16,7 +16,7 @@ import (
 )
 
 func own(v string) setting  { return setting{value: v, own: true, known: true} }
-func dflt(v string) setting { return setting{value: v, known: true} }
+func dflt(v string) setting { return setting{value: v, known: true, def: v, hasDef: true} }
 
 func TestPlanConfigs(t *testing.T) {
 	topic := Topic{Target: "orders", ReplicationFactor: 2, Ready: true}
@@ -207,11 +207,10 @@ func TestConfigRefused(t *testing.T) {
 func TestOtherDefaults(t *testing.T) {
 	var o otherDefaults
 	week, day := settings{cfgRetentionMs: dflt("604800000"), cfgCleanup: dflt("delete")}, settings{cfgRetentionMs: dflt("86400000"), cfgCleanup: dflt("delete")}
-	o.look(Topic{Target: "b", Ready: true}, week, day)
-	o.look(Topic{Target: "a", Ready: true}, week, day)
-	o.look(Topic{Target: "held"}, week, day)
-	o.look(Topic{Target: "own", Ready: true}, week, settings{cfgRetentionMs: own("1"), cfgCleanup: dflt("delete")})
-	want := []Event{{Kind: ConfigDefault, Detail: "retention.ms is set on neither side of a, b; the source's default is 604800000, the standby's 86400000"}}
+	o.look(Topic{Target: "b", Ready: true}, week, day, nil)
+	o.look(Topic{Target: "a", Ready: true}, week, day, nil)
+	o.look(Topic{Target: "own", Ready: true}, week, settings{cfgRetentionMs: {value: "1", own: true, known: true, def: "86400000", hasDef: true}, cfgCleanup: dflt("delete")}, nil)
+	want := []Event{{Kind: ConfigDefault, Detail: "retention.ms=604800000, a default of the source's, is set on a, b: the standby's is 86400000"}}
 	if d := cmp.Diff(want, o.events()); d != "" {
 		t.Error(d)
 	}

@@ -7,22 +7,20 @@ import (
 	"strings"
 )
 
-// otherDefaults are copies that neither side has set a policy on, where the clusters' defaults differ: the copy would lose records sooner or later than the source does.
+// otherDefaults are copies whose topics have a default of the source's brokers, where the standby's is another: it is set on the copy, which would lose records sooner or
+// later else.
 type otherDefaults struct{ topics map[[3]string][]string }
 
-func (o *otherDefaults) look(t Topic, src, dst settings) {
-	if !t.Ready {
-		return
-	}
+func (o *otherDefaults) look(t Topic, src, dst settings, owned []string) {
 	for name := range HeldConfigs() {
 		from, to := src[name], dst[name]
-		if from.own || to.own || !from.known || !to.known || from.value == to.value {
+		if !from.differs(to) || to.own && !slices.Contains(owned, name) { // what somebody has set on the copy stays
 			continue
 		}
 		if o.topics == nil {
 			o.topics = map[[3]string][]string{}
 		}
-		key := [3]string{name, from.value, to.value}
+		key := [3]string{name, from.value, to.def}
 		o.topics[key] = append(o.topics[key], t.Target)
 	}
 }
@@ -34,7 +32,7 @@ func (o *otherDefaults) events() []Event {
 		topics := o.topics[key]
 		slices.Sort(topics)
 		events = append(events, Event{Kind: ConfigDefault, Detail: fmt.Sprintf(
-			"%s is set on neither side of %s; the source's default is %s, the standby's %s", key[0], some(topics), orEmpty(key[1]), orEmpty(key[2]))})
+			"%s=%s, a default of the source's, is set on %s: the standby's is %s", key[0], orEmpty(key[1]), some(topics), orEmpty(key[2]))})
 	}
 	return events
 }

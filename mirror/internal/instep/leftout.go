@@ -46,6 +46,9 @@ func fixed() map[string]string {
 	return map[string]string{cfgBefore: noLimit, cfgAfter: noLimit, cfgStampType: "CreateTime", cfgCompression: "producer"}
 }
 
+// NeededConfigs are the configs that a copy has whatever the source's are.
+func NeededConfigs() map[string]string { return fixed() }
+
 // HeldConfigs are the configs that a new copy is created with, beyond what it needs for good: nothing may expire or be compacted until the mirror says that the
 // topic is [Topic.Ready].
 func HeldConfigs() map[string]string {

@@ -50,6 +50,29 @@ type QuotaPlan struct {
 	owned, later []Quota // ours with Set, and in the end
 }
 
+// unbound is a value that binds nobody, of every key.
+const unbound = 1e12
+
+// exempt are the quotas of a client ID that go before the defaults among others: Kafka takes the most special one that there is.
+func exempt(quotas []Quota, clientID string) []Quota {
+	there, free := byID(quotas), map[quotaID]Quota{}
+	for _, q := range quotas {
+		user, ofUser := q.Entity["user"]
+		client, ofClient := q.Entity["client-id"]
+		if user != nil || client != nil || !ofUser && !ofClient {
+			continue
+		}
+		own := Quota{Entity: map[string]*string{"client-id": &clientID}, Key: q.Key, Value: unbound}
+		if ofUser {
+			own.Entity["user"] = nil
+		}
+		if _, ok := there[own.id()]; !ok {
+			free[own.id()] = own
+		}
+	}
+	return slices.SortedFunc(maps.Values(free), Quota.compare)
+}
+
 // planQuotas compares the quotas. owned are those that were set from here before; what only the standby has stays.
 func planQuotas(src, dst, owned []Quota) *QuotaPlan {
 	want, there, ours := byID(src), byID(dst), byID(owned)

@@ -16,7 +16,7 @@ const quotaChunk = 200 // values in one request
 // Quotas keeps client quotas in step: of users, client IDs and addresses, and their defaults. Those that were set from here are removed when the source has them no more; others on the standby
 // stay. SCRAM users, which can't be carried, are named. Use [NewQuotas]; one Sync at a time.
 //
-// A default of the source's holds for the mirror's own user as well: give it a quota of its own on both sides.
+// A default of users or client IDs would hold the mirror itself back on the standby: its client ID gets quotas of its own beside those that are carried.
 type Quotas struct {
 	sides   Sides
 	notices notices
@@ -67,7 +67,12 @@ func (s *Quotas) plan(ctx context.Context, r *Report) (*QuotaPlan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("instep: quotas: %w", err)
 	}
-	return planQuotas(src, dst, owned), nil
+	free := exempt(src, s.sides.ClientID)
+	if len(free) > 0 {
+		s.notices.note(r, Event{Kind: QuotaOwn, Detail: fmt.Sprintf("%d quotas of its own keep defaults that are carried from holding the mirror back: they are of the client ID %q, for whoever uses it",
+			len(free), s.sides.ClientID)}, "")
+	}
+	return planQuotas(append(src, free...), dst, owned), nil
 }
 
 // read reads a side's quotas; nil, and it is said why, where it doesn't tell them.

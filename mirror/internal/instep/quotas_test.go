@@ -42,6 +42,38 @@ func TestPlanQuotas(t *testing.T) {
 	}
 }
 
+// Of each default among users and client IDs the mirror's client ID is exempt, by the more special entity, unless the source has that.
+func TestExempt(t *testing.T) {
+	a, c := ptr("a"), ptr("kafkadr")
+	of := func(entity map[string]*string, value float64) Quota {
+		return Quota{Entity: entity, Key: "producer_byte_rate", Value: value}
+	}
+	for _, tt := range []struct {
+		name       string
+		quota, own map[string]*string
+	}{
+		{"users", map[string]*string{"user": nil}, map[string]*string{"user": nil, "client-id": c}},
+		{"clients", map[string]*string{"client-id": nil}, map[string]*string{"client-id": c}},
+		{"both", map[string]*string{"user": nil, "client-id": nil}, map[string]*string{"user": nil, "client-id": c}},
+		{"one user", map[string]*string{"user": a}, nil},
+		{"clients of one user", map[string]*string{"user": a, "client-id": nil}, nil},
+		{"addresses", map[string]*string{"ip": nil}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var want []Quota
+			if tt.own != nil {
+				want = []Quota{of(tt.own, unbound)}
+			}
+			if d := cmp.Diff(want, exempt([]Quota{of(tt.quota, 5)}, "kafkadr")); d != "" {
+				t.Error(d)
+			}
+			if tt.own != nil && len(exempt([]Quota{of(tt.quota, 5), of(tt.own, 7)}, "kafkadr")) > 0 {
+				t.Error("the source's own was replaced")
+			}
+		})
+	}
+}
+
 func TestFakeQuotas(t *testing.T) { testQuotas(t, fakes(t, testkafka.Options{Secure: true})) }
 
 func TestRealQuotas(t *testing.T) { testQuotas(t, reals(t)) }
@@ -61,18 +93,18 @@ func testQuotas(t *testing.T, p *pair) {
 	s := NewQuotas(p.sides)
 	testkafka.Eventually(t, time.Minute, func(context.Context) error {
 		plan, events, err := NewQuotas(p.sides).Plan(ctxOf(t), View{})
-		if err != nil || len(plan.Set) != len(all) {
+		if err != nil || len(plan.Set) != len(all)+len(exempt(all, "kafkadr")) {
 			return errors.New(cmp.Diff(plan, err))
 		}
-		if len(events) != 1 || events[0].Kind != ScramUsers {
+		if len(events) != 2 || events[0].Kind != ScramUsers || events[1].Kind != QuotaOwn {
 			t.Errorf("events %v", events)
 		}
 		return nil
 	})
-	if got := kinds(sync1(t, s, View{})); !slices.Equal(got, []string{"scram_users"}) {
+	if got := kinds(sync1(t, s, View{})); !slices.Equal(got, []string{"quota_own", "scram_users"}) {
 		t.Errorf("events %v", got)
 	}
-	p.expectQuotas(append(slices.Clone(all), mine))
+	p.expectQuotas(append(slices.Concat(all, exempt(all, "kafkadr")), mine))
 	if r := sync1(t, s, View{}); len(r.Events) > 0 {
 		t.Errorf("again: %+v", r)
 	}
@@ -84,7 +116,7 @@ func testQuotas(t *testing.T, p *pair) {
 	s = NewQuotas(p.sides)
 	testkafka.Eventually(t, time.Minute, func(context.Context) error {
 		sync1(t, s, View{})
-		return p.quotasDiffer([]Quota{all[1], all[3], all[4], mine})
+		return p.quotasDiffer(append(exempt(all[1:2], "kafkadr"), all[1], all[3], all[4], mine))
 	})
 }
 

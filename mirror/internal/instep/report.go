@@ -25,6 +25,8 @@ const (
 	QuotaRefused Kind = "quota_refused"
 	// QuotasUnread: a side doesn't tell its quotas; none are carried.
 	QuotasUnread Kind = "quotas_unread"
+	// QuotaOwn: the mirror's client ID has quotas of its own on the standby, so that defaults that are carried don't hold it back.
+	QuotaOwn Kind = "quota_own"
 	// ScramUsers: users whose credentials can't be carried, since Kafka gives none out.
 	ScramUsers Kind = "scram_users"
 	// GroupActive: a group has members on the standby; its offsets there are left alone.

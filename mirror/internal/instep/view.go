@@ -55,6 +55,8 @@ type Sides struct {
 	Flow string
 	// Prefix is in front of the copies' names. Default none.
 	Prefix string
+	// ClientID is the mirror's on the standby. Default "kafkadr".
+	ClientID string
 	// Budget is how long one Sync may take; what isn't done by then is done by the next. Default 30 s.
 	Budget time.Duration
 }
@@ -62,6 +64,9 @@ type Sides struct {
 func (s Sides) withDefaults() Sides {
 	if s.Flow == "" {
 		s.Flow = "mirror"
+	}
+	if s.ClientID == "" {
+		s.ClientID = "kafkadr"
 	}
 	if s.Budget <= 0 {
 		s.Budget = 30 * time.Second
