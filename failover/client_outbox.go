@@ -79,6 +79,9 @@ type entry struct {
 	own    *kgo.Record // see separate
 	buf    []byte      // what it owns of memory, see detach
 	owned  bool        // rec's memory is that, or a flight's that isn't used again
+	// apart: kgo was given a copy, so the caller may be answered while kgo has it. It doesn't change
+	// while the entry is pending; owned does, by an ack that is left without the client's lock.
+	apart bool
 	// claimed is 1 where somebody calls the promise, be it kgo's goroutine without the client's lock, or early.
 	claimed uint32
 }
@@ -94,7 +97,7 @@ func (b *outbox) entry(ctx context.Context, r *kgo.Record, promise func(*kgo.Rec
 		e, b.spare = b.spare[n], b.spare[:n]
 		b.unused = min(b.unused, n)
 		e.cancel, e.session = nil, nil
-		e.moved, e.acked, e.answered, e.gone, e.txn, e.owned, e.claimed = false, false, false, false, false, false, 0
+		e.moved, e.acked, e.answered, e.gone, e.txn, e.owned, e.apart, e.claimed = false, false, false, false, false, false, false, 0
 	} else {
 		e = new(entry)
 	}
@@ -196,7 +199,8 @@ func (b *outbox) again(e *entry) *entry {
 	if e.answered {
 		n.ctx, n.cancel, n.recCtx = context.WithoutCancel(e.ctx), nil, context.WithoutCancel(e.recCtx)
 	}
-	if n.claimed = 0; n.impatient() {
+	n.claimed, n.apart = 0, n.impatient()
+	if n.apart {
 		n.buf = nil // the other's
 		n.take()
 	}

@@ -72,7 +72,7 @@ func (c *Client) produce(ctx context.Context, r *kgo.Record, promise func(*kgo.R
 		c.fly(ctx, r, promise, size, copied)
 	default:
 		e := c.box.entry(ctx, r, promise)
-		if copied || c.cur.limits.timeout > 0 {
+		if e.apart = copied || c.cur.limits.timeout > 0; e.apart {
 			e.separate()
 			e.take()
 		}

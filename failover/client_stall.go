@@ -88,9 +88,13 @@ func (c *Client) arm(f func()) (disarm func()) {
 	}
 }
 
-// expires says that the end of its contexts is to be answered for.
+// expires says that the end of its contexts is to be answered for. Of an entry that kgo has, only
+// claimed and apart are read: the rest is changed by an ack that is left without the client's lock.
 func (e *entry) expires() bool {
-	return !e.answered && !e.gone && (!e.pending || e.owned && atomic.LoadUint32(&e.claimed) == 0)
+	if e.pending {
+		return e.apart && atomic.LoadUint32(&e.claimed) == 0
+	}
+	return !e.answered && !e.gone
 }
 
 // expired answers for the records whose contexts have ended: it returns what calls their promises. Those that kgo has may still
