@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,9 +105,18 @@ func TestUnion(t *testing.T) {
 
 // brokers is a cluster of brokers that say different things. Topics asks the first.
 type brokers struct {
+	err error
+
+	mu    sync.Mutex
 	views []View
 	asked int
-	err   error
+}
+
+// say changes what the first of them says.
+func (b *brokers) say(v View) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.views[0] = v
 }
 
 func (b *brokers) of(v View, names []string) View {
@@ -123,6 +133,8 @@ func (b *brokers) of(v View, names []string) View {
 }
 
 func (b *brokers) Topics(_ context.Context, names ...string) (map[string]rawkafka.Topic, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.asked++
 	all := b.of(b.views[0], names)
 	copied := View{}
@@ -138,6 +150,8 @@ func (b *brokers) Topics(_ context.Context, names ...string) (map[string]rawkafk
 }
 
 func (b *brokers) Everywhere(_ context.Context, names ...string) ([]map[string]rawkafka.Topic, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.asked += len(b.views)
 	var views []map[string]rawkafka.Topic
 	for _, v := range b.views {
@@ -217,13 +231,13 @@ func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &brokers{views: []View{says(fails("new", kerr.LeaderNotAvailable))}}
 		began := time.Now()
-		time.AfterFunc(5*time.Second, func() { b.views[0] = says(is("new", young, 1, 0)) })
+		time.AfterFunc(5*time.Second, func() { b.say(says(is("new", young, 1, 0))) })
 		k := Known{"t", old}
 		l, err := New(time.Second).Settle(t.Context(), Query{Cluster: b, Known: []Known{k}}, 30*time.Second)
 		if took := time.Since(began); err != nil || l.Verdicts[k].State != Gone || l.Topics["new"].ID != young || took < 5*time.Second || took > 6*time.Second {
 			t.Error(l, err, took)
 		}
-		b.views[0] = says(is("new", young, 0, 0))
+		b.say(says(is("new", young, 0, 0)))
 		began = time.Now()
 		l, err = New(time.Second).Settle(t.Context(), Query{Cluster: b}, 30*time.Second)
 		if took := time.Since(began); err != nil || len(l.Topics["new"].Partitions) != 0 || took < 30*time.Second || took > 31*time.Second {
