@@ -84,7 +84,7 @@ func kinds() []mirror.EventKind {
 		mirror.TopicRecreated, mirror.TopicDeleted, mirror.Overtaken, mirror.Truncated, mirror.ForeignWriter, mirror.StandbyAhead, mirror.StandbyBack,
 		mirror.StandbyDeleted, mirror.Shifted, mirror.Stamped, mirror.TakenOver, mirror.TooLarge, mirror.Denied, mirror.Failed, mirror.Recovered,
 		mirror.LSOStuck, mirror.UnderReplicated, mirror.CoordinatorAway, mirror.NothingRead, mirror.StandbyTrimmed, mirror.TopicRefused, mirror.PartitionsAhead, mirror.HeartbeatDenied,
-		mirror.HolesUnguarded,
+		mirror.HolesUnguarded, mirror.WrongCluster, mirror.Unreachable,
 	}, []mirror.EventKind{
 		"config_refused", "config_failed", "config_default", "config_capped", "configs_unread", "acls_off", "acls_withheld", "acl_refused", "quota_refused", "quotas_unread", "quota_own",
 		"scram_users", "group_active", "group_diverged", "group_adopted", "group_pending", "group_share", "group_deleted", "group_failed", "groups_unread", "retention_unread",
