@@ -188,6 +188,7 @@ func halfDone(t *testing.T, o outcome) bool {
 // TestTwoFollowers: the second takes over, the first stops and says who did;
 // what they wrote together verifies and is whole.
 func TestTwoFollowers(t *testing.T) {
+	testkafka.OtherProcesses(t)
 	s := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	orders, payments := s.create("orders", 3, nil), s.create("payments", 1, nil)
 	store := "file://" + filepath.Join(t.TempDir(), "archive")

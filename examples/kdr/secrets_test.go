@@ -26,7 +26,8 @@ func TestNoSecretAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.CreateUser(t, "backup", canary)
-	testkafka.Allow(t, c, "backup", kadm.NewACLs().AnyResource("*").Operations(kadm.OpAll))
+	testkafka.Allow(t, c, "backup", kadm.NewACLs().Topics("*").Groups("*").TransactionalIDs("*").Operations(kadm.OpAll))
+	testkafka.Allow(t, c, "backup", kadm.NewACLs().Clusters().Operations(kadm.OpAll))
 
 	dir := filepath.Join(t.TempDir(), "archive")
 	store := "file://" + dir
