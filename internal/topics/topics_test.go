@@ -69,7 +69,7 @@ func TestSelection(t *testing.T) {
 // TestFaults: all faults are said at once, and Kafka's own topics by a typed error.
 func TestFaults(t *testing.T) {
 	_, err := topics.New([]string{"(", "__consumer_offsets", "__share_group_state"}, []string{"["})
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is what is joined that counts
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != 4 {
 		t.Fatalf("%v, want 4 faults", err)
 	}
