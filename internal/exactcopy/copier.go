@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
 
@@ -221,7 +222,7 @@ func (c *Copier) any(ctx context.Context, req kmsg.Request) (resp kmsg.Response,
 
 func (c *Copier) anyOnce(ctx context.Context, req kmsg.Request) (resp kmsg.Response, err error) {
 	err = rawkafka.ErrUnknownBroker
-	for _, b := range c.cfg.Cluster.Client().DiscoveredBrokers() {
+	for _, b := range askable(c.cfg.Cluster.Client()) {
 		tctx, cancel := context.WithTimeout(ctx, anyTimeout)
 		resp, err = b.Request(tctx, req)
 		cancel()
@@ -230,6 +231,15 @@ func (c *Copier) anyOnce(ctx context.Context, req kmsg.Request) (resp kmsg.Respo
 		}
 	}
 	return resp, err
+}
+
+// askable are the brokers that kgo knows, or its seeds where it knows none: Connect may have learnt the
+// cluster's ID from a seed that was asked beside kgo, and nothing else makes kgo look for brokers.
+func askable(cl *kgo.Client) []*kgo.Broker {
+	if known := cl.DiscoveredBrokers(); len(known) > 0 {
+		return known
+	}
+	return cl.SeedBrokers()
 }
 
 // decisive errors of produce and marker answers.
