@@ -237,7 +237,8 @@ func (f *findings) away(n int) error {
 	var errs []error
 	for at, err := range f.unsearched {
 		var answer *kerr.Error
-		if errors.As(err, &answer) {
+		var empty *rawkafka.EmptyError
+		if errors.As(err, &answer) || errors.As(err, &empty) || errors.Is(err, errShort) {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("%s/%d: %w", at.topic, at.partition, err))
@@ -268,14 +269,12 @@ func byContent(seed maphash.Seed, es []doubt) map[uint64][]doubt {
 const (
 	readBytes = 4 << 20
 	readWait  = 500 * time.Millisecond
-	// readTries is how often a partition may have nothing to give before its end.
-	readTries = 5
 )
 
-// span is what is read of a partition: [from, to). idle counts answers that moved nothing.
+// span is what is read of a partition: [from, to). empty are the answers in a row that moved nothing.
 type span struct {
 	from, to int64
-	idle     int
+	empty    rawkafka.Empties
 }
 
 var errShort = errors.New("its leader has nothing to give before the end of its log")
@@ -285,6 +284,7 @@ var errShort = errors.New("its leader has nothing to give before the end of its 
 func readSpans(ctx context.Context, cl *rawkafka.Cluster, spans map[rawkafka.Partition]*span, take func(rawkafka.Partition, *kgo.Record)) (failed map[rawkafka.Partition]error, err error) {
 	left := maps.Clone(spans)
 	failed = make(map[rawkafka.Partition]error)
+	logs := make(map[string]rawkafka.Log) // of topics whose leaders had nothing to give
 	for {
 		from := make(map[rawkafka.Partition]int64, len(left))
 		for p, sp := range left {
@@ -307,7 +307,49 @@ func readSpans(ctx context.Context, cl *rawkafka.Cluster, spans map[rawkafka.Par
 				delete(left, p)
 			}
 		}
+		if err := believe(ctx, cl, left, logs, failed); err != nil {
+			return nil, err
+		}
 	}
+}
+
+// believe judges the answers without data: where the log compacts, and they last, no record is there. Elsewhere records are somewhere, and a search that left them out would have
+// them sent again: the partition counts as unread after a while.
+func believe(ctx context.Context, cl *rawkafka.Cluster, left map[rawkafka.Partition]*span, logs map[string]rawkafka.Log, failed map[rawkafka.Partition]error) error {
+	waits := len(left) > 0
+	for p, sp := range left {
+		if sp.empty.N == 0 {
+			waits = false
+			continue
+		}
+		log, ok := logs[p.Topic]
+		if !ok {
+			got, err := cl.Logs(ctx, p.Topic)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if log = got[p.Topic]; err != nil {
+				log = rawkafka.Log{Remote: true} // not known
+			}
+			logs[p.Topic] = log
+		}
+		switch now := time.Now(); {
+		case sp.empty.To > sp.from && sp.empty.Proves(log, now):
+			sp.from, sp.empty = min(sp.to, sp.empty.To), rawkafka.Empties{}
+			waits = false
+		case sp.empty.For(now) <= searchPatience:
+		case sp.empty.To <= sp.from:
+			failed[p] = errShort
+			delete(left, p)
+		default:
+			failed[p] = sp.empty.Error(p, sp.from, log, now)
+			delete(left, p)
+		}
+	}
+	if !waits { // somebody has something
+		return nil
+	}
+	return rawkafka.Sleep(ctx, rawkafka.VoidPause)
 }
 
 // read takes an answer in.
@@ -327,13 +369,9 @@ func (sp *span) read(p rawkafka.Partition, a rawkafka.Read, take func(rawkafka.P
 	}
 	switch {
 	case next > sp.from:
-		sp.from, sp.idle = next, 0
-	case a.Idle && a.Answer.HighWatermark >= sp.to: // nothing is visible up to there
-		sp.from = sp.to
+		sp.from, sp.empty = next, rawkafka.Empties{}
 	case a.Idle:
-		if sp.idle++; sp.idle >= readTries {
-			return errShort
-		}
+		sp.empty.Add(a.Answer.HighWatermark, time.Now())
 	}
 	return nil
 }

@@ -228,7 +228,7 @@ func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, fr
 	s := span{from: from, to: from, records: make(map[int64]seen), markers: make(map[int64]bool)}
 	var tracker segment.AbortTracker
 	for s.to < to {
-		a, void, err := c.Read(ctx, p, s.to, rawkafka.ReadConfig{Isolation: isolation, Log: log})
+		a, void, err := c.Read(ctx, p, s.to, rawkafka.ReadConfig{Isolation: isolation, Log: &log})
 		if err != nil {
 			return s, err
 		}

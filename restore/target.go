@@ -59,17 +59,7 @@ func (s *targetSource) Close() {}
 
 // readTarget reads raw batches at an offset from the partition's leader, at read_uncommitted. It reads none at the high watermark, and where compaction took all below.
 func readTarget(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) ([]byte, error) {
-	cfg := rawkafka.ReadConfig{MaxBytes: fetchBytes}
-	a, err := c.ReadNow(ctx, p, offset, cfg)
-	if err != nil || len(a.RecordBatches) > 0 || a.HighWatermark <= offset {
-		return a.RecordBatches, err
-	}
-	logs, err := c.Logs(ctx, p.Topic) // what an empty answer means
-	if err != nil {
-		return nil, err
-	}
-	cfg.Log = logs[p.Topic]
-	a, _, err = c.Read(ctx, p, offset, cfg)
+	a, _, err := c.Read(ctx, p, offset, rawkafka.ReadConfig{MaxBytes: fetchBytes})
 	return a.RecordBatches, err
 }
 

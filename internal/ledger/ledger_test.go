@@ -388,3 +388,27 @@ func TestPutEnds(t *testing.T) {
 		}
 	})
 }
+
+// TestRefreshEmpty: entries are there though their leader has nothing to give for a while. It is believed where the cleaner may have taken them, after seconds.
+func TestRefreshEmpty(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var net kfake.VirtualNetwork
+		cl := testkafka.Fake(t, testkafka.Options{Brokers: 1, Network: &net})
+		put(t, open(t, cl), map[string]any{"copy/a/0": note{Offset: 1}})
+		put(t, open(t, cl), map[string]any{"copy/b/0": note{Offset: 2}})
+		k := testkafka.Kfake(cl)
+		left := 3
+		testkafka.AnswerEmpty(k, 2, func(*kmsg.FetchRequest) bool { left--; return left >= 0 })
+		want(t, open(t, cl), "", map[string]note{"copy/a/0": {Offset: 1}, "copy/b/0": {Offset: 2}})
+		if left >= 0 {
+			t.Error("no answer was empty")
+		}
+
+		testkafka.AnswerEmpty(k, 2, func(req *kmsg.FetchRequest) bool { return req.Topics[0].Partitions[0].FetchOffset == 0 })
+		began := time.Now()
+		want(t, open(t, cl), "", map[string]note{})
+		if took := time.Since(began); took < 3*time.Second || took > 10*time.Second {
+			t.Errorf("believed after %s", took)
+		}
+	})
+}

@@ -3,10 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -101,9 +99,9 @@ func (l *Ledger) offset(ctx context.Context, p rawkafka.Partition, at int64) (in
 	return got[p].Offset, got[p].Err
 }
 
-// fetch reads what one response has, and moves on behind it.
+// fetch reads what one response has, and moves on behind it. An entry that isn't seen would be an entry that isn't there: so an empty answer isn't believed at once.
 func (l *Ledger) fetch(ctx context.Context, end int64) error {
-	got, err := l.ask(ctx)
+	got, void, err := l.cl.Read(ctx, l.part, l.next, rawkafka.ReadConfig{MaxBytes: fetchBytes, Tries: 1})
 	if err != nil {
 		return err
 	}
@@ -113,44 +111,13 @@ func (l *Ledger) fetch(ctx context.Context, end int64) error {
 	}
 	switch {
 	case l.next > at:
-	case got.HighWatermark < end: // a leader that hasn't caught up
+	case void: // the cleaner took what was there
+		l.next = min(end, got.HighWatermark)
+	default: // a leader that hasn't caught up
 		return kerr.NotLeaderForPartition
-	default: // the cleaner took what was there
-		l.next = end
 	}
 	return nil
 }
-
-func (l *Ledger) ask(ctx context.Context) (*kmsg.FetchResponseTopicPartition, error) {
-	leader, _, err := l.cl.Leader(ctx, l.part)
-	if err != nil {
-		return nil, err
-	}
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxBytes, req.MinBytes, req.SessionEpoch = fetchBytes, 0, -1
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = Topic, l.part.TopicID
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.FetchOffset, rp.PartitionMaxBytes = l.next, fetchBytes
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	kresp, err := l.cl.Request(ctx, leader, req)
-	if err != nil {
-		return nil, err
-	}
-	resp := kresp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, errThrottled
-	}
-	got := &resp.Topics[0].Partitions[0]
-	return got, kerr.ErrorForCode(got.ErrorCode)
-}
-
-// errThrottled: a broker leaves the partitions out where a quota is exceeded. It passes.
-var errThrottled = fmt.Errorf("the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
 
 // batches takes what a response has in.
 func (l *Ledger) batches(raw []byte) error {

@@ -117,13 +117,8 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	if err != nil {
 		return nil, &ConnectError{Kind: BadConfig, Err: err}
 	}
-	c := &Cluster{cfg: cfg, connection: &connection{
-		cl: cl, adm: kadm.NewClient(cl), open: open, guard: guard,
-		refresh: make(chan struct{}, 1),
-		leaders: make(map[Partition]leader),
-		wanted:  make(map[string]struct{}),
-	}}
-	c.refresh <- struct{}{}
+	c := Over(cl, cfg)
+	c.open, c.guard = open, guard
 	ictx, cancel := context.WithTimeoutCause(ctx, cfg.RequestTimeout, errDeadline)
 	defer cancel()
 	if c.id, err = ClusterID(ictx, cl); err != nil {
@@ -142,6 +137,19 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 		return nil, &ConnectError{Kind: kind, Brokers: seeds, Err: err}
 	}
 	return c, nil
+}
+
+// Over is a Cluster on a client that stays the caller's: its connections lead where the caller's options let them, and its ID isn't known. It isn't closed.
+func Over(cl *kgo.Client, cfg Config) *Cluster {
+	cfg = cfg.withDefaults()
+	c := &Cluster{cfg: cfg, connection: &connection{
+		cl: cl, adm: kadm.NewClient(cl), open: &openHook{}, guard: newGuard(cfg),
+		refresh: make(chan struct{}, 1),
+		leaders: make(map[Partition]leader),
+		wanted:  make(map[string]struct{}),
+	}}
+	c.refresh <- struct{}{}
+	return c
 }
 
 // ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and beside that one more of the seeds each second. Of a broker that stands still kgo waits for an answer

@@ -144,7 +144,7 @@ type reading struct {
 	finished         bool // until is reached
 	log              Log
 	alone            bool    // to be asked for alone: it is behind in tiered storage, or seems to be void
-	empty            empties // answers of offset
+	empty            Empties // answers of offset
 	removed          bool
 	paused           bool      // not to be assigned
 	handled          bool      // the handler has all that came; else it isn't asked for, in turn

@@ -15,16 +15,19 @@ type ReadConfig struct {
 	Isolation int8
 	// MaxBytes bounds the answer, in bytes; a larger batch comes whole. Default 1 MiB.
 	MaxBytes int32
-	// Log is what the topic's configs say of it. Default: cleanup.policy=delete, on the brokers' disks.
-	Log Log
+	// Log is what the topic's configs say of it. Default: they are asked for when an answer is empty.
+	Log *Log
+	// Tries is how often a request is sent that fails for a reason that may pass. Default 8.
+	Tries int
 }
 
 // Read reads raw batches from a partition's leader, from the one that holds an offset on, following the leader for a while.
 // An answer without data below the end (the high watermark, or the last stable offset) isn't believed but by a [Log] that compacts, and after several of them over
-// seconds: then void says that no batch lies in [offset, end). Where nothing proves it within Config.RetryFor, an *[EmptyError] says so.
+// seconds: then void says that no batch lies in [offset, end), and the answer's two ends are none but what all of those answers had. Where nothing proves it within
+// Config.RetryFor, an *[EmptyError] says so.
 // At the end, the answer has no batches, and void is false.
 func (c *Cluster) Read(ctx context.Context, p Partition, offset int64, cfg ReadConfig) (a kmsg.FetchResponseTopicPartition, void bool, err error) {
-	var empty empties
+	var empty Empties
 	for {
 		if a, err = c.ReadNow(ctx, p, offset, cfg); err != nil {
 			return a, false, err
@@ -36,15 +39,23 @@ func (c *Cluster) Read(ctx context.Context, p Partition, offset int64, cfg ReadC
 		if len(a.RecordBatches) > 0 || end <= offset {
 			return a, false, nil
 		}
-		now := time.Now()
-		empty.add(end, now)
-		switch {
-		case empty.proves(cfg.Log, now):
-			return a, true, nil
-		case now.Sub(empty.since) > c.cfg.RetryFor:
-			return a, false, &EmptyError{Partition: p, Offset: offset, Stable: empty.to, For: now.Sub(empty.since), Log: cfg.Log}
+		empty.Add(end, time.Now())
+		if cfg.Log == nil {
+			logs, err := c.Logs(ctx, p.Topic)
+			if err != nil {
+				return a, false, err
+			}
+			log := logs[p.Topic]
+			cfg.Log = &log
 		}
-		if err := Sleep(ctx, voidPause); err != nil {
+		switch now := time.Now(); {
+		case empty.Proves(*cfg.Log, now):
+			a.HighWatermark, a.LastStableOffset = min(a.HighWatermark, empty.To), min(a.LastStableOffset, empty.To)
+			return a, true, nil
+		case empty.For(now) > c.cfg.RetryFor:
+			return a, false, empty.Error(p, offset, *cfg.Log, now)
+		}
+		if err := Sleep(ctx, VoidPause); err != nil {
 			return a, false, err
 		}
 	}
@@ -52,10 +63,12 @@ func (c *Cluster) Read(ctx context.Context, p Partition, offset int64, cfg ReadC
 
 // ReadNow is Read that takes the first answer. One without data says nothing.
 func (c *Cluster) ReadNow(ctx context.Context, p Partition, offset int64, cfg ReadConfig) (kmsg.FetchResponseTopicPartition, error) {
-	const tries = 8
+	if cfg.Tries <= 0 {
+		cfg.Tries = 8
+	}
 	for n := 1; ; n++ {
 		a, err := c.readOnce(ctx, p, offset, cfg)
-		if err == nil || ctx.Err() != nil || n == tries || !Retriable(err) {
+		if err == nil || ctx.Err() != nil || n == cfg.Tries || !Retriable(err) {
 			return a, err
 		}
 		c.Forget(p)

@@ -178,11 +178,11 @@ func (f *Fetcher) take(s *server, asks []asked, resp *kmsg.FetchResponse) int {
 		case f.advance(a):
 			got[a.reading] = true
 			a.data, a.handled = true, false
-			a.empty = empties{}
+			a.empty = Empties{}
 			f.together(a)
 		case a.answer == nil: // it has failed
 		case !a.nothing():
-			a.empty = empties{}
+			a.empty = Empties{}
 			f.together(a)
 		case first:
 			f.nothing(a, s)
@@ -209,12 +209,12 @@ func (f *Fetcher) nothing(a *asked, s *server) {
 	case r.replica >= 0: // the leader decides
 		r.replica, r.replicaEnds = -1, now.Add(replicaPause)
 	case s.alone:
-		r.empty.add(min(a.answer.LastStableOffset, r.until), now)
-		r.due = now.Add(voidPause)
+		r.empty.Add(min(a.answer.LastStableOffset, r.until), now)
+		r.due = now.Add(VoidPause)
 	}
-	if r.empty.proves(r.log, now) { // it stays in this loop, so that its data comes behind
-		a.voidTo = r.empty.to
-		r.offset, r.lastEpoch, r.empty, r.due = a.voidTo, -1, empties{}, time.Time{}
+	if r.empty.Proves(r.log, now) { // it stays in this loop, so that its data comes behind
+		a.voidTo = r.empty.To
+		r.offset, r.lastEpoch, r.empty, r.due = a.voidTo, -1, Empties{}, time.Time{}
 		if r.offset >= r.until {
 			f.unassign(r)
 			r.finished = true
@@ -224,10 +224,10 @@ func (f *Fetcher) nothing(a *asked, s *server) {
 	f.unassign(r)
 	f.poke()
 	r.alone = true
-	if r.empty.n > 0 && now.Sub(r.empty.since) > f.c.cfg.RetryFor {
+	if r.empty.For(now) > f.c.cfg.RetryFor {
 		a.answer, r.removed = nil, true
 		delete(f.parts, r.Partition)
-		f.h.Failed(r.Partition, &EmptyError{Partition: r.Partition, Offset: r.offset, Stable: r.empty.to, For: now.Sub(r.empty.since), Log: r.log})
+		f.h.Failed(r.Partition, r.empty.Error(r.Partition, r.offset, r.log, now))
 	}
 }
 

@@ -51,8 +51,9 @@ func (c *Cluster) Logs(ctx context.Context, topics ...string) (map[string]Log, e
 // How long, and how often, a broker is asked until an empty answer is believed.
 const (
 	voidAfter   = 3 * time.Second
-	voidPause   = voidAfter / 6
 	voidAnswers = 4
+	// VoidPause is how long to wait before an empty answer is asked for again.
+	VoidPause = voidAfter / 6
 )
 
 // EmptyError says that the leader has answered for a while as if no batch lay in [Offset, Stable), and that nothing proves it: the topic isn't compacted, or it is, or
@@ -72,25 +73,41 @@ func (e *EmptyError) Error() string {
 	return fmt.Sprintf("%s at %d: the leader has answered without data for %s, and the last stable offset is %d; %s", e.Partition, e.Offset, e.For.Round(time.Second), e.Stable, why)
 }
 
-// empties counts the answers without data that came of one position, asked for alone.
-type empties struct {
-	n     int
+// Empties counts the answers without data that came of one position, one after the other. The zero value has none.
+type Empties struct {
+	// N is how many there were.
+	N int
+	// To is the least end that one of them had: the high watermark, the last stable offset, or where reading ends.
+	To int64
+
 	since time.Time
-	to    int64 // the least last stable offset, or the end of reading, among them
 }
 
-// add takes an answer in that has no batch in [position, to).
-func (e *empties) add(to int64, now time.Time) {
-	if e.n == 0 {
-		e.since, e.to = now, to
+// Add takes an answer in that has no batch in [position, to).
+func (e *Empties) Add(to int64, now time.Time) {
+	if e.N == 0 {
+		e.since, e.To = now, to
 	}
-	e.n++
-	e.to = min(e.to, to)
+	e.N++
+	e.To = min(e.To, to)
 }
 
-// proves says that the offsets up to e.to have no batch.
-func (e *empties) proves(log Log, now time.Time) bool {
-	return log.Compacts && !log.Remote && e.n >= voidAnswers && now.Sub(e.since) >= voidAfter
+// Proves says that no batch lies before To: the log compacts, and there were several answers over seconds.
+func (e *Empties) Proves(log Log, now time.Time) bool {
+	return log.Compacts && !log.Remote && e.N >= voidAnswers && now.Sub(e.since) >= voidAfter
+}
+
+// For is how long there have been answers without data.
+func (e *Empties) For(now time.Time) time.Duration {
+	if e.N == 0 {
+		return 0
+	}
+	return now.Sub(e.since)
+}
+
+// Error says that they prove nothing.
+func (e *Empties) Error(p Partition, offset int64, log Log, now time.Time) *EmptyError {
+	return &EmptyError{Partition: p, Offset: offset, Stable: e.To, For: e.For(now), Log: log}
 }
 
 // beside is a connection to the same cluster for what brokers may take long to answer: they answer the requests of one connection in turn. Close it.

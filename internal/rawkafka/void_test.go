@@ -149,7 +149,7 @@ func TestReadEmpty(t *testing.T) {
 		t.Errorf("%t, %v", void, err)
 	}
 	patient := connect(t, c, rawkafka.Config{})
-	if _, void, err = patient.Read(t.Context(), p, 0, rawkafka.ReadConfig{Log: compacts}); err != nil || !void {
+	if _, void, err = patient.Read(t.Context(), p, 0, rawkafka.ReadConfig{Log: &compacts}); err != nil || !void {
 		t.Errorf("compacted: %t, %v", void, err)
 	}
 }

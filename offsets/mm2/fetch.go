@@ -8,7 +8,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
@@ -18,9 +17,15 @@ const fetchBytes = 4 << 20
 // errTooLarge ends a reading that would take more bytes than allowed.
 var errTooLarge = errors.New("more bytes than may be read")
 
+// newTarget is a target over a client.
+func newTarget(cl *kgo.Client, cfg Config) *target {
+	c := rawkafka.Over(cl, rawkafka.Config{RetryFor: cfg.RetryFor, OnRetry: cfg.OnRetry})
+	return &target{c: c, adm: c.Admin(), retryFor: cfg.RetryFor, onRetry: cfg.OnRetry}
+}
+
 // target reads records of the target cluster through a client whose own consuming, if any, it leaves alone.
 type target struct {
-	cl       *kgo.Client
+	c        *rawkafka.Cluster
 	adm      *kadm.Client
 	retryFor time.Duration
 	onRetry  func(op string, err error)
@@ -57,7 +62,7 @@ func (t *target) read(ctx context.Context, s span, each func(*kgo.Record)) error
 		case !rawkafka.Retriable(err) && !kerr.IsRetriable(err) || time.Since(progress) > t.retryFor:
 			return err
 		}
-		f.leader = nil
+		f.found = false
 		t.onRetry("fetch "+s.topic, err)
 		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
 			return err
@@ -70,11 +75,11 @@ func (t *target) read(ctx context.Context, s span, each func(*kgo.Record)) error
 type fetcher struct {
 	*target
 	span
-	at     int64
-	bytes  int64
-	count  int
-	leader *kgo.Broker
-	id     kadm.TopicID
+	id    kadm.TopicID
+	found bool // id is known
+	at    int64
+	bytes int64
+	count int
 }
 
 // fetch reads what one response has, and moves on behind it.
@@ -82,7 +87,11 @@ func (f *fetcher) fetch(ctx context.Context, each func(*kgo.Record)) error {
 	if err := f.find(ctx); err != nil {
 		return err
 	}
-	got, err := f.ask(ctx)
+	cfg := rawkafka.ReadConfig{MaxBytes: fetchBytes, Tries: 1}
+	if f.isolation == kgo.ReadCommitted() {
+		cfg.Isolation = rawkafka.ReadCommitted
+	}
+	got, void, err := f.c.Read(ctx, rawkafka.Partition{Topic: f.topic, TopicID: f.id, Partition: f.partition}, f.at, cfg)
 	if err != nil {
 		return err
 	}
@@ -91,7 +100,7 @@ func (f *fetcher) fetch(ctx context.Context, each func(*kgo.Record)) error {
 		return errTooLarge
 	}
 	fp, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{Offset: f.at, IsolationLevel: f.isolation, Topic: f.topic, Partition: f.partition},
-		got, kgo.DefaultDecompressor(), nil)
+		&got, kgo.DefaultDecompressor(), nil)
 	if fp.Err != nil {
 		return fp.Err
 	}
@@ -106,17 +115,20 @@ func (f *fetcher) fetch(ctx context.Context, each func(*kgo.Record)) error {
 	switch {
 	case next > f.at:
 		f.at = next
-	case got.HighWatermark < f.to: // a leader that hasn't caught up
+	case void: // the cleaner took what was there
+		f.at = got.HighWatermark
+		if f.isolation == kgo.ReadCommitted() {
+			f.at = got.LastStableOffset
+		}
+	default: // a leader that hasn't caught up
 		return kerr.NotLeaderForPartition
-	default: // the cleaner took what was there
-		f.at = f.to
 	}
 	return nil
 }
 
-// find learns the partition's leader, where it isn't known.
+// find learns the topic's ID, where it isn't known.
 func (f *fetcher) find(ctx context.Context) error {
-	if f.leader != nil {
+	if f.found {
 		return nil
 	}
 	topics, err := f.adm.ListTopicsWithInternal(ctx, f.topic)
@@ -124,43 +136,6 @@ func (f *fetcher) find(ctx context.Context) error {
 		return err
 	}
 	t := topics[f.topic]
-	if t.Err != nil {
-		return t.Err
-	}
-	p, ok := t.Partitions[f.partition]
-	switch {
-	case !ok:
-		return kerr.UnknownTopicOrPartition
-	case p.Err != nil:
-		return p.Err
-	}
-	f.id, f.leader = t.ID, f.cl.Broker(int(p.Leader))
-	return nil
-}
-
-func (f *fetcher) ask(ctx context.Context) (*kmsg.FetchResponseTopicPartition, error) {
-	req := kmsg.NewPtrFetchRequest()
-	req.MaxBytes, req.MinBytes, req.SessionEpoch = fetchBytes, 0, -1
-	if f.isolation == kgo.ReadCommitted() {
-		req.IsolationLevel = 1
-	}
-	rt := kmsg.NewFetchRequestTopic()
-	rt.Topic, rt.TopicID = f.topic, f.id
-	rp := kmsg.NewFetchRequestTopicPartition()
-	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = f.partition, f.at, fetchBytes
-	rt.Partitions = append(rt.Partitions, rp)
-	req.Topics = append(req.Topics, rt)
-	kresp, err := f.leader.RetriableRequest(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	resp := kresp.(*kmsg.FetchResponse)
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return nil, err
-	}
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return nil, rawkafka.ErrThrottled
-	}
-	got := &resp.Topics[0].Partitions[0]
-	return got, kerr.ErrorForCode(got.ErrorCode)
+	f.id, f.found = t.ID, t.Err == nil
+	return t.Err
 }

@@ -22,7 +22,7 @@ func Open(ctx context.Context, cl *kgo.Client, cfg Config) (*Translator, error) 
 	}
 	cfg = cfg.withDefaults()
 	o := &opening{
-		Translator: &Translator{cfg: cfg, target: &target{cl: cl, adm: kadm.NewClient(cl), retryFor: cfg.RetryFor, onRetry: cfg.OnRetry},
+		Translator: &Translator{cfg: cfg, target: newTarget(cl, cfg),
 			parts: map[place]*partition{}, groups: map[groupPlace]Checkpoint{}, heartbeats: map[string]int64{}},
 		points: map[place][]anchor{},
 	}

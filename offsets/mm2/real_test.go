@@ -293,7 +293,7 @@ func check(t *testing.T, target testkafka.Cluster, cl *kgo.Client, cfg Config, h
 // copies are where the records of a history are on the target, by source offset: the last of their places.
 func copies(t *testing.T, cl *kgo.Client, h *history, topic string) map[int64]int64 {
 	t.Helper()
-	tg := &target{cl: cl, adm: kadm.NewClient(cl), retryFor: time.Minute, onRetry: func(string, error) {}}
+	tg := newTarget(cl, Config{}.withDefaults())
 	logs, err := tg.logs(t.Context(), []string{topic})
 	if err != nil {
 		t.Fatal(err)
