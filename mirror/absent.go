@@ -12,15 +12,15 @@ import (
 )
 
 // absent are topics that this flow has copied, by its notes, that the source doesn't list any more although the copies are there: they may have been deleted while no mirror ran.
-func (e *engine) absent(ctx context.Context, all map[string]rawkafka.Topic, target source.Cluster) ([]*topic, error) {
-	noted := e.notedTopics()
+func (fl *flow) absent(ctx context.Context, all map[string]rawkafka.Topic, target source.Cluster) ([]pair, error) {
+	noted := fl.notedTopics()
 	var targets []string
 	for name, id := range noted {
-		if _, ok := all[name]; ok || !e.sel.takes(rawkafka.Topic{Name: name}) {
+		if _, ok := all[name]; ok || !fl.sel.takes(rawkafka.Topic{Name: name}) {
 			delete(noted, name)
 			continue
 		}
-		targets = append(targets, e.cfg.Prefix+id.Topic)
+		targets = append(targets, fl.cfg.Prefix+id.Topic)
 	}
 	if len(targets) == 0 {
 		return nil, nil
@@ -30,28 +30,28 @@ func (e *engine) absent(ctx context.Context, all map[string]rawkafka.Topic, targ
 		return nil, fmt.Errorf("target: topics: %w", err)
 	}
 	there := source.Union(views, nil)
-	var missing []*topic
+	var missing []pair
 	for name, id := range noted {
-		if copied, ok := there[e.cfg.Prefix+name]; ok && copied.Err == nil && copied.ID.String() == id.TargetID {
-			missing = append(missing, &topic{source: name, target: copied.Name, targetID: copied.ID})
+		if copied, ok := there[fl.cfg.Prefix+name]; ok && copied.Err == nil && copied.ID.String() == id.TargetID {
+			missing = append(missing, pair{source: name, target: copied.Name, targetID: copied.ID})
 		}
 	}
-	slices.SortFunc(missing, func(a, b *topic) int { return strings.Compare(a.source, b.source) })
+	slices.SortFunc(missing, func(a, b pair) int { return strings.Compare(a.source, b.source) })
 	return missing, nil
 }
 
 // absentNow are those of which no broker of the source knows anything now, which a plan says, and nothing is done for.
-func (e *engine) absentNow(ctx context.Context, all map[string]rawkafka.Topic) ([]*topic, error) {
-	missing, err := e.absent(ctx, all, e.target)
+func (fl *flow) absentNow(ctx context.Context, all map[string]rawkafka.Topic) ([]pair, error) {
+	missing, err := fl.absent(ctx, all, fl.target)
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
-	became, err := e.becameOf(ctx, missing, e.source)
-	return slices.DeleteFunc(missing, func(t *topic) bool { return became[t.atSource()].State == source.Present }), err
+	became, err := fl.becameOf(ctx, missing, fl.source)
+	return slices.DeleteFunc(missing, func(t pair) bool { return became[t.atSource()].State == source.Present }), err
 }
 
 // becameOf is what has become of topics at the source, whatever ID they had.
-func (e *engine) becameOf(ctx context.Context, topics []*topic, from source.Cluster) (map[source.Known]source.Verdict, error) {
+func (fl *flow) becameOf(ctx context.Context, topics []pair, from source.Cluster) (map[source.Known]source.Verdict, error) {
 	q := source.Query{Cluster: from}
 	for _, t := range topics {
 		q.Known, q.Only = append(q.Known, t.atSource()), append(q.Only, t.source)
@@ -59,7 +59,7 @@ func (e *engine) becameOf(ctx context.Context, topics []*topic, from source.Clus
 	if len(q.Only) == 0 {
 		return nil, nil
 	}
-	l, err := e.meanwhile.Look(ctx, q)
+	l, err := fl.meanwhile.Look(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("source: topics: %w", err)
 	}
@@ -67,13 +67,13 @@ func (e *engine) becameOf(ctx context.Context, topics []*topic, from source.Clus
 }
 
 // notedTopics are the copies of this flow that the ledger knows, by their source's name.
-func (e *engine) notedTopics() map[string]identity {
+func (fl *flow) notedTopics() map[string]identity {
 	noted := make(map[string]identity)
-	prefix := identityPrefix + e.source.ID() + "/"
-	for key, value := range e.ledger.Each(prefix) {
+	prefix := identityPrefix + fl.source.ID() + "/"
+	for key, value := range fl.ledger.Each(prefix) {
 		target, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), "/")
 		var id identity
-		if err := ledger.Decode(key, value, &id); err == nil && id.Flow == e.cfg.Name && id.TargetID != "" && target == e.cfg.Prefix+id.Topic {
+		if err := ledger.Decode(key, value, &id); err == nil && id.Flow == fl.cfg.Name && id.TargetID != "" && target == fl.cfg.Prefix+id.Topic {
 			if old, ok := noted[id.Topic]; !ok || old.At.Before(id.At) {
 				noted[id.Topic] = id
 			}
@@ -93,16 +93,17 @@ func (e *engine) deletedMeanwhile(ctx context.Context, all map[string]rawkafka.T
 		return err
 	}
 	e.mu.Lock()
-	missing = slices.DeleteFunc(missing, func(t *topic) bool { return e.topics[t.source] != nil }) // vanished sees to them
+	missing = slices.DeleteFunc(missing, func(t pair) bool { return e.topics[t.source] != nil }) // vanished sees to them
 	e.mu.Unlock()
 	became, err := e.becameOf(ctx, missing, e.near)
 	if err != nil {
 		return err
 	}
 	unsure := 0
-	for _, t := range missing {
-		if was := e.lost[t.source]; was != nil && was.targetID == t.targetID {
-			t = was
+	for _, m := range missing {
+		t := e.lost[m.source]
+		if t == nil || t.targetID != m.targetID {
+			t = &topic{pair: m}
 		}
 		e.lost[t.source] = t
 		switch {

@@ -27,7 +27,7 @@ type seen struct {
 }
 
 // compare compares the last records that the standby holds with the source's at the same offsets. The event is empty where they are the same.
-func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) {
+func (fl *flow) compare(ctx context.Context, c copied, f *facts) (Event, error) {
 	lo := max(f.start, f.standbyStart, f.note.Start)
 	for _, back := range []int64{1, 100, 10_000} {
 		if back == 1 && !f.note.known() { // one may be the same by chance
@@ -37,14 +37,14 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 		if from >= f.standbyEnd {
 			break
 		}
-		here, there, err := e.bothSides(ctx, p, f, from)
+		here, there, err := fl.bothSides(ctx, c, f, from)
 		if errors.Is(err, kerr.OffsetOutOfRange) { // retention has just taken them
 			break
 		}
 		if err != nil {
 			return Event{}, err
 		}
-		common, ev := p.differ(f, here, there)
+		common, ev := c.differ(f, here, there)
 		if at, ok := here.last(); ok && ev.Kind == "" && common > 0 && !f.note.known() && !here.records[at].ours {
 			return Event{
 				Kind: ForeignWriter, Offset: f.standbyEnd, Other: at,
@@ -65,27 +65,27 @@ func (e *engine) compare(ctx context.Context, p *part, f *facts) (Event, error) 
 }
 
 // bothSides reads what the standby holds from an offset on, and the source's at the same offsets.
-func (e *engine) bothSides(ctx context.Context, p *part, f *facts, from int64) (here, there span, err error) {
-	if here, err = e.readCopy(ctx, p, f, from); err != nil {
+func (fl *flow) bothSides(ctx context.Context, c copied, f *facts, from int64) (here, there span, err error) {
+	if here, err = fl.readCopy(ctx, c, f, from); err != nil {
 		return here, there, fmt.Errorf("compare: target: %w", err)
 	}
-	if there, err = readSeen(ctx, e.near, p.src, from, f.standbyEnd, rawkafka.ReadCommitted, p.log, nobodys); err != nil {
+	if there, err = readSeen(ctx, fl.near, c.src, from, f.standbyEnd, rawkafka.ReadCommitted, c.log, nobodys); err != nil {
 		return here, there, fmt.Errorf("compare: source: %w", err)
 	}
 	return here, there, nil
 }
 
 // readCopy reads what the standby holds, at either isolation level the same: but for what it has from the time when it was the source, of which the other side was a copy without aborted records.
-func (e *engine) readCopy(ctx context.Context, p *part, f *facts, from int64) (span, error) {
+func (fl *flow) readCopy(ctx context.Context, c copied, f *facts, from int64) (span, error) {
 	turned := min(f.note.Turned, f.standbyEnd)
 	if from >= turned {
-		return readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
+		return readSeen(ctx, fl.far, c.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, c.copyLog, fl.owns(c))
 	}
-	s, err := readSeen(ctx, e.far, p.dst, from, turned, rawkafka.ReadCommitted, p.copyLog, e.owns(p))
+	s, err := readSeen(ctx, fl.far, c.dst, from, turned, rawkafka.ReadCommitted, c.copyLog, fl.owns(c))
 	if err != nil || s.to < turned || turned == f.standbyEnd {
 		return s, err
 	}
-	rest, err := readSeen(ctx, e.far, p.dst, turned, f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
+	rest, err := readSeen(ctx, fl.far, c.dst, turned, f.standbyEnd, rawkafka.ReadUncommitted, c.copyLog, fl.owns(c))
 	s.to = rest.to
 	if rest.from > turned { // retention has just taken what is before
 		s.from = rest.from
@@ -100,11 +100,11 @@ const mostShifted = 100_000
 
 // whose says what lies behind the offset where the copier found the standby's log elsewhere than it was to be. Another mirror of the flow may have been there first: then
 // all of it is the copy's, and the source's. An equal last record says nothing: records may be all alike. Unless all could be compared, it is what the copier said.
-func (e *engine) whose(ctx context.Context, p *part, f *facts, shifted Event) (Event, error) {
+func (fl *flow) whose(ctx context.Context, c copied, f *facts, shifted Event) (Event, error) {
 	if f.standbyEnd-shifted.Offset > mostShifted || shifted.Offset < max(f.start, f.standbyStart) {
 		return shifted, nil
 	}
-	here, there, err := e.bothSides(ctx, p, f, shifted.Offset)
+	here, there, err := fl.bothSides(ctx, c, f, shifted.Offset)
 	if errors.Is(err, kerr.OffsetOutOfRange) {
 		return shifted, nil
 	}
@@ -115,7 +115,7 @@ func (e *engine) whose(ctx context.Context, p *part, f *facts, shifted Event) (E
 		return Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: at, Detail: fmt.Sprintf("somebody else wrote the record at %d on the standby", at)}, nil
 	}
 	whole := here.from <= shifted.Offset && there.from <= shifted.Offset && here.to >= f.standbyEnd && there.to >= f.standbyEnd
-	if _, ev := p.differ(f, here, there); ev.Kind != "" || !whole {
+	if _, ev := c.differ(f, here, there); ev.Kind != "" || !whole {
 		return shifted, nil
 	}
 	return Event{}, nil
@@ -133,8 +133,8 @@ func (s *span) foreign() int64 {
 }
 
 // beyond looks whose records the standby has beyond the source's end.
-func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error {
-	s, err := readSeen(ctx, e.far, p.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
+func (fl *flow) beyond(ctx context.Context, c copied, f *facts, ev *Event) error {
+	s, err := readSeen(ctx, fl.far, c.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, c.copyLog, fl.owns(c))
 	if err != nil {
 		return fmt.Errorf("compare: target: %w", err)
 	}
@@ -147,12 +147,12 @@ func (e *engine) beyond(ctx context.Context, p *part, f *facts, ev *Event) error
 }
 
 // claimless makes a foreign writer of an event of a log that nothing says whose copy it is, where the copy hasn't written its last records.
-func (e *engine) claimless(ctx context.Context, p *part, f *facts, ev *Event) error {
+func (fl *flow) claimless(ctx context.Context, c copied, f *facts, ev *Event) error {
 	from := max(f.standbyStart, f.standbyEnd-100)
 	if from >= f.standbyEnd {
 		return nil
 	}
-	s, err := readSeen(ctx, e.far, p.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, p.copyLog, e.owns(p))
+	s, err := readSeen(ctx, fl.far, c.dst, from, f.standbyEnd, rawkafka.ReadUncommitted, c.copyLog, fl.owns(c))
 	if err != nil {
 		return fmt.Errorf("compare: target: %w", err)
 	}
@@ -179,7 +179,7 @@ func (s *span) last() (at int64, ok bool) {
 
 // differ compares what both sides hold. A compacted log may lack records that the other still has, but
 // then nothing is in their place.
-func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
+func (c copied) differ(f *facts, here, there span) (common int, ev Event) {
 	from, to := max(here.from, there.from), min(here.to, there.to)
 	at := int64(-1)
 	ours := true
@@ -196,12 +196,12 @@ func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
 		switch {
 		case ok && a.digest == b.digest:
 			common++
-		case ok, !p.compacted:
+		case ok, !c.compacted:
 			wrong(offset)
 		}
 	}
 	for offset := range there.records {
-		if _, ok := here.records[offset]; !ok && (!p.compacted || here.markers[offset]) && offset >= from && offset < to {
+		if _, ok := here.records[offset]; !ok && (!c.compacted || here.markers[offset]) && offset >= from && offset < to {
 			wrong(offset)
 		}
 	}
@@ -217,8 +217,8 @@ func (p *part) differ(f *facts, here, there span) (common int, ev Event) {
 }
 
 // owns says which producers on the standby are the copy's.
-func (e *engine) owns(p *part) func(int64) bool {
-	return func(pid int64) bool { return exactcopy.Owns(copyID(e.source.ID()), p.dst, pid) }
+func (fl *flow) owns(c copied) func(int64) bool {
+	return func(pid int64) bool { return exactcopy.Owns(copyID(fl.source.ID()), c.dst, pid) }
 }
 
 func nobodys(int64) bool { return false }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -60,13 +59,13 @@ func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]r
 
 // prepare notes copies that are about to be created, and asks for the sources' configs meanwhile.
 func (e *engine) prepare(ctx context.Context, topics []*topic) (configs map[string]map[string]string, err error) {
-	targets := make([]string, 0, len(topics))
+	targets, pairs := make([]string, 0, len(topics)), make([]pair, 0, len(topics))
 	for _, t := range topics {
-		targets = append(targets, t.target)
+		targets, pairs = append(targets, t.target), append(pairs, t.pair)
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		if configs, err = describe(gctx, e.near, topics, func(t *topic) string { return t.source }); err != nil {
+		if configs, err = describe(gctx, e.near, pairs, func(t pair) string { return t.source }); err != nil {
 			return fmt.Errorf("source: %w", err)
 		}
 		return nil
@@ -167,9 +166,9 @@ func (e *engine) refusedTopic(t *topic, err error) {
 }
 
 // factor is the replication factor of a topic to create.
-func (e *engine) factor(source int16) int16 {
-	if e.cfg.ReplicationFactor > 0 {
-		return e.cfg.ReplicationFactor
+func (fl *flow) factor(source int16) int16 {
+	if fl.cfg.ReplicationFactor > 0 {
+		return fl.cfg.ReplicationFactor
 	}
 	return source
 }
@@ -203,42 +202,55 @@ const (
 
 // describe takes in what the configs of both sides say of topics that are new here. The source's may be known already; else from is nil.
 func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]map[string]string) error {
-	topics = slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return t.described.After(time.Now().Add(-describeEvery)) })
+	var pairs []pair
+	for _, t := range topics {
+		if !t.described.After(time.Now().Add(-describeEvery)) {
+			pairs = append(pairs, t.pair)
+		}
+	}
+	found, err := e.traitsOf(ctx, pairs, from)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range topics {
+		if traits, ok := found[t.source]; ok {
+			t.traits, t.described = traits, time.Now()
+		}
+	}
+	return nil
+}
+
+// traitsOf asks both sides for the configs of topics, by source name. The source's may be known already; else from is nil.
+func (fl *flow) traitsOf(ctx context.Context, topics []pair, from map[string]map[string]string) (map[string]traits, error) {
 	if len(topics) == 0 {
-		return nil
+		return nil, nil
 	}
 	var to map[string]map[string]string
 	g, gctx := errgroup.WithContext(ctx)
 	if from == nil {
 		g.Go(func() (err error) {
-			if from, err = describe(gctx, e.near, topics, func(t *topic) string { return t.source }); err != nil {
+			if from, err = describe(gctx, fl.near, topics, func(t pair) string { return t.source }); err != nil {
 				return fmt.Errorf("source: %w", err)
 			}
 			return nil
 		})
 	}
 	g.Go(func() (err error) {
-		if to, err = describe(gctx, e.far, topics, func(t *topic) string { return t.target }); err != nil {
+		if to, err = describe(gctx, fl.far, topics, func(t pair) string { return t.target }); err != nil {
 			return fmt.Errorf("target: %w", err)
 		}
 		return nil
 	})
 	if err := g.Wait(); err != nil {
-		return err
+		return nil, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	found := make(map[string]traits, len(topics))
 	for _, t := range topics {
-		t.described = time.Now()
-		t.maxBatch, _ = strconv.Atoi(to[t.target][cfgMaxMessage])
-		mine := to[t.target][cfgCleanup]
-		t.compact = mine == "compact"
-		t.log = rawkafka.LogOf(func(key string) string { return from[t.source][key] })
-		t.unfit = unfit(from[t.source], to[t.target])
-		t.copyLog = rawkafka.LogOf(func(key string) string { return to[t.target][key] })
-		t.compacted = strings.Contains(from[t.source][cfgCleanup]+mine, "compact")
+		found[t.source] = traitsOf(from[t.source], to[t.target])
 	}
-	return nil
+	return found, nil
 }
 
 // describeEvery is how often configs are looked at that the copying itself needs.
@@ -322,7 +334,7 @@ func (e *engine) notEmpty(ctx context.Context, topics []instep.Topic, there map[
 }
 
 // describe reads some configs of topics. Those that may not be read are left out.
-func describe(ctx context.Context, c *rawkafka.Cluster, topics []*topic, name func(*topic) string) (map[string]map[string]string, error) {
+func describe(ctx context.Context, c *rawkafka.Cluster, topics []pair, name func(pair) string) (map[string]map[string]string, error) {
 	res := make(map[string]map[string]string)
 	for chunk := range slices.Chunk(topics, 500) {
 		req := kmsg.NewPtrDescribeConfigsRequest()
@@ -349,13 +361,13 @@ func describe(ctx context.Context, c *rawkafka.Cluster, topics []*topic, name fu
 }
 
 // createPartitions grows a copy.
-func (e *engine) createPartitions(ctx context.Context, name string, n int) error {
+func (fl *flow) createPartitions(ctx context.Context, name string, n int) error {
 	req := kmsg.NewPtrCreatePartitionsRequest()
 	req.TimeoutMillis = int32(adminTimeout.Milliseconds())
 	rt := kmsg.NewCreatePartitionsRequestTopic()
 	rt.Topic, rt.Count = name, int32(n)
 	req.Topics = append(req.Topics, rt)
-	resp, err := req.RequestWith(ctx, e.target.Client())
+	resp, err := req.RequestWith(ctx, fl.target.Client())
 	if err != nil {
 		return err
 	}

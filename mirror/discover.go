@@ -40,7 +40,7 @@ func (e *engine) discover(ctx context.Context) error {
 		return nil
 	}
 	if seen.there == nil {
-		there, err := e.lookAtCopies(ctx, e.far, selected, false)
+		there, err := e.lookAtCopies(ctx, source.Query{Cluster: e.far, Known: e.copiesAmong(selected)}, selected)
 		if err != nil {
 			return err
 		}
@@ -66,29 +66,32 @@ func (e *engine) lookAtSource(ctx context.Context) (*looks, error) {
 	return &looks{all: l.Topics, became: l.Verdicts}, e.refreshBack(ctx)
 }
 
-// lookAtCopies looks for the copies of topics on the standby.
-func (e *engine) lookAtCopies(ctx context.Context, standby source.Cluster, selected map[string]rawkafka.Topic, everywhere bool) (source.Look, error) {
-	q := source.Query{Cluster: standby, Everywhere: everywhere}
+// copiesAmong are the copies of topics that are taken in.
+func (e *engine) copiesAmong(selected map[string]rawkafka.Topic) (known []source.Known) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	for name := range selected {
-		q.Only = append(q.Only, e.cfg.Prefix+name)
 		if t := e.topics[name]; t != nil && t.parts != nil {
-			q.Known = append(q.Known, t.onStandby())
+			known = append(known, t.onStandby())
 		}
 	}
-	e.mu.Unlock()
+	return known
+}
+
+// lookAtCopies looks for the copies of topics on the standby.
+func (fl *flow) lookAtCopies(ctx context.Context, q source.Query, selected map[string]rawkafka.Topic) (source.Look, error) {
+	for name := range selected {
+		q.Only = append(q.Only, fl.cfg.Prefix+name)
+	}
 	if len(q.Only) == 0 {
 		return source.Look{}, nil
 	}
-	l, err := e.copies.Look(ctx, q)
+	l, err := fl.copies.Look(ctx, q)
 	if err != nil {
 		return l, fmt.Errorf("target: topics: %w", err)
 	}
 	return l, nil
 }
-
-func (t *topic) atSource() source.Known  { return source.Known{Name: t.source, ID: t.sourceID} }
-func (t *topic) onStandby() source.Known { return source.Known{Name: t.target, ID: t.targetID} }
 
 // begun leaves only the topics that a Once has begun with, once it has them all: they may be deleted, or grow, meanwhile.
 func (e *engine) begun(selected map[string]rawkafka.Topic) {
@@ -100,11 +103,11 @@ func (e *engine) begun(selected map[string]rawkafka.Topic) {
 }
 
 // refreshBack reads the source's own ledger on: what it says of copies that came from the target must not go back.
-func (e *engine) refreshBack(ctx context.Context) error {
-	if e.back == nil {
+func (fl *flow) refreshBack(ctx context.Context) error {
+	if fl.back == nil {
 		return nil
 	}
-	if err := e.back.Refresh(ctx); err != nil {
+	if err := fl.back.Refresh(ctx); err != nil {
 		return fmt.Errorf("source: ledger: %w", err)
 	}
 	return nil
@@ -210,7 +213,7 @@ func (e *engine) topicOf(from rawkafka.Topic) *topic {
 	defer e.mu.Unlock()
 	t := e.topics[from.Name]
 	if t == nil {
-		t = &topic{source: from.Name, target: e.cfg.Prefix + from.Name, sourceID: from.ID}
+		t = &topic{pair: pair{source: from.Name, target: e.cfg.Prefix + from.Name, sourceID: from.ID}}
 		e.topics[from.Name] = t
 	}
 	return t
@@ -306,12 +309,7 @@ func (e *engine) adopt(t *topic, to rawkafka.Topic, n int) {
 	}
 	t.rf = replication(to)
 	for i := len(t.parts); i < n; i++ {
-		p := &part{
-			topic: t,
-			src:   rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: int32(i)},
-			dst:   rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: int32(i)},
-			state: Opening, position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
-		}
+		p := newPart(t, int32(i))
 		t.parts = append(t.parts, p)
 		e.parts[p.src] = p
 		e.lookAt(p, 0)

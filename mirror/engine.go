@@ -10,7 +10,6 @@ import (
 	limit "golang.org/x/time/rate"
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
-	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
 )
@@ -21,22 +20,14 @@ import (
 // Topics are changed by the goroutine of discovery alone, partitions by whoever holds mu.
 // mu is never held while the fetcher's methods, hooks or requests are under way.
 type engine struct {
-	cfg    Config
-	hooks  *hooks
-	sel    *selection
-	source *rawkafka.Cluster
-	target *rawkafka.Cluster
-	// near and far are the same connections, with less patience: for the loop, which has others to look after.
-	near, far *rawkafka.Cluster
-	ledger    *ledger.Ledger // the target's
-	back      *ledger.Ledger // the source's own; nil where it may not be read
-	copier    *exactcopy.Copier
-	f         *rawkafka.Fetcher
-	locks     locks
-	keep      *keeper
+	*flow
 
-	started time.Time
-	wake    chan struct{} // something for loop to do
+	copier *exactcopy.Copier
+	f      *rawkafka.Fetcher
+	locks  locks
+	keep   *keeper
+
+	wake chan struct{} // something for loop to do
 
 	steering sync.Mutex // held while the fetcher is told; never with mu held
 
@@ -46,9 +37,7 @@ type engine struct {
 
 	method exactcopy.Method // as the plan found it
 
-	// Of discovery alone: what is known of the topics of both sides, and of those that went while no mirror ran; what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
-	sources, copies, meanwhile *source.Catalog
-
+	// Of discovery alone: what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
 	planned    *looks
 	lost       map[string]*topic
 	absentDone bool
@@ -75,6 +64,14 @@ type engine struct {
 type looks struct {
 	all, there map[string]rawkafka.Topic
 	became     map[source.Known]source.Verdict
+}
+
+// newEngine makes an engine of a flow. Its catalogs are the engine's from now on.
+func newEngine(fl *flow) *engine {
+	return &engine{
+		flow: fl, memory: newMemory(int(fl.cfg.MemoryBytes / 4 * 3)), wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), over: make(map[*part]struct{}), refused: make(map[string]*EventError), lost: make(map[string]*topic),
+	}
 }
 
 // locks keep two processes from making the same hole at once.

@@ -4,123 +4,110 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/internal/topics"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
-// flow is how a mirror announces itself in the target's ledger.
+// flow is a mirror's two clusters, by one name, and what is asked of them: what a plan, an observation and a mirror have in common. It knows of no partition what becomes of it.
+// Its catalogs are used by one goroutine.
 type flow struct {
-	Source  string    `json:"source"` // the source's cluster ID
-	Name    string    `json:"name"`
-	Prefix  string    `json:"prefix"`
-	Topics  []string  `json:"topics,omitempty"`
-	Exclude []string  `json:"exclude,omitempty"`
-	At      time.Time `json:"at"`
+	cfg     Config
+	hooks   *hooks
+	sel     *selection
+	started time.Time
+
+	source, target *rawkafka.Cluster
+	// near and far are the same connections, with less patience: for a loop, which has others to look after.
+	near, far *rawkafka.Cluster
+	ledger    *ledger.Ledger // the target's
+	back      *ledger.Ledger // the source's own; nil where it wasn't opened, or may not be read
+
+	// What is known of the topics of both sides, and of those that went while no mirror ran.
+	sources, copies, meanwhile *source.Catalog
 }
 
-const flowPrefix = "flow/"
+const (
+	// impatience is how long the loop waits for leaders.
+	impatience = time.Second
+	// lookFor is the deadline of each of its requests.
+	lookFor = 5 * time.Second
+)
 
-func (e *engine) flowKey() string { return flowPrefix + e.source.ID() + "/" + e.cfg.Name }
-
-// announce says on the target that this flow exists, before it looks whether there is one the other way: of two that start at the same time, at least one sees the
-// other. It returns how to take it back, where it wasn't there before.
-func (e *engine) announce(ctx context.Context) (undo func(context.Context) error, err error) {
-	var was flow
-	had, err := e.ledger.Get(e.flowKey(), &was)
+// onFlow does something with the flow of a configuration, which need not be complete.
+func onFlow[T any](ctx context.Context, cfg Config, do func(*flow, context.Context) (T, error)) (none T, err error) {
+	cfg, err = cfg.complete()
 	if err != nil {
-		return nil, fmt.Errorf("mirror: target: %w", err)
+		return none, err
 	}
-	now := flow{Source: e.source.ID(), Name: e.cfg.Name, Prefix: e.cfg.Prefix, Topics: e.cfg.Topics, Exclude: e.cfg.Exclude, At: time.Now().UTC().Truncate(time.Second)}
-	if err := e.ledger.Put(ctx, map[string]any{e.flowKey(): now}); err != nil {
-		return nil, fmt.Errorf("mirror: announce the flow: target: %w", err)
+	fl, err := connect(ctx, cfg)
+	if err != nil {
+		return none, err
 	}
-	return func(ctx context.Context) error {
-		var back any
-		if had {
-			back = was
-		}
-		return e.ledger.Put(ctx, map[string]any{e.flowKey(): back})
-	}, nil
+	defer fl.close()
+	return do(fl, ctx)
 }
 
-// against are flows the other way under the same names.
-func (e *engine) against() []Conflict {
-	if e.back == nil || e.cfg.Prefix != "" || e.source.ID() == e.target.ID() { // of the same cluster, the plan says so itself
-		return nil
+// connect connects to both clusters.
+func connect(ctx context.Context, cfg Config) (*flow, error) {
+	sel, err := newSelection(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("mirror: %w", err)
 	}
-	var conflicts []Conflict
-	for key, value := range e.back.Each(flowPrefix + e.target.ID() + "/") {
-		var f flow
-		if err := ledger.Decode(key, value, &f); err == nil && f.Prefix != "" {
-			continue
-		}
-		conflicts = append(conflicts, clusterConflict("flow", "flow %q mirrors the target to the source under the same names, announced %s: two against each other would never end; if that one has been given up for good, Retire it first (kdr mirror --retire, from its source to its target)", f.Name, f.At.Format(time.RFC3339)))
+	fl := &flow{
+		cfg: cfg, sel: sel, hooks: newHooks(cfg), started: time.Now(),
+		sources: source.New(cfg.Discover / 2), copies: source.New(cfg.Discover / 2), meanwhile: source.New(cfg.Discover / 2),
 	}
-	return conflicts
+	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: fl.hooks.retry, RetryFor: cfg.tuning.retryFor}
+	if err := fl.open(ctx, rc); err != nil {
+		fl.close()
+		return nil, err
+	}
+	fl.near, fl.far = fl.source.Hasty(lookFor, impatience), fl.target.Hasty(lookFor, impatience)
+	if cfg.Heartbeat > 0 {
+		fl.sel.own = fl.heartbeatTopic()
+	}
+	return fl, nil
 }
 
-// meets are the topics whose copies another flow to the target writes too, with what says so. Of a flow from another source only topics that it names are known to be there:
-// of the others, the ledger's notes tell whose copy a topic is.
-func (e *engine) meets(selected, all map[string]rawkafka.Topic) []Conflict {
-	var conflicts []Conflict
-	for key, value := range e.ledger.Each(flowPrefix) {
-		var f flow
-		if key == e.flowKey() || ledger.Decode(key, value, &f) != nil {
-			continue
+// open connects to both clusters at once, and reads the target's ledger. Where both fail, the source's error counts.
+func (fl *flow) open(ctx context.Context, rc rawkafka.Config) error {
+	tctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		if fl.target, err = rawkafka.Connect(tctx, fl.cfg.Target, fl.hooks.told(sideTarget, rc)); err == nil {
+			fl.ledger, err = ledger.Open(tctx, fl.target)
 		}
-		theirs, err := topics.New(f.Topics, f.Exclude)
-		if err != nil {
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(selected)) {
-			copied := e.cfg.Prefix + name
-			theirName, ok := strings.CutPrefix(copied, f.Prefix)
-			if !ok || name == e.sel.own {
-				continue
-			}
-			there, known := all[theirName]
-			if f.Source == e.source.ID() && known && theirs.Takes(theirName, there.Internal) || f.Source != e.source.ID() && theirs.Named(theirName) {
-				conflicts = append(conflicts, topicConflict(name, "flow",
-					"flows %q and %q (from cluster %s, announced %s) both write the target's topic %s: exclude it from one of them; if that one has been given up for good, Retire it first",
-					e.cfg.Name, f.Name, f.Source, f.At.Format(time.RFC3339), copied))
-			}
+		opened <- err
+	}()
+	var err error
+	if fl.source, err = rawkafka.Connect(ctx, fl.cfg.Source, fl.hooks.told(sideSource, rc)); err != nil {
+		cancel()
+		<-opened
+		return fmt.Errorf("mirror: source: %w", err)
+	}
+	if err := <-opened; err != nil {
+		return fmt.Errorf("mirror: target: %w", err)
+	}
+	return nil
+}
+
+func (fl *flow) close() {
+	for _, c := range []*rawkafka.Cluster{fl.source, fl.target} {
+		if c != nil {
+			c.Close()
 		}
 	}
-	return conflicts
-}
-
-// loops are the topics whose names begin with the prefix already: copies that came back under the names that they have on the target, as a MirrorMaker that keeps names brings them, or
-// another's copies behind the same prefix. Their copies would come back as well, one prefix longer each time.
-func (e *engine) loops(selected map[string]rawkafka.Topic) []Conflict {
-	var conflicts []Conflict
-	for _, name := range slices.Sorted(maps.Keys(selected)) {
-		if e.comesBack(name) {
-			conflicts = append(conflicts, topicConflict(name, "loop",
-				"flow %q would copy it as %s: its name begins with the copies' prefix, so what brought it here is a flow of MirrorMaker's or another's that would bring back the copy too; exclude it, or choose another prefix",
-				e.cfg.Name, e.cfg.Prefix+name))
-		}
-	}
-	return conflicts
-}
-
-// comesBack says that a topic's name begins with the copies' prefix, between two clusters.
-func (e *engine) comesBack(name string) bool {
-	return e.cfg.Prefix != "" && strings.HasPrefix(name, e.cfg.Prefix) && e.source.ID() != e.target.ID()
-}
-
-func clusterConflict(kind, format string, args ...any) Conflict {
-	return Conflict{Partition: -1, Offset: -1, Kind: kind, Detail: fmt.Sprintf(format, args...)}
 }
 
 // openBack reads the source's own ledger. Where it may not be read, nothing is known of copies there: the warning says so.
-func (e *engine) openBack(ctx context.Context) (warning string, err error) {
-	e.back, err = ledger.Open(ctx, e.source)
+func (fl *flow) openBack(ctx context.Context) (warning string, err error) {
+	fl.back, err = ledger.Open(ctx, fl.source)
 	var denied *ledger.DeniedError
 	if errors.As(err, &denied) {
 		return fmt.Sprintf("what the source is a standby for isn't known, so loops aren't seen: %v", err), nil
@@ -129,4 +116,14 @@ func (e *engine) openBack(ctx context.Context) (warning string, err error) {
 		return "", fmt.Errorf("mirror: source: %w", err)
 	}
 	return "", nil
+}
+
+// copyID names the copy: the same as restore's, so that a mirror carries on what was restored.
+func copyID(sourceCluster string) string { return "kafkadr-copy-" + sourceCluster }
+
+func wrap(err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), "mirror: ") {
+		return err
+	}
+	return fmt.Errorf("mirror: %w", err)
 }

@@ -22,7 +22,7 @@ const (
 )
 
 // heartbeatTopic is the topic that heartbeats are written to: one for each source cluster, so that a standby of two sources has both.
-func (e *engine) heartbeatTopic() string { return "kafkadr-heartbeats-" + e.source.ID() }
+func (fl *flow) heartbeatTopic() string { return "kafkadr-heartbeats-" + fl.source.ID() }
 
 // heartbeats writes one at each interval, with the time and whose it is, into a topic that is mirrored as any other.
 func (e *engine) heartbeats(ctx context.Context) error {
@@ -73,9 +73,9 @@ func (e *engine) setBeating(on bool) {
 }
 
 // makeHeartbeats creates the topic, unless it is there.
-func (e *engine) makeHeartbeats(ctx context.Context) error {
+func (fl *flow) makeHeartbeats(ctx context.Context) error {
 	hour := heartbeatHour
-	resp, err := e.source.Admin().CreateTopic(ctx, 1, -1, map[string]*string{"retention.ms": &hour}, e.heartbeatTopic())
+	resp, err := fl.source.Admin().CreateTopic(ctx, 1, -1, map[string]*string{"retention.ms": &hour}, fl.heartbeatTopic())
 	if err == nil {
 		err = resp.Err
 	}
@@ -86,17 +86,17 @@ func (e *engine) makeHeartbeats(ctx context.Context) error {
 }
 
 // beatOnce writes one heartbeat. One that comes late, or twice, does no harm.
-func (e *engine) beatOnce(ctx context.Context) error {
-	p := rawkafka.Partition{Topic: e.heartbeatTopic()}
-	leader, _, err := e.near.Leader(ctx, p)
+func (fl *flow) beatOnce(ctx context.Context) error {
+	p := rawkafka.Partition{Topic: fl.heartbeatTopic()}
+	leader, _, err := fl.near.Leader(ctx, p)
 	if err != nil {
 		return err
 	}
-	topics, err := e.near.Topics(ctx, p.Topic)
+	topics, err := fl.near.Topics(ctx, p.Topic)
 	if err != nil {
 		return err
 	}
-	batch, err := e.heartbeat(time.Now())
+	batch, err := fl.heartbeat(time.Now())
 	if err != nil {
 		return err
 	}
@@ -108,15 +108,15 @@ func (e *engine) beatOnce(ctx context.Context) error {
 	rp.Records = batch
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	resp, err := e.near.Request(ctx, leader, req)
+	resp, err := fl.near.Request(ctx, leader, req)
 	if err != nil {
-		e.near.Forget(p)
+		fl.near.Forget(p)
 		return err
 	}
 	for _, t := range resp.(*kmsg.ProduceResponse).Topics {
 		for _, a := range t.Partitions {
 			if err = kerr.ErrorForCode(a.ErrorCode); err != nil {
-				e.near.Forget(p)
+				fl.near.Forget(p)
 			}
 		}
 	}
@@ -124,9 +124,9 @@ func (e *engine) beatOnce(ctx context.Context) error {
 }
 
 // heartbeat is a batch with the time.
-func (e *engine) heartbeat(now time.Time) ([]byte, error) {
+func (fl *flow) heartbeat(now time.Time) ([]byte, error) {
 	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), &kgo.Record{
-		Key: []byte(e.heartbeatKey()), Value: binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano())), Timestamp: now, //nolint:gosec // after 1970
+		Key: []byte(fl.heartbeatKey()), Value: binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano())), Timestamp: now, //nolint:gosec // after 1970
 	})
 	if err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (e *engine) heartbeat(now time.Time) ([]byte, error) {
 }
 
 // heartbeatKey tells the heartbeats of several mirrors of one source apart.
-func (e *engine) heartbeatKey() string { return e.target.ID() + "/" + e.cfg.Name }
+func (fl *flow) heartbeatKey() string { return fl.target.ID() + "/" + fl.cfg.Name }
 
 // heard takes in a heartbeat that is durable on the standby.
 func (e *engine) heard(batches []byte, now time.Time) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // identity is what the ledger says of a copy: of which log it is, and how far.
@@ -33,20 +35,20 @@ type identity struct {
 func (i *identity) known() bool { return i.SourceID != "" }
 
 // identityKey is where the ledger has it.
-func (e *engine) identityKey(target string, partition int32) string {
-	return identityPrefix + e.source.ID() + "/" + target + "/" + strconv.Itoa(int(partition))
+func (fl *flow) identityKey(target string, partition int32) string {
+	return identityPrefix + fl.source.ID() + "/" + target + "/" + strconv.Itoa(int(partition))
 }
 
 const identityPrefix = "copy/"
 
-// noted reads a partition's identity. One of another topic that had the copy's name doesn't count.
-func (e *engine) noted(p *part) (identity, error) {
+// noted reads the identity of a copy. One of another topic that had the copy's name doesn't count.
+func (fl *flow) noted(dst rawkafka.Partition) (identity, error) {
 	var id identity
-	ok, err := e.ledger.Get(e.identityKey(p.target, p.src.Partition), &id)
+	ok, err := fl.ledger.Get(fl.identityKey(dst.Topic, dst.Partition), &id)
 	if err != nil {
 		return identity{}, fmt.Errorf("identity: %w", err)
 	}
-	if !ok || id.TargetID != p.dst.TopicID.String() {
+	if !ok || id.TargetID != dst.TopicID.String() {
 		return identity{}, nil
 	}
 	return id, nil
@@ -120,8 +122,8 @@ func (e *engine) noteNew(ctx context.Context, topics []*topic) error {
 	return nil
 }
 
-func (e *engine) newKey(target string) string {
-	return identityPrefix + e.source.ID() + "/" + target + "/" + newCopy
+func (fl *flow) newKey(target string) string {
+	return identityPrefix + fl.source.ID() + "/" + target + "/" + newCopy
 }
 
 // newCopy is in a key's place of the partition while the copy is created.

@@ -37,7 +37,7 @@ const (
 	lagPartitions = 1000
 )
 
-func (e *engine) lagKey() string { return lagPrefix + e.source.ID() + "/" + e.cfg.Name }
+func (fl *flow) lagKey() string { return lagPrefix + fl.source.ID() + "/" + fl.cfg.Name }
 
 // noteLag notes the lag again and again. What can't be written now is written the next time.
 func (e *engine) noteLag(ctx context.Context) error {

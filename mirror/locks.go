@@ -8,11 +8,11 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-func (e *engine) newLocks() locks {
-	if e.cfg.tuning.locks != nil {
-		return e.cfg.tuning.locks
+func (fl *flow) newLocks() locks {
+	if fl.cfg.tuning.locks != nil {
+		return fl.cfg.tuning.locks
 	}
-	return copylock.New(e.target, copylock.Config{Lease: e.cfg.tuning.lease, OnRetry: e.hooks.retry})
+	return copylock.New(fl.target, copylock.Config{Lease: fl.cfg.tuning.lease, OnRetry: fl.hooks.retry})
 }
 
 // mayHole returns when markers may be written: a hole may have waited for long since its lock was found held.

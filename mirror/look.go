@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -67,11 +66,12 @@ func (e *engine) look(ctx context.Context, at lane, ps []*part) {
 	if len(ps) == 0 {
 		return
 	}
-	found, err := e.facts(ctx, ps, e.near, e.far)
+	copies := e.copied(ps)
+	found, err := e.facts(ctx, copies, e.near, e.far)
 	if err != nil {
 		return
 	}
-	verdicts, err := e.verdicts(ctx, ps, found)
+	verdicts, err := e.verdicts(ctx, ps, copies, found)
 	if err != nil {
 		return
 	}
@@ -113,8 +113,19 @@ func (e *engine) isCurrent(p *part) bool {
 	return p.current(e)
 }
 
+// copied are the copies of partitions as far as the engine knows them.
+func (e *engine) copied(ps []*part) []copied {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	copies := make([]copied, len(ps))
+	for i, p := range ps {
+		copies[i] = p.copied()
+	}
+	return copies
+}
+
 // verdicts are on the partitions whose facts are known; the others are looked at later. An error is the context's.
-func (e *engine) verdicts(ctx context.Context, ps []*part, found []*facts) ([]verdict, error) {
+func (e *engine) verdicts(ctx context.Context, ps []*part, copies []copied, found []*facts) ([]verdict, error) {
 	verdicts := make([]verdict, len(ps))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(comparers)
@@ -125,7 +136,7 @@ func (e *engine) verdicts(ctx context.Context, ps []*part, found []*facts) ([]ve
 			continue
 		}
 		g.Go(func() error {
-			v, err := e.verdict(gctx, p, f)
+			v, err := e.verdict(gctx, copies[i], f)
 			if gctx.Err() != nil {
 				return context.Cause(gctx)
 			}
@@ -313,150 +324,6 @@ func names(ps []*part, of func(*part) string) []string {
 		}
 	}
 	return list
-}
-
-// facts asks both clusters, many partitions a request. The error is the context's.
-func (e *engine) facts(ctx context.Context, ps []*part, source, target *rawkafka.Cluster) ([]*facts, error) {
-	src, dst := make([]rawkafka.Partition, len(ps)), make([]rawkafka.Partition, len(ps))
-	found := make([]*facts, len(ps))
-	epochs := make(map[rawkafka.Partition]int32)
-	at := time.Now()
-	unread := e.ledger.Refresh(ctx) // another mirror of the flow may have noted more
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	for i, p := range ps {
-		src[i], dst[i] = p.src, p.dst
-		note, err := e.noted(p)
-		err = errors.Join(err, unread)
-		e.mu.Lock()
-		found[i] = &facts{at: at, note: note, sourceID: p.src.TopicID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
-		if note.known() {
-			found[i].durable = max(note.Position, p.durable)
-			if b := p.batch; b.end > note.End && b.end <= p.durable { // newer than what was noted
-				found[i].note.Base, found[i].note.End, found[i].note.Epoch, found[i].note.CRC = b.base, b.end, b.epoch, b.crc
-			}
-			if found[i].note.Epoch >= 0 {
-				epochs[p.src] = found[i].note.Epoch
-			}
-		}
-		e.mu.Unlock()
-	}
-	// The note is read before the standby's end, and that before the source's: each may only have grown since.
-	standby := &asker{c: target, ps: dst, found: found}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return standby.ask(gctx,
-			question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }})
-	})
-	g.Go(func() error { return standby.ends(gctx) })
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	var ends map[rawkafka.Partition]rawkafka.EpochEnd
-	g, gctx = errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		ends, err = source.EpochEnds(gctx, epochs)
-		return err
-	})
-	g.Go(func() error {
-		return (&asker{c: source, ps: src, found: found}).ask(gctx,
-			question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }},
-			question{rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }},
-			question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }},
-			question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }},
-		)
-	})
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	for i, p := range src {
-		if end, ok := ends[p]; ok {
-			found[i].epochEnd, found[i].err = end, errors.Join(found[i].err, end.Err)
-		}
-	}
-	return found, nil
-}
-
-// asker asks one side for offsets.
-type asker struct {
-	c     *rawkafka.Cluster
-	ps    []rawkafka.Partition
-	mu    sync.Mutex
-	found []*facts // as ps
-}
-
-type question struct {
-	at        int64
-	isolation int8
-	replica   int32
-	take      func(*facts, rawkafka.Offset)
-}
-
-// ends asks for the standby's true ends and high watermarks, of one leader each.
-func (a *asker) ends(ctx context.Context) error {
-	got, err := a.c.Ends(ctx, a.ps)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, p := range a.ps {
-		e := got[p]
-		a.found[i].standbyEnd, a.found[i].watermark, a.found[i].err = e.End, e.Watermark, errors.Join(a.found[i].err, e.Err)
-	}
-	return err
-}
-
-// ask asks all questions at once. What is the matter with a partition is in its facts; the error is the context's.
-func (a *asker) ask(ctx context.Context, questions ...question) error {
-	g, gctx := errgroup.WithContext(ctx)
-	for _, q := range questions {
-		g.Go(func() error {
-			got, err := a.c.ListOffsets(gctx, a.ps, q.at, q.isolation, q.replica)
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			for i, p := range a.ps {
-				if o := got[p]; o.Err != nil {
-					a.found[i].err = errors.Join(a.found[i].err, o.Err)
-				} else {
-					q.take(a.found[i], o)
-				}
-			}
-			return err
-		})
-	}
-	return g.Wait()
-}
-
-// verdict judges, and compares contents where it must be.
-func (e *engine) verdict(ctx context.Context, p *part, f *facts) (verdict, error) {
-	v := f.judge()
-	if v.ev.Kind == StandbyAhead || v.ev.Kind == Truncated && f.standbyEnd > f.end {
-		err := e.beyond(ctx, p, f, &v.ev)
-		return v, err
-	}
-	if v.ev.Kind == Overtaken && !f.note.known() {
-		return v, e.claimless(ctx, p, f, &v.ev)
-	}
-	if v.wait {
-		return v, fmt.Errorf("%w: %d, %d", errAhead, f.standbyEnd, f.stable)
-	}
-	if !v.compare {
-		return v, nil
-	}
-	e.mu.Lock()
-	shifted := p.shifted
-	e.mu.Unlock()
-	if shifted != nil {
-		ev, err := e.whose(ctx, p, f, *shifted)
-		if err != nil || ev.Kind != "" {
-			v.ev = ev
-			return v, err
-		}
-	}
-	ev, err := e.compare(ctx, p, f)
-	if err == nil && ev.Kind != "" {
-		v.ev = ev
-	}
-	return v, err
 }
 
 // act raises events, notes who is new, and reads on.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -22,83 +23,83 @@ var ErrNoFlow = errors.New("no flow of that name is announced on the target")
 // what the mirror has announced on the target. It changes nothing. Rates, counts, groups and heartbeats are a running mirror's own, and stay empty. Partitions that would stop, or have,
 // are Stopped. Errors are a *[ConfigError], a *[ConnectError], [ErrNoFlow], or of the clusters.
 func Observe(ctx context.Context, cfg Config) (*Status, error) {
-	cfg, err := cfg.complete()
+	return onFlow(ctx, cfg, (*flow).observe)
+}
+
+// observe is where a mirror of the flow stands.
+func (fl *flow) observe(ctx context.Context) (*Status, error) {
+	a, err := fl.announced()
 	if err != nil {
 		return nil, err
 	}
-	e, err := connect(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer e.close()
-	var f flow
-	found, err := e.ledger.Get(e.flowKey(), &f)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("mirror: target: %w", err)
-	case !found:
-		return nil, fmt.Errorf("mirror: %w: %q from cluster %s to cluster %s", ErrNoFlow, cfg.Name, e.source.ID(), e.target.ID())
-	}
-	e.cfg.Prefix, e.cfg.Topics, e.cfg.Exclude, e.started = f.Prefix, f.Topics, f.Exclude, f.At
-	if e.sel, err = newSelection(e.cfg); err != nil {
+	fl.cfg.Prefix, fl.cfg.Topics, fl.cfg.Exclude, fl.started = a.Prefix, a.Topics, a.Exclude, a.At
+	if fl.sel, err = newSelection(fl.cfg); err != nil {
 		return nil, fmt.Errorf("mirror: announced by the flow: %w", err)
 	}
-	if err := e.observe(ctx); err != nil {
+	topics, leftOut, err := fl.observeTopics(ctx)
+	if err != nil {
 		return nil, wrap(err)
 	}
-	s := e.status()
+	now := time.Now()
+	s := fl.status(now)
+	s.LeftOut = leftOut
+	s.topics(slices.Values(topics), now)
+	s.unsure(fl.wrong())
 	return &s, nil
 }
 
-func (e *engine) observe(ctx context.Context) error {
-	all, err := e.list(ctx, 0)
+// observeTopics looks at all topics of the flow, and at their partitions.
+func (fl *flow) observeTopics(ctx context.Context) (topics []*topic, leftOut map[string]string, err error) {
+	all, err := fl.list(ctx, 0)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if _, err := e.openBack(ctx); err != nil {
-		return err
+	if _, err := fl.openBack(ctx); err != nil {
+		return nil, nil, err
 	}
-	selected := e.sel.of(all)
-	copies, _ := copiesOf(e.back, e.target.ID(), all)
-	e.leftOut = e.leaveOut(selected, copies)
-	gone, err := e.absentNow(ctx, all)
+	selected := fl.sel.of(all)
+	copies, _ := copiesOf(fl.back, fl.target.ID(), all)
+	leftOut = fl.leaveOut(selected, copies)
+	gone, err := fl.absentNow(ctx, all)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	for _, t := range gone {
-		e.hooks.event(Event{Time: time.Now(), Kind: TopicDeleted, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: topicGone})
+		fl.hooks.event(Event{Time: time.Now(), Kind: TopicDeleted, Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: topicGone})
 	}
-	standby, err := e.lookAtCopies(ctx, e.target, selected, true)
+	standby, err := fl.lookAtCopies(ctx, source.Query{Cluster: fl.target, Everywhere: true}, selected)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var ps []*part
+	var there []*part
 	for _, name := range slices.Sorted(maps.Keys(selected)) {
-		from, to := selected[name], standby.Topics[e.cfg.Prefix+name]
-		t := e.topicOf(from)
-		e.adopt(t, to, len(from.Partitions))
-		for _, p := range t.parts {
-			if int(p.src.Partition) < len(to.Partitions) {
-				ps = append(ps, p)
+		from, to := selected[name], standby.Topics[fl.cfg.Prefix+name]
+		t := &topic{pair: pair{source: name, target: fl.cfg.Prefix + name, sourceID: from.ID, targetID: to.ID}}
+		for i := range from.Partitions {
+			p := newPart(t, int32(i))
+			if t.parts = append(t.parts, p); i < len(to.Partitions) {
+				there = append(there, p)
 			}
 		}
+		topics = append(topics, t)
 	}
+	return topics, leftOut, fl.observeParts(ctx, there)
+}
+
+// observeParts looks at partitions that both sides have.
+func (fl *flow) observeParts(ctx context.Context, ps []*part) error {
 	if len(ps) == 0 {
 		return nil
 	}
-	return e.observeParts(ctx, ps)
-}
-
-func (e *engine) observeParts(ctx context.Context, ps []*part) error {
-	found, err := e.facts(ctx, ps, e.source, e.target)
+	copies, dst := make([]copied, len(ps)), make([]rawkafka.Partition, len(ps))
+	for i, p := range ps {
+		copies[i], dst[i] = p.copied(), p.dst
+	}
+	found, err := fl.facts(ctx, copies, fl.source, fl.target)
 	if err != nil {
 		return err
 	}
-	dst := make([]rawkafka.Partition, len(ps))
-	for i, p := range ps {
-		dst[i] = p.dst
-	}
-	durable, err := e.target.ListOffsets(ctx, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	durable, err := fl.target.ListOffsets(ctx, dst, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
 	if err != nil {
 		return err
 	}
@@ -112,14 +113,14 @@ func (e *engine) observeParts(ctx context.Context, ps []*part) error {
 		p.position, p.durable = f.standbyEnd, min(max(durable[p.dst].Offset, 0), f.standbyEnd)
 		p.hw, p.lso, p.logStart, p.standbyStart, p.heard, p.state = f.high, f.stable, f.start, f.standbyStart, f.at, Copying
 		g.Go(func() error {
-			v, err := e.verdict(gctx, p, f)
+			v, err := fl.verdict(gctx, copies[i], f)
 			if err == nil && v.ev.Kind != "" && v.ev.Kind != StandbyBack {
 				ev := v.ev
-				ev.Time, ev.Topic, ev.Target, ev.Partition, ev.Policy = time.Now(), p.source, p.target, p.src.Partition, e.cfg.Policies.of(ev.Kind)
+				ev.Time, ev.Topic, ev.Target, ev.Partition, ev.Policy = time.Now(), p.source, p.target, p.src.Partition, fl.cfg.Policies.of(ev.Kind)
 				p.state, p.last = Stopped, &ev
 			}
 			if p.lag() > 0 {
-				p.behind = e.timeAt(gctx, p)
+				p.behind = fl.timeAt(gctx, p)
 			}
 			return nil
 		})
@@ -128,8 +129,8 @@ func (e *engine) observeParts(ctx context.Context, ps []*part) error {
 }
 
 // timeAt is the timestamp of the first record at the source that isn't mirrored; zero where it can't be read.
-func (e *engine) timeAt(ctx context.Context, p *part) time.Time {
-	a, err := e.source.ReadNow(ctx, p.src, max(p.position, p.logStart), rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
+func (fl *flow) timeAt(ctx context.Context, p *part) time.Time {
+	a, err := fl.source.ReadNow(ctx, p.src, max(p.position, p.logStart), rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
 	if err != nil {
 		return time.Time{}
 	}
@@ -144,18 +145,14 @@ func (e *engine) timeAt(ctx context.Context, p *part) time.Time {
 
 // Flows are the names of the mirrors that were started from the source to the target.
 func Flows(ctx context.Context, cfg Config) ([]string, error) {
-	cfg, err := cfg.complete()
-	if err != nil {
-		return nil, err
-	}
-	e, err := connect(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer e.close()
-	prefix := flowPrefix + e.source.ID() + "/"
+	return onFlow(ctx, cfg, (*flow).names)
+}
+
+// names are the announced flows between the two clusters.
+func (fl *flow) names(context.Context) ([]string, error) {
+	prefix := flowPrefix + fl.source.ID() + "/"
 	names := []string{}
-	for key := range e.ledger.Each(prefix) {
+	for key := range fl.ledger.Each(prefix) {
 		names = append(names, strings.TrimPrefix(key, prefix))
 	}
 	return names, nil

@@ -7,26 +7,41 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // topic is a topic that is mirrored.
 type topic struct {
+	pair
+	traits
+	rf         int16
+	created    bool // by this run
+	parts      []*part
+	described  time.Time // when the traits were read
+	claimed    bool      // for holes
+	claiming   chan struct{}
+	claimSince time.Time            // of the first claim that hasn't come to an end
+	said       map[EventKind]string // events of the whole topic, told once
+}
+
+// pair is a topic of the source and its copy. An ID is zero where it isn't known, or any.
+type pair struct {
 	source, target     string
 	sourceID, targetID kadm.TopicID
-	rf                 int16
-	created            bool         // by this run
-	compact            bool         // the copy refuses DeleteRecords
-	compacted          bool         // either side's policy has compaction
-	log, copyLog       rawkafka.Log // of the source's topic, and of the copy
-	unfit              bool         // the copy's configs aren't what a copy needs
-	maxBatch           int          // the longest batch that the target takes; 0: not known
-	parts              []*part
-	described          time.Time // when the five above were read
-	claimed            bool      // for holes
-	claiming           chan struct{}
-	claimSince         time.Time            // of the first claim that hasn't come to an end
-	said               map[EventKind]string // events of the whole topic, told once
+}
+
+func (t pair) atSource() source.Known  { return source.Known{Name: t.source, ID: t.sourceID} }
+func (t pair) onStandby() source.Known { return source.Known{Name: t.target, ID: t.targetID} }
+
+// newPart begins with a partition of a topic.
+func newPart(t *topic, n int32) *part {
+	return &part{
+		topic: t,
+		src:   rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: n},
+		dst:   rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: n},
+		state: Opening, position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
+	}
 }
 
 // part is a partition that is mirrored. Everything is guarded by the engine's lock but to, which is the worker's while it is at work.
@@ -184,6 +199,11 @@ func (r *rate) tick(now int64, seconds float64) {
 	if r.last = now; r.value < 0.01 {
 		r.value = 0
 	}
+}
+
+// copied is what is known of the partition's copy.
+func (p *part) copied() copied {
+	return copied{src: p.src, dst: p.dst, traits: p.traits, durable: p.durable, batch: p.batch, shifted: p.shifted}
 }
 
 func (p *part) gone() bool { return p.state == Stopped || p.state == Done }

@@ -14,6 +14,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
 )
 
@@ -22,16 +23,12 @@ const fillerRate = 5_000_000
 
 // NewPlan says what a mirror would do, and what forbids it. It changes nothing. Errors are a *[ConfigError], a *[ConnectError], an *[UnknownTopicError], or of the clusters.
 func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
-	cfg, err := cfg.complete()
-	if err != nil {
-		return nil, err
-	}
-	e, err := connect(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	defer e.close()
-	pl, err := e.newPlanner(ctx)
+	return onFlow(ctx, cfg, (*flow).plan)
+}
+
+// plan makes a plan of the flow.
+func (fl *flow) plan(ctx context.Context) (*Plan, error) {
+	pl, err := fl.newPlanner(ctx)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -41,7 +38,7 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 
 // planner makes a plan.
 type planner struct {
-	*engine
+	*flow
 	p       *Plan
 	all     map[string]rawkafka.Topic // the source's
 	there   map[string]rawkafka.Topic // of the target, by its names
@@ -50,13 +47,13 @@ type planner struct {
 }
 
 // newPlanner asks both clusters, at once, for what doesn't depend on anything else. What is written elsewhere meanwhile, as a flow that is announced, isn't in it.
-func (e *engine) newPlanner(ctx context.Context) (*planner, error) {
-	pl := &planner{engine: e, p: &Plan{
-		Flow: e.cfg.Name, SourceCluster: e.source.ID(), TargetCluster: e.target.ID(), Topics: []TopicPlan{}, Warnings: []string{}, Conflicts: []Conflict{},
+func (fl *flow) newPlanner(ctx context.Context) (*planner, error) {
+	pl := &planner{flow: fl, p: &Plan{
+		Flow: fl.cfg.Name, SourceCluster: fl.source.ID(), TargetCluster: fl.target.ID(), Topics: []TopicPlan{}, Warnings: []string{}, Conflicts: []Conflict{},
 	}}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		pl.all, err = e.list(gctx, madeWithin)
+		pl.all, err = fl.list(gctx, madeWithin)
 		return err
 	})
 	g.Go(func() error { return pl.lookAtStandby(gctx) })
@@ -68,45 +65,44 @@ func (e *engine) newPlanner(ctx context.Context) (*planner, error) {
 
 // plan makes the plan. What the source's own ledger says is read here, so after the topics were listed: a copy is noted before it is made.
 func (pl *planner) plan(ctx context.Context) (*Plan, error) {
-	e := pl.engine
-	warning, err := e.sel.missing(e.cfg, pl.all)
+	warning, err := pl.sel.missing(pl.cfg, pl.all)
 	if err != nil {
 		return nil, err
 	}
 	pl.warn(warning)
-	if warning, err = e.openBack(ctx); err != nil {
+	if warning, err = pl.openBack(ctx); err != nil {
 		return nil, err
 	}
 	pl.warn(warning)
-	if e.source.ID() == e.target.ID() && e.cfg.Prefix == "" {
-		pl.refuse(clusterConflict("same_cluster", "source and target are the same cluster, %s, and no prefix tells the copies apart", e.source.ID()))
+	if pl.source.ID() == pl.target.ID() && pl.cfg.Prefix == "" {
+		pl.refuse(clusterConflict("same_cluster", "source and target are the same cluster, %s, and no prefix tells the copies apart", pl.source.ID()))
 	}
-	for _, c := range e.against() {
+	for _, c := range pl.against() {
 		pl.refuse(c)
 	}
-	selected := e.sel.of(pl.all)
-	copies, _ := copiesOf(e.back, e.target.ID(), pl.all)
+	selected := pl.sel.of(pl.all)
+	copies, _ := copiesOf(pl.back, pl.target.ID(), pl.all)
 	mine := maps.Clone(selected)
 	maps.DeleteFunc(mine, func(name string, _ rawkafka.Topic) bool { return copies[name] != "" })
-	pl.p.Conflicts = append(pl.p.Conflicts, e.loops(mine)...)
-	pl.p.LeftOut = e.leaveOut(selected, copies)
-	pl.p.Conflicts = append(pl.p.Conflicts, e.meets(selected, pl.all)...)
-	maps.Copy(pl.p.LeftOut, e.sel.owned(pl.all))
+	pl.p.Conflicts = append(pl.p.Conflicts, pl.loops(mine)...)
+	pl.p.LeftOut = pl.leaveOut(selected, copies)
+	pl.p.Conflicts = append(pl.p.Conflicts, pl.meets(selected, pl.all)...)
+	maps.Copy(pl.p.LeftOut, pl.sel.owned(pl.all))
 	known, fresh, err := pl.topics(ctx, selected)
 	if err != nil {
 		return nil, err
 	}
-	var gone []*topic
+	var gone []pair
 	var rights []string
 	var lacking []Conflict
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		gone, err = e.absentNow(gctx, pl.all)
+		gone, err = pl.absentNow(gctx, pl.all)
 		return err
 	})
 	source, target := pl.named()
 	g.Go(func() (err error) {
-		rights, lacking, err = e.rights(gctx, source, target)
+		rights, lacking, err = pl.rights(gctx, source, target)
 		return err
 	})
 	g.Go(func() error {
@@ -119,7 +115,7 @@ func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 		return nil, err
 	}
 	for _, t := range gone {
-		pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s: %s: %s; its copy %s: %s", t.source, TopicDeleted, topicGone, t.target, e.cfg.Policies.of(TopicDeleted)))
+		pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s: %s: %s; its copy %s: %s", t.source, TopicDeleted, topicGone, t.target, pl.cfg.Policies.of(TopicDeleted)))
 	}
 	if pl.p.HoleMethod == string(exactcopy.Transactions) {
 		pl.warn("the target denies ClusterAction and Alter on the cluster, or doesn't know WriteTxnMarkers: holes are made by empty transactions, slower and weaker")
@@ -150,8 +146,8 @@ func topicConflict(topic, kind, format string, args ...any) Conflict {
 }
 
 // topics plans each topic. It returns the partitions that the target has, and those that it hasn't.
-func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topic) (known, fresh []*part, err error) {
-	copies, err := pl.lookAtCopies(ctx, pl.target, selected, true)
+func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topic) (known, fresh []copied, err error) {
+	copies, err := pl.lookAtCopies(ctx, source.Query{Cluster: pl.target, Everywhere: true}, selected)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,11 +177,10 @@ func (pl *planner) topics(ctx context.Context, selected map[string]rawkafka.Topi
 		if exists {
 			tp.AddPartitions, tp.ReplicationFactor = max(0, len(from.Partitions)-len(to.Partitions)), replication(to)
 		}
-		t := &topic{source: name, target: tp.Target, sourceID: from.ID, targetID: to.ID}
 		for i := range from.Partitions {
-			p := &part{
-				topic: t, position: -1, durable: -1,
-				src: rawkafka.Partition{Topic: name, TopicID: from.ID, Partition: int32(i)}, dst: rawkafka.Partition{Topic: tp.Target, TopicID: to.ID, Partition: int32(i)},
+			p := copied{
+				durable: -1,
+				src:     rawkafka.Partition{Topic: name, TopicID: from.ID, Partition: int32(i)}, dst: rawkafka.Partition{Topic: tp.Target, TopicID: to.ID, Partition: int32(i)},
 			}
 			if exists && i < len(to.Partitions) {
 				known = append(known, p)
@@ -219,11 +214,11 @@ func (pl *planner) othersCopies() map[string]string {
 }
 
 // known plans partitions that the target has.
-func (pl *planner) known(ctx context.Context, ps []*part) error {
+func (pl *planner) known(ctx context.Context, ps []copied) error {
 	if len(ps) == 0 {
 		return nil
 	}
-	if err := pl.describeParts(ctx, ps); err != nil {
+	if err := pl.describe(ctx, ps); err != nil {
 		return err
 	}
 	found, err := pl.facts(ctx, ps, pl.source, pl.target)
@@ -264,7 +259,7 @@ func (pl *planner) known(ctx context.Context, ps []*part) error {
 
 // undecided names partitions of the target with transactions that are open there, as those of an application that wrote to it before it became the standby: what ends one appends a marker.
 // Without one, the last stable offset has reached the high watermark that was told before.
-func (pl *planner) undecided(ctx context.Context, ps []*part, found []*facts) error {
+func (pl *planner) undecided(ctx context.Context, ps []copied, found []*facts) error {
 	dst := make([]rawkafka.Partition, len(ps))
 	for i, p := range ps {
 		dst[i] = p.dst
@@ -282,35 +277,40 @@ func (pl *planner) undecided(ctx context.Context, ps []*part, found []*facts) er
 }
 
 // unread says that a partition couldn't be looked at: a conflict, where that doesn't pass by itself.
-func (pl *planner) unread(p *part, err error) {
+func (pl *planner) unread(p copied, err error) {
 	if rawkafka.Denies(err) {
-		pl.refuse(Conflict{Topic: p.source, Partition: p.src.Partition, Offset: -1, Kind: string(Denied), Detail: err.Error()})
+		pl.refuse(Conflict{Topic: p.src.Topic, Partition: p.src.Partition, Offset: -1, Kind: string(Denied), Detail: err.Error()})
 		return
 	}
 	pl.warn(fmt.Sprintf("%s can't be looked at now: %v", p.src, err))
 }
 
 // event says what an event would be: a conflict where the copy never was ours, else a warning.
-func (pl *planner) event(p *part, f *facts, v verdict) {
+func (pl *planner) event(p copied, f *facts, v verdict) {
 	if !f.note.known() && pl.cfg.Policies.of(v.ev.Kind) == Stop {
-		pl.refuse(Conflict{Topic: p.source, Partition: p.src.Partition, Offset: v.ev.Offset, Kind: string(v.ev.Kind), Detail: v.ev.Detail})
+		pl.refuse(Conflict{Topic: p.src.Topic, Partition: p.src.Partition, Offset: v.ev.Offset, Kind: string(v.ev.Kind), Detail: v.ev.Detail})
 		return
 	}
 	pl.p.Warnings = append(pl.p.Warnings, fmt.Sprintf("%s at %d: %s: %s", p.src, v.ev.Offset, v.ev.Kind, v.ev.Detail))
 }
 
-func (pl *planner) describeParts(ctx context.Context, ps []*part) error {
-	var topics []*topic
+// describe takes in what the configs of both sides say.
+func (pl *planner) describe(ctx context.Context, ps []copied) error {
+	var topics []pair
 	for _, p := range ps {
-		if n := len(topics); n == 0 || topics[n-1] != p.topic {
-			topics = append(topics, p.topic)
+		if n := len(topics); n == 0 || topics[n-1].source != p.src.Topic {
+			topics = append(topics, pair{source: p.src.Topic, target: p.dst.Topic, sourceID: p.src.TopicID, targetID: p.dst.TopicID})
 		}
 	}
-	return pl.describe(ctx, topics, nil)
+	found, err := pl.traitsOf(ctx, topics, nil)
+	for i := range ps {
+		ps[i].traits = found[ps[i].src.Topic]
+	}
+	return err
 }
 
 // fresh plans partitions that the target hasn't.
-func (pl *planner) fresh(ctx context.Context, ps []*part) error {
+func (pl *planner) fresh(ctx context.Context, ps []copied) error {
 	src := make([]rawkafka.Partition, len(ps))
 	for i, p := range ps {
 		src[i] = p.src
@@ -351,16 +351,16 @@ func cmpErr(errs ...error) error {
 	return nil
 }
 
-func (pl *planner) add(p *part, pp PartitionPlan) {
+func (pl *planner) add(p copied, pp PartitionPlan) {
 	pp.Lag = max(0, pp.LSO-max(pp.Position, pp.LogStart))
 	pl.p.Records += pp.Lag
 	if took := time.Duration(float64(pp.Filler) / fillerRate * float64(time.Second)); took > pl.cfg.MaxHoleTime {
 		pl.refuse(Conflict{
-			Topic: p.source, Partition: p.src.Partition, Offset: pp.Position, Kind: "hole_time",
+			Topic: p.src.Topic, Partition: p.src.Partition, Offset: pp.Position, Kind: "hole_time",
 			Detail: fmt.Sprintf("filling %d offsets below the log start would take %s", pp.Filler, took.Round(time.Second)),
 		})
 	}
-	i, _ := slices.BinarySearchFunc(pl.p.Topics, p.source, func(t TopicPlan, name string) int { return strings.Compare(t.Source, name) })
+	i, _ := slices.BinarySearchFunc(pl.p.Topics, p.src.Topic, func(t TopicPlan, name string) int { return strings.Compare(t.Source, name) })
 	pl.p.Topics[i].Partitions = append(pl.p.Topics[i].Partitions, pp)
 }
 

@@ -26,25 +26,26 @@ func Reverse(ctx context.Context, cfg Config) (topics []string, err error) {
 	if cfg.Prefix != "" {
 		return nil, &ConfigError{Errs: []error{errors.New("there is a Prefix: copies under other names can't be turned around")}}
 	}
-	e, err := connect(ctx, cfg)
-	if err != nil {
-		return nil, err
+	return onFlow(ctx, cfg, (*flow).turnAround)
+}
+
+// turnAround is reverse of a flow that isn't announced any more.
+func (fl *flow) turnAround(ctx context.Context) (topics []string, err error) {
+	prefix := flowPrefix + fl.source.ID() + "/"
+	for key := range fl.ledger.Each(prefix) {
+		return nil, fmt.Errorf("mirror: flow %q isn't retired", strings.TrimPrefix(key, prefix))
 	}
-	defer e.close()
-	for key := range e.ledger.Each(flowPrefix + e.source.ID() + "/") {
-		return nil, fmt.Errorf("mirror: flow %q isn't retired", strings.TrimPrefix(key, flowPrefix+e.source.ID()+"/"))
-	}
-	if e.back, err = ledger.Open(ctx, e.source); err != nil {
+	if fl.back, err = ledger.Open(ctx, fl.source); err != nil {
 		return nil, fmt.Errorf("mirror: source: %w", err)
 	}
-	return e.reverse(ctx)
+	return fl.reverse(ctx)
 }
 
 // reverse notes on the source what the target's notes say, and then forgets those. What the source has noted already is a newer one.
-func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
+func (fl *flow) reverse(ctx context.Context) (topics []string, err error) {
 	turned, forget, names := make(map[string]identity), make(map[string]any), make(map[string]bool)
-	prefix := identityPrefix + e.source.ID() + "/"
-	for key, value := range e.ledger.Each(prefix) {
+	prefix := identityPrefix + fl.source.ID() + "/"
+	for key, value := range fl.ledger.Each(prefix) {
 		forget[key] = nil
 		target, partition, _ := strings.Cut(strings.TrimPrefix(key, prefix), "/")
 		names[target] = true
@@ -52,17 +53,17 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 		if err := ledger.Decode(key, value, &was); err != nil {
 			return nil, fmt.Errorf("mirror: target: %w", err)
 		}
-		now := identityPrefix + e.target.ID() + "/" + was.Topic + "/" + partition
-		if there, err := e.back.Get(now, &identity{}); err != nil {
+		now := identityPrefix + fl.target.ID() + "/" + was.Topic + "/" + partition
+		if there, err := fl.back.Get(now, &identity{}); err != nil {
 			return nil, fmt.Errorf("mirror: source: %w", err)
 		} else if there || partition == newCopy || was.Topic != target {
 			continue
 		}
 		turned[now] = identity{
-			Flow: e.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: was.Position, Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
+			Flow: fl.cfg.Name, Topic: target, SourceID: was.TargetID, TargetID: was.SourceID, Start: was.Start, Turned: was.Position, Position: was.Position, Epoch: -1, At: time.Now().UTC().Truncate(time.Millisecond),
 		}
 	}
-	ends, err := e.ownEnds(ctx, turned)
+	ends, err := fl.ownEnds(ctx, turned)
 	if err != nil {
 		return nil, err
 	}
@@ -72,12 +73,12 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 		note[key] = id
 	}
 	if len(note) > 0 {
-		if err := e.back.Put(ctx, note); err != nil {
+		if err := fl.back.Put(ctx, note); err != nil {
 			return nil, fmt.Errorf("mirror: source: %w", err)
 		}
 	}
 	if len(forget) > 0 {
-		if err := e.ledger.Put(ctx, forget); err != nil {
+		if err := fl.ledger.Put(ctx, forget); err != nil {
 			return nil, fmt.Errorf("mirror: target: %w", err)
 		}
 	}
@@ -86,7 +87,7 @@ func (e *engine) reverse(ctx context.Context) (topics []string, err error) {
 
 // ownEnds are where partitions of the source end before anything is copied onto them, by the keys of their notes: all of that is their own. A flow that died may have noted less. Topics that are
 // gone have none.
-func (e *engine) ownEnds(ctx context.Context, turned map[string]identity) (map[string]int64, error) {
+func (fl *flow) ownEnds(ctx context.Context, turned map[string]identity) (map[string]int64, error) {
 	topics := make(map[string]bool)
 	for _, id := range turned {
 		topics[id.Topic] = true // the same name on both sides
@@ -94,7 +95,7 @@ func (e *engine) ownEnds(ctx context.Context, turned map[string]identity) (map[s
 	if len(topics) == 0 {
 		return nil, nil
 	}
-	found, err := e.source.Topics(ctx, slices.Sorted(maps.Keys(topics))...)
+	found, err := fl.source.Topics(ctx, slices.Sorted(maps.Keys(topics))...)
 	if err != nil {
 		return nil, fmt.Errorf("mirror: source: topics: %w", err)
 	}
@@ -111,7 +112,7 @@ func (e *engine) ownEnds(ctx context.Context, turned map[string]identity) (map[s
 			keys[rawkafka.Partition{Topic: id.Topic, TopicID: t.ID, Partition: int32(n)}] = key
 		}
 	}
-	got, err := e.source.ListOffsets(ctx, slices.Collect(maps.Keys(keys)), rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
+	got, err := fl.source.ListOffsets(ctx, slices.Collect(maps.Keys(keys)), rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
 	if err != nil {
 		return nil, fmt.Errorf("mirror: source: offsets: %w", err)
 	}

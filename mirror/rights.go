@@ -46,16 +46,16 @@ func (pl *planner) named() (source, target []string) {
 }
 
 // rights looks what the brokers say that may be done with the topics that are there.
-func (e *engine) rights(ctx context.Context, source, target []string) (warnings []string, conflicts []Conflict, err error) {
+func (fl *flow) rights(ctx context.Context, source, target []string) (warnings []string, conflicts []Conflict, err error) {
 	var there []string
 	var alsoThere []Conflict
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
-		warnings, conflicts, err = rightsOn(gctx, "the source", e.source, source, sourceRights())
+		warnings, conflicts, err = rightsOn(gctx, "the source", fl.source, source, sourceRights())
 		return err
 	})
 	g.Go(func() (err error) {
-		there, alsoThere, err = rightsOn(gctx, "the target", e.target, target, targetRights())
+		there, alsoThere, err = rightsOn(gctx, "the target", fl.target, target, targetRights())
 		return err
 	})
 	err = g.Wait()

@@ -3,85 +3,19 @@ package mirror
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
-	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
 const appendFor = 10 * time.Second
 
-const (
-	// impatience is how long the loop waits for leaders.
-	impatience = time.Second
-	// lookFor is the deadline of each of its requests.
-	lookFor = 5 * time.Second
-)
-
-// connect makes an engine that can look at both clusters.
-func connect(ctx context.Context, cfg Config) (*engine, error) {
-	sel, err := newSelection(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("mirror: %w", err)
-	}
-	e := &engine{
-		cfg: cfg, sel: sel, hooks: newHooks(cfg), memory: newMemory(int(cfg.MemoryBytes / 4 * 3)), started: time.Now(), wake: make(chan struct{}, 1), moved: make(chan struct{}),
-		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), over: make(map[*part]struct{}), refused: make(map[string]*EventError), lost: make(map[string]*topic),
-		sources: source.New(cfg.Discover / 2), copies: source.New(cfg.Discover / 2), meanwhile: source.New(cfg.Discover / 2),
-	}
-	rc := rawkafka.Config{ClientID: cfg.ClientID, Logger: cfg.Logger, OnRetry: e.hooks.retry, RetryFor: cfg.tuning.retryFor}
-	if err := e.open(ctx, rc); err != nil {
-		e.close()
-		return nil, err
-	}
-	e.near, e.far = e.source.Hasty(lookFor, impatience), e.target.Hasty(lookFor, impatience)
-	if cfg.Heartbeat > 0 {
-		e.sel.own = e.heartbeatTopic()
-	}
-	return e, nil
-}
-
-// open connects to both clusters at once, and reads the target's ledger. Where both fail, the source's error counts.
-func (e *engine) open(ctx context.Context, rc rawkafka.Config) error {
-	tctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	opened := make(chan error, 1)
-	go func() {
-		var err error
-		if e.target, err = rawkafka.Connect(tctx, e.cfg.Target, e.hooks.told(sideTarget, rc)); err == nil {
-			e.ledger, err = ledger.Open(tctx, e.target)
-		}
-		opened <- err
-	}()
-	var err error
-	if e.source, err = rawkafka.Connect(ctx, e.cfg.Source, e.hooks.told(sideSource, rc)); err != nil {
-		cancel()
-		<-opened
-		return fmt.Errorf("mirror: source: %w", err)
-	}
-	if err := <-opened; err != nil {
-		return fmt.Errorf("mirror: target: %w", err)
-	}
-	return nil
-}
-
-func (e *engine) close() {
-	for _, c := range []*rawkafka.Cluster{e.source, e.target} {
-		if c != nil {
-			c.Close()
-		}
-	}
-}
-
-// connect is ended by Stop as well, without an engine then: there is nothing to be finished yet.
-func (m *Mirror) connect(ctx context.Context) (*engine, error) {
+// connect is ended by Stop as well, without a flow then: there is nothing to be finished yet.
+func (m *Mirror) connect(ctx context.Context) (*flow, error) {
 	connecting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	connected := make(chan struct{})
@@ -93,20 +27,21 @@ func (m *Mirror) connect(ctx context.Context) (*engine, error) {
 		case <-connected:
 		}
 	}()
-	e, err := connect(connecting, m.cfg)
+	fl, err := connect(connecting, m.cfg)
 	if err != nil && connecting.Err() != nil && ctx.Err() == nil {
 		return nil, nil //nolint:nilnil // stopped, which is no error
 	}
-	return e, err
+	return fl, err
 }
 
 // run mirrors until the context ends, or Stop, or a Once is done.
 func (m *Mirror) run(ctx context.Context) error {
-	e, err := m.connect(ctx)
-	if err != nil || e == nil {
+	fl, err := m.connect(ctx)
+	if err != nil || fl == nil {
 		return err
 	}
-	defer e.close()
+	defer fl.close()
+	e := newEngine(fl)
 	m.mu.Lock()
 	m.e = e
 	m.mu.Unlock()
@@ -222,17 +157,7 @@ func (e *engine) await(over context.Context, g *errgroup.Group) (whole bool, err
 	}
 }
 
-// copyID names the copy: the same as restore's, so that a mirror carries on what was restored.
-func copyID(sourceCluster string) string { return "kafkadr-copy-" + sourceCluster }
-
 func queueBytes(memory int64) int { return int(min(max(memory/256, 64<<10), 1<<20)) }
 
 // fetchLinger is the pause after a small response: short, for the sake of latency.
 const fetchLinger = 2 * time.Millisecond
-
-func wrap(err error) error {
-	if err == nil || strings.HasPrefix(err.Error(), "mirror: ") {
-		return err
-	}
-	return fmt.Errorf("mirror: %w", err)
-}

@@ -57,8 +57,8 @@ func (s *selection) owned(all map[string]rawkafka.Topic) map[string]string {
 const madeWithin = 30 * time.Second
 
 // list asks every broker for all topics, and for those that were asked for by name: a broker lists only those that may be described. Topics that are being made are waited for.
-func (e *engine) list(ctx context.Context, wait time.Duration) (map[string]rawkafka.Topic, error) {
-	l, err := e.sources.Settle(ctx, source.Query{Cluster: e.source, Everywhere: true, Named: e.sel.Names(), Takes: e.sel.takes}, wait)
+func (fl *flow) list(ctx context.Context, wait time.Duration) (map[string]rawkafka.Topic, error) {
+	l, err := fl.sources.Settle(ctx, source.Query{Cluster: fl.source, Everywhere: true, Named: fl.sel.Names(), Takes: fl.sel.takes}, wait)
 	if err != nil {
 		return nil, fmt.Errorf("source: topics: %w", err)
 	}
@@ -119,17 +119,17 @@ func copiesOf(l *ledger.Ledger, of string, all map[string]rawkafka.Topic) (copie
 }
 
 // leaveOut takes those out of the selection that aren't mirrored, and says why.
-func (e *engine) leaveOut(selected map[string]rawkafka.Topic, back map[string]string) map[string]string {
+func (fl *flow) leaveOut(selected map[string]rawkafka.Topic, back map[string]string) map[string]string {
 	out := make(map[string]string)
 	for name := range selected {
 		switch from, isCopy := back[name]; {
 		case isCopy:
 			out[name] = fmt.Sprintf("it is a copy of the target's topic %s", from)
-		case e.source.ID() == e.target.ID() && strings.HasPrefix(name, e.cfg.Prefix):
+		case fl.source.ID() == fl.target.ID() && strings.HasPrefix(name, fl.cfg.Prefix):
 			out[name] = "it has the copies' prefix, on the same cluster"
-		case e.comesBack(name):
-			out[name] = fmt.Sprintf("its copy would be %s: its name begins with the copies' prefix, so it is one that came back", e.cfg.Prefix+name)
-		case len(e.cfg.Prefix)+len(name) > topics.MaxName:
+		case fl.comesBack(name):
+			out[name] = fmt.Sprintf("its copy would be %s: its name begins with the copies' prefix, so it is one that came back", fl.cfg.Prefix+name)
+		case len(fl.cfg.Prefix)+len(name) > topics.MaxName:
 			out[name] = "its name is too long with the prefix"
 		}
 	}

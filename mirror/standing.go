@@ -3,6 +3,7 @@ package mirror
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -46,18 +47,13 @@ func unknown(flow string) Status {
 // status is where the engine stands.
 func (e *engine) status() Status {
 	now := time.Now()
-	s := unknown(e.cfg.Name)
-	s.SourceCluster, s.TargetCluster, s.Started, s.Seconds = e.source.ID(), e.target.ID(), e.started, now.Sub(e.started).Seconds()
-	s.Retries = e.hooks.retries.Load()
+	s := e.flow.status(now)
 	e.mu.Lock()
 	keep := e.keep
 	e.mu.Unlock()
 	if keep != nil {
 		s.Groups = keep.groupStatus(now)
 	}
-	e.hooks.mu.Lock()
-	s.Events, s.Recent = maps.Clone(e.hooks.counts), slices.Clone(e.hooks.recent)
-	e.hooks.mu.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.LeftOut = maps.Clone(e.leftOut)
@@ -66,7 +62,25 @@ func (e *engine) status() Status {
 		s.Heartbeat = e.beat
 		s.Heartbeat.AgeMillis = now.Sub(e.beatAt).Milliseconds()
 	}
-	for _, t := range e.topics {
+	s.topics(maps.Values(e.topics), now)
+	s.unsure(e.wrong())
+	return s
+}
+
+// status is what is known of the flow alone.
+func (fl *flow) status(now time.Time) Status {
+	s := unknown(fl.cfg.Name)
+	s.SourceCluster, s.TargetCluster, s.Started, s.Seconds = fl.source.ID(), fl.target.ID(), fl.started, now.Sub(fl.started).Seconds()
+	s.Retries = fl.hooks.retries.Load()
+	fl.hooks.mu.Lock()
+	defer fl.hooks.mu.Unlock()
+	s.Events, s.Recent = maps.Clone(fl.hooks.counts), slices.Clone(fl.hooks.recent)
+	return s
+}
+
+// topics takes topics in, with all of their partitions.
+func (s *Status) topics(all iter.Seq[*topic], now time.Time) {
+	for t := range all {
 		ts := TopicStatus{Source: t.source, Target: t.target}
 		for _, p := range t.parts {
 			p.reached()
@@ -78,8 +92,6 @@ func (e *engine) status() Status {
 		s.Topics = append(s.Topics, ts)
 	}
 	slices.SortFunc(s.Topics, func(a, b TopicStatus) int { return cmp.Compare(a.Source, b.Source) })
-	s.unsure(e.wrong())
-	return s
 }
 
 func (p *part) status(now time.Time) PartitionStatus {

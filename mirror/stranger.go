@@ -40,11 +40,11 @@ func (h *hooks) told(side string, rc rawkafka.Config) rawkafka.Config {
 }
 
 // wrong is the answer of another cluster that counts now.
-func (e *engine) wrong() *WrongClusterStatus {
+func (fl *flow) wrong() *WrongClusterStatus {
 	for _, c := range []struct {
 		side    string
 		cluster *rawkafka.Cluster
-	}{{sideSource, e.source}, {sideTarget, e.target}} {
+	}{{sideSource, fl.source}, {sideTarget, fl.target}} {
 		if c.cluster == nil {
 			continue
 		}
@@ -85,8 +85,8 @@ func (t *Totals) unsure(w *WrongClusterStatus) {
 }
 
 // bounded is the context of a job that ends by itself: see [rawkafka.Cluster.Bounded].
-func (e *engine) bounded(ctx context.Context) (context.Context, func(error) error) {
-	ctx, source := e.source.Bounded(ctx)
-	ctx, target := e.target.Bounded(ctx)
+func (fl *flow) bounded(ctx context.Context) (context.Context, func(error) error) {
+	ctx, source := fl.source.Bounded(ctx)
+	ctx, target := fl.target.Bounded(ctx)
 	return ctx, func(err error) error { return source(target(err)) }
 }

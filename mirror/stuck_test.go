@@ -16,8 +16,8 @@ import (
 // What is appended and doesn't become durable is an event after a minute without any progress, once, and again once it had become durable.
 func TestUnderReplicated(t *testing.T) {
 	cfg := Config{Logger: slog.New(slog.DiscardHandler)}
-	p := &part{topic: &topic{source: "t"}, state: Copying, position: 10, durable: 5, stuckAt: -1}
-	e := &engine{cfg: cfg, hooks: newHooks(cfg), parts: map[rawkafka.Partition]*part{{Topic: "t"}: p}, moved: make(chan struct{}), memory: newMemory(1000)}
+	p := &part{topic: &topic{pair: pair{source: "t"}}, state: Copying, position: 10, durable: 5, stuckAt: -1}
+	e := &engine{flow: &flow{cfg: cfg, hooks: newHooks(cfg)}, parts: map[rawkafka.Partition]*part{{Topic: "t"}: p}, moved: make(chan struct{}), memory: newMemory(1000)}
 	now := time.Now()
 	for i, step := range []struct {
 		after             time.Duration
