@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/internal/self"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/clock"
 )
 
 // Client is a Kafka client on whichever cluster is active. It follows the register: at a switch it stops sending, waits for the next active cluster, makes a new kgo client
@@ -56,6 +57,9 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.tuning.clock == nil {
+		cfg.tuning.clock = clock.From(ctx)
 	}
 	c := &Client{cfg: cfg, ids: make(map[string]string), poke: make(chan struct{}, 1), filling: make(chan struct{}, 1)}
 	c.changed.L, c.room.L = &c.mu, &c.mu

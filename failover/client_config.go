@@ -105,7 +105,7 @@ type Hooks struct {
 
 // clientTuning is for tests.
 type clientTuning struct {
-	clock lease.Clock
+	clock lease.Clock // default: of the context that NewClient has
 }
 
 func (c Config) complete() (Config, error) {
@@ -151,9 +151,6 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.tuning.clock == nil {
-		c.tuning.clock = lease.System
 	}
 	return c, nil
 }

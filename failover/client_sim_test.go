@@ -2,16 +2,12 @@ package failover
 
 import (
 	"context"
-
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,41 +70,30 @@ func (s *sim) cluster(name string) testkafka.Cluster {
 	return s.b
 }
 
-// opts have connections that end as TCP's do: kgo gives a record up at the error that a pipe has.
 func (s *sim) opts(name string) []kgo.Opt {
+	inner := testkafka.DialVirtual(s.nets[name])
 	dial := func(ctx context.Context, network, host string) (net.Conn, error) {
-		c, err := s.nets[name].DialContext(ctx, network, host)
-		if err != nil {
-			return nil, err
+		c, err := inner(ctx, network, host)
+		if err == nil && name == "a" {
+			c = &deafConn{c, &s.deaf}
 		}
-		if name == "a" {
-			return &tcpLike{c, &s.deaf}, nil
-		}
-		return &tcpLike{c, nil}, nil
+		return c, err
 	}
 	return append(s.cluster(name).Opts(), kgo.Dialer(dial))
 }
 
-type tcpLike struct {
+type deafConn struct {
 	net.Conn
 	deaf *atomic.Bool
 }
 
-func (c *tcpLike) Read(p []byte) (int, error) {
+func (c *deafConn) Read(p []byte) (int, error) {
 	for lost := false; ; {
 		n, err := c.Conn.Read(p)
-		if lost = lost || c.deaf != nil && c.deaf.Load(); err != nil || !lost {
+		if lost = lost || c.deaf.Load(); err != nil || !lost {
 			return n, err
 		}
 	}
-}
-
-func (c *tcpLike) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	if errors.Is(err, io.ErrClosedPipe) {
-		err = &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.ECONNRESET)}
-	}
-	return n, err
 }
 
 func (s *sim) client(change func(*Config), opts ...kgo.Opt) *Client {

@@ -2,7 +2,10 @@
 // lasts.
 package clock
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Instant is a moment by all clocks there are.
 type Instant struct {
@@ -37,4 +40,17 @@ func System() Instant {
 func Go() Instant {
 	now := time.Now()
 	return Instant{Mono: now, Wall: now.Round(0)}
+}
+
+type key struct{}
+
+// With is a context whose clock is c. What is made with it, a client say, keeps that clock.
+func With(ctx context.Context, c Clock) context.Context { return context.WithValue(ctx, key{}, c) }
+
+// From is the context's clock. Default [System].
+func From(ctx context.Context) Clock {
+	if c, ok := ctx.Value(key{}).(Clock); ok {
+		return c
+	}
+	return System
 }

@@ -35,6 +35,8 @@ type Options struct {
 	Config func(*drill.Config)
 	// Logger is everybody's. Default: nothing is logged.
 	Logger *slog.Logger
+
+	machine machine // where the clusters live
 }
 
 // Run drills a scenario on a [Pair] with a [Mirror] between, and returns the evidence. A drill that can't be carried out is the test's end, one that isn't passed an error of the test.
@@ -55,7 +57,7 @@ func Run(t TB, s drill.Scenario, o Options) *drill.Evidence {
 
 // Drill is [Run] without a test.
 func Drill(ctx context.Context, s drill.Scenario, o Options) (*drill.Evidence, error) {
-	p, err := NewPair()
+	p, err := pairOn(o.machine)
 	if err != nil {
 		return nil, err
 	}

@@ -27,11 +27,33 @@ type Pair struct {
 }
 
 // NewPair starts both. Close ends them.
-func NewPair() (*Pair, error) {
+func NewPair() (*Pair, error) { return pairOn(machine{}) }
+
+// machine is where clusters listen, and how they are reached there. The zero value is this one.
+type machine struct {
+	listen func(network, addr string) (net.Listener, error)
+	dial   drill.DialFunc
+}
+
+// opts are those of a cluster on the machine. One in memory can't choose ports by itself.
+func (m machine) opts(place drill.Place) []kfake.Opt {
+	opts := []kfake.Opt{kfake.NumBrokers(Brokers), kfake.ClusterID("drill-" + string(place))}
+	if m.listen == nil {
+		return opts
+	}
+	first := map[drill.Place]int{drill.Primary: 9092, drill.Standby: 9092 + Brokers}[place]
+	var ports []int
+	for i := range Brokers {
+		ports = append(ports, first+i)
+	}
+	return append(opts, kfake.ListenFn(m.listen), kfake.Ports(ports...))
+}
+
+func pairOn(on machine) (*Pair, error) {
 	p := &Pair{clusters: map[drill.Place]*kfake.Cluster{}, ports: map[drill.Place][]int{}}
 	addrs := map[drill.Place][]string{}
 	for _, place := range []drill.Place{drill.Primary, drill.Standby} {
-		c, err := kfake.NewCluster(kfake.NumBrokers(Brokers), kfake.ClusterID("drill-"+string(place)))
+		c, err := kfake.NewCluster(on.opts(place)...)
 		if err != nil {
 			p.Close()
 			return nil, fmt.Errorf("drilltest: start the %s: %w", place, err)
@@ -43,7 +65,7 @@ func NewPair() (*Pair, error) {
 			p.ports[place] = append(p.ports[place], n)
 		}
 	}
-	p.network = drill.NewNetwork(addrs, nil)
+	p.network = drill.NewNetwork(addrs, on.dial)
 	return p, nil
 }
 
