@@ -15,7 +15,10 @@ import (
 )
 
 // Bucket implements driver.Bucket. Writing operations are Unimplemented.
-type Bucket struct{ fsys fs.FS }
+type Bucket struct {
+	fsys  fs.FS
+	walks walks
+}
 
 // New reads fsys.
 func New(fsys fs.FS) *Bucket { return &Bucket{fsys: fsys} }
