@@ -51,7 +51,7 @@ func run(ctx context.Context, to io.Writer) error {
 	}
 	defer mirror.Close()
 
-	reg := register.NewMemory() // for more than one process: register.OpenBucket
+	reg := register.NewMemory() // for more than one process: bucket.Open
 	controller, err := control.New(control.Config{
 		Clusters: pair.Clusters(), Register: reg, Lease: lease,
 		Probe:  probe.Metadata(probe.MetadataConfig{}),

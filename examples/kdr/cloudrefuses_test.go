@@ -19,6 +19,7 @@ import (
 	"google.golang.org/api/option"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
 	"github.com/kafkadr/kafkadr/failover/registertest"
 	"github.com/kafkadr/kafkadr/storage/storagetest"
 )
@@ -110,7 +111,7 @@ func TestCloudsRefuse(t *testing.T) {
 					registertest.RunRefusing(t, func(t testing.TB) registertest.Refusing {
 						c, b := d.start(t.(*testing.T), refuse)
 						return registertest.Refusing{Refuse: c.set, Open: func(t testing.TB) register.Register {
-							r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Later: true, Retries: 1, Status: storeAnswer})
+							r, err := bucket.Open(t.Context(), b, bucket.Config{Later: true, Retries: 1, Status: storeAnswer})
 							if err != nil {
 								t.Fatal(err)
 							}

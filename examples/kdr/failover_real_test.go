@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage/filestore"
 )
@@ -87,12 +88,12 @@ func load(t testing.TB, file string, a, b *source, topic string) (f *follower, s
 	if flag.check(&app{getenv: func(string) string { return "" }}); len(flag.file.Register.stores) != 1 {
 		t.Fatal(flag.file)
 	}
-	bucket, err := filestore.OpenBucket(filepath.FromSlash(flag.file.Register.stores[0].at.Path), nil)
+	store, err := filestore.OpenBucket(filepath.FromSlash(flag.file.Register.stores[0].at.Path), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = bucket.Close() })
-	reg, err := register.OpenBucket(t.Context(), bucket, register.BucketConfig{})
+	t.Cleanup(func() { _ = store.Close() })
+	reg, err := bucket.Open(t.Context(), store, bucket.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage/filestore"
 )
@@ -337,12 +338,12 @@ func (r *killing) takeOver() {
 
 func (r *killing) register() register.Register {
 	r.Helper()
-	bucket, err := filestore.OpenBucket(r.dir, nil)
+	store, err := filestore.OpenBucket(r.dir, nil)
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.Cleanup(func() { _ = bucket.Close() })
-	reg, err := register.OpenBucket(r.Context(), bucket, register.BucketConfig{ReadOnly: true})
+	r.Cleanup(func() { _ = store.Close() })
+	reg, err := bucket.Open(r.Context(), store, bucket.Config{ReadOnly: true})
 	if err != nil {
 		r.Fatal(err)
 	}

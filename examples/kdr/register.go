@@ -8,6 +8,8 @@ import (
 	"gocloud.dev/blob"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
+	"github.com/kafkadr/kafkadr/failover/register/quorum"
 )
 
 // open opens the register: one bucket, or a quorum of several, any minority of which may be away. Call the returned func when done.
@@ -26,7 +28,7 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 			return nil, nil, fmt.Errorf("register: %s: %w", s.name(), err)
 		}
 		buckets = append(buckets, b)
-		one, err := register.OpenBucket(ctx, b, r.config(a, s, readOnly))
+		one, err := bucket.Open(ctx, b, r.config(a, s, readOnly))
 		if err != nil {
 			done()
 			return nil, nil, fmt.Errorf("%s: %w", s.name(), s.explainStore(err))
@@ -36,7 +38,7 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 		}
 		stores = append(stores, one)
 	}
-	q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Hooks: register.QuorumHooks{
+	q, err := quorum.New(quorum.Config{Stores: stores, Hooks: quorum.Hooks{
 		OnStoreError: func(store int, _ string, err error) {
 			a.log.Warn("a store of the register fails", "store", r.stores[store].name(), "err", err)
 		},
@@ -48,10 +50,10 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 	return q, done, nil
 }
 
-func (r *registerSpec) config(a *app, s *storeFlags, readOnly bool) register.BucketConfig {
-	return register.BucketConfig{
+func (r *registerSpec) config(a *app, s *storeFlags, readOnly bool) bucket.Config {
+	return bucket.Config{
 		Prefix: r.Prefix, ReadOnly: readOnly && len(r.stores) == 1, Later: len(r.stores) > 1, Status: storeAnswer,
-		Hooks: register.BucketHooks{OnRetry: func(op, key string, err error) {
+		Hooks: bucket.Hooks{OnRetry: func(op, key string, err error) {
 			a.log.Debug("trying again", "store", s.name(), "op", op, "key", key, "err", err)
 		}},
 	}

@@ -27,7 +27,7 @@ type runningController struct {
 }
 
 // startController begins to watch. The register says which cluster is active:
-// this one is in memory; register.OpenBucket has one for many processes.
+// this one is in memory; bucket.Open has one for many processes.
 func startController(ctx context.Context, clusters []failover.Cluster, reg register.Register, replication control.Replication) (*runningController, error) {
 	c := &runningController{reports: make(chan *control.Report, 10), ended: make(chan struct{})}
 	controller, err := control.New(control.Config{

@@ -9,17 +9,19 @@ import (
 	_ "gocloud.dev/blob/s3blob"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
+	"github.com/kafkadr/kafkadr/failover/register/quorum"
 	"github.com/kafkadr/kafkadr/failover/registertest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-func open(t testing.TB, s3 *testkafka.S3, store string) *register.Bucket {
+func open(t testing.TB, s3 *testkafka.S3, store string) *bucket.Register {
 	b, err := blob.OpenBucket(t.Context(), s3.URL+"&prefix="+url.QueryEscape(strings.ToLower(t.Name())+"/"+store))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = b.Close() })
-	r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{})
+	r, err := bucket.Open(t.Context(), b, bucket.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +38,7 @@ func TestS3(t *testing.T) {
 func TestQuorumOnS3(t *testing.T) {
 	s3 := testkafka.MinIO(t)
 	registertest.Run(t, func(t testing.TB) register.Register {
-		q, err := register.NewQuorum(register.QuorumConfig{Stores: []register.Store{open(t, s3, "a/"), open(t, s3, "b/"), open(t, s3, "c/")}})
+		q, err := quorum.New(quorum.Config{Stores: []register.Store{open(t, s3, "a/"), open(t, s3, "b/"), open(t, s3, "c/")}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,8 +37,8 @@ func CheckScope(scope string) error {
 	return nil
 }
 
-// checkNumber says whether there can be an epoch of that scope and number.
-func checkNumber(scope string, number int64) error {
+// CheckNumber says whether there can be an epoch of that scope and number; the error is an *[InvalidError].
+func CheckNumber(scope string, number int64) error {
 	if err := CheckScope(scope); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func checkNumber(scope string, number int64) error {
 
 // check says whether an epoch is sound by itself.
 func (e *Epoch) check() error {
-	if err := checkNumber(e.Scope, e.Number); err != nil {
+	if err := CheckNumber(e.Scope, e.Number); err != nil {
 		return err
 	}
 	for _, text := range []struct {

@@ -10,8 +10,8 @@ import (
 
 const (
 	version = 1
-	// maxBytes bounds an epoch's JSON, of about 200 000 forks.
-	maxBytes = 16 << 20
+	// MaxBytes bounds an epoch's JSON, of about 200 000 forks.
+	MaxBytes = 16 << 20
 )
 
 // document is an epoch as it is stored.
@@ -31,8 +31,8 @@ func Encode(e Epoch) ([]byte, error) {
 	if err != nil {
 		return nil, e.invalid("%v", err)
 	}
-	if len(raw) > maxBytes {
-		return nil, e.invalid("it has %d bytes; %d are allowed", len(raw), maxBytes)
+	if len(raw) > MaxBytes {
+		return nil, e.invalid("it has %d bytes; %d are allowed", len(raw), MaxBytes)
 	}
 	return raw, nil
 }
@@ -52,8 +52,8 @@ func Decode(key, scope string, number int64, raw []byte) (Epoch, error) {
 
 func decode(key string, raw []byte) (Epoch, error) {
 	damage := func(err error) (Epoch, error) { return Epoch{}, &DamageError{Key: key, Err: err} }
-	if len(raw) > maxBytes {
-		return damage(fmt.Errorf("it has %d bytes; %d are allowed", len(raw), maxBytes))
+	if len(raw) > MaxBytes {
+		return damage(fmt.Errorf("it has %d bytes; %d are allowed", len(raw), MaxBytes))
 	}
 	if !utf8.Valid(raw) {
 		return damage(errors.New("it isn't UTF-8"))

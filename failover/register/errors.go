@@ -15,7 +15,7 @@ var (
 	ErrStale = errors.New("register: the store doesn't show what it holds")
 	// ErrNoMajority says that too few of a quorum's stores have answered. The error joins theirs.
 	ErrNoMajority = errors.New("register: no majority of the stores has answered")
-	// ErrContended says that others kept a quorum from deciding for as long as [QuorumConfig] allows.
+	// ErrContended says that others kept a quorum from deciding for as long as its Patience allows.
 	ErrContended = errors.New("register: others are writing the epoch")
 	// ErrReadOnly says that the register was opened read-only.
 	ErrReadOnly = errors.New("register: opened read-only")

@@ -5,19 +5,13 @@ import (
 	"errors"
 	"fmt"
 
-	"gocloud.dev/blob/memblob"
-
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
 // Two controllers move a scope to the other cluster; one of them wins.
 func Example() {
 	ctx := context.Background()
-	bucket := memblob.OpenBucket(nil)
-	defer func() { _ = bucket.Close() }()
-	r, err := register.OpenBucket(ctx, bucket, register.BucketConfig{Prefix: "failover/"})
-	must(err)
-
+	r := register.NewMemory()
 	now, err := register.Begin(ctx, r, "orders", register.Epoch{Active: "east", By: "controller 1"})
 	must(err)
 	closed, err := register.Advance(ctx, r, now, register.Epoch{From: "east", Target: "west", Switch: "f7", By: "controller 1", Reason: "east is down"})

@@ -18,11 +18,11 @@ func NewMemory() *Memory { return &Memory{objects: map[string][]byte{}} }
 
 // Get implements [Register].
 func (m *Memory) Get(ctx context.Context, scope string, number int64) (Epoch, error) {
-	return getEpoch(ctx, m, scope, number)
+	return GetFrom(ctx, m, scope, number)
 }
 
 // Create implements [Register].
-func (m *Memory) Create(ctx context.Context, e Epoch) error { return createEpoch(ctx, m, e) }
+func (m *Memory) Create(ctx context.Context, e Epoch) error { return CreateIn(ctx, m, e) }
 
 // CreateObject implements [Store].
 func (m *Memory) CreateObject(ctx context.Context, key string, value []byte) error {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Store keeps small objects, each written once; a [Quorum] stands on three of them. [Memory] and [Bucket] are stores. Implementations are safe for concurrent use, by processes as well: once
+// Store keeps small objects, each written once; a quorum stands on three of them. [Memory] and a bucket.Register are stores. Implementations are safe for concurrent use, by processes as well: once
 // CreateObject has returned nil or ErrExists, or ReadObject a value, every ReadObject that begins afterwards returns the object. Both return within their context.
 type Store interface {
 	// CreateObject writes an object where none of its key is; the error matches [ErrExists] where one is. After any other error the object may be there or not, or come later.
@@ -26,9 +26,9 @@ func epochKey(scope string, number int64) string {
 	return fmt.Sprintf("epochs/%s/%020d.json", scope, number)
 }
 
-// getEpoch is Get of a register with one object for each epoch.
-func getEpoch(ctx context.Context, s Store, scope string, number int64) (Epoch, error) {
-	if err := checkNumber(scope, number); err != nil {
+// GetFrom is [Register.Get] of a register with one object for each epoch.
+func GetFrom(ctx context.Context, s Store, scope string, number int64) (Epoch, error) {
+	if err := CheckNumber(scope, number); err != nil {
 		return Epoch{}, err
 	}
 	key := epochKey(scope, number)
@@ -46,8 +46,8 @@ func noEpoch(scope string, number int64) error {
 	return fmt.Errorf("%w: %d of %s", ErrNoEpoch, number, scope)
 }
 
-// createEpoch is Create of a register with one object for each epoch.
-func createEpoch(ctx context.Context, s Store, e Epoch) error {
+// CreateIn is [Register.Create] of a register with one object for each epoch.
+func CreateIn(ctx context.Context, s Store, e Epoch) error {
 	raw, err := Encode(e)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func createEpoch(ctx context.Context, s Store, e Epoch) error {
 	if !errors.Is(err, ErrExists) {
 		return err
 	}
-	there, err := getEpoch(ctx, s, e.Scope, e.Number)
+	there, err := GetFrom(ctx, s, e.Scope, e.Number)
 	if errors.Is(err, ErrNoEpoch) {
 		return fmt.Errorf("%w: epoch %d of %s exists, and isn't there", ErrStale, e.Number, e.Scope)
 	}

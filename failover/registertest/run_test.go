@@ -13,6 +13,8 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
+	"github.com/kafkadr/kafkadr/failover/register/quorum"
 	"github.com/kafkadr/kafkadr/failover/registertest"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
 	"github.com/kafkadr/kafkadr/storage/filestore"
@@ -40,8 +42,8 @@ func memBucket(t testing.TB) *blob.Bucket {
 	return b
 }
 
-func openBucket(t testing.TB, b *blob.Bucket) *register.Bucket {
-	r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Prefix: "dr/", Timeout: time.Minute})
+func openBucket(t testing.TB, b *blob.Bucket) *bucket.Register {
+	r, err := bucket.Open(t.Context(), b, bucket.Config{Prefix: "dr/", Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +51,7 @@ func openBucket(t testing.TB, b *blob.Bucket) *register.Bucket {
 }
 
 func openQuorum(t testing.TB, stores ...register.Store) register.Register {
-	q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Timeout: time.Minute})
+	q, err := quorum.New(quorum.Config{Stores: stores, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +93,7 @@ func TestRefusing(t *testing.T) {
 				return registertest.Refusing{
 					Tells: c.tells,
 					Open: func(t testing.TB) register.Register {
-						r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Prefix: "dr/", Later: true, Retries: 1, Status: c.status})
+						r, err := bucket.Open(t.Context(), b, bucket.Config{Prefix: "dr/", Later: true, Retries: 1, Status: c.status})
 						if err != nil {
 							t.Fatal(err)
 						}

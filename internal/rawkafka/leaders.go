@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/clock"
 )
 
 // led is a partition with its leader's epoch, as it is asked for.
@@ -30,16 +32,7 @@ func backoff(first time.Duration, n int) time.Duration {
 }
 
 // Sleep waits for d or the context's end, which is its error.
-func Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+func Sleep(ctx context.Context, d time.Duration) error { return clock.Sleep(ctx, d) }
 
 // Led is the broker that leads the partition, as far as that is known without asking.
 func (c *Cluster) Led(p Partition) (broker int32, ok bool) {

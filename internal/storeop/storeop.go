@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/clock"
 )
 
 // ErrTimeout is wrapped by a try's error where the store didn't answer within Policy.Timeout.
@@ -105,13 +107,4 @@ func try(ctx context.Context, p Policy, f func(context.Context) error) error {
 }
 
 // Sleep waits for d or the end of ctx, whose cause it returns then.
-func Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
+func Sleep(ctx context.Context, d time.Duration) error { return clock.Sleep(ctx, d) }

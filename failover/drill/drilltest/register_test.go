@@ -21,6 +21,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
+	"github.com/kafkadr/kafkadr/failover/register/quorum"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
 )
 
@@ -38,17 +40,17 @@ func faultyBucket(t *testing.T) (*blob.Bucket, *faultbucket.Faults) {
 }
 
 // open opens a bucket as one of a quorum's stores, or as a register.
-func open(t *testing.T, b *blob.Bucket, later bool) *register.Bucket {
+func open(t *testing.T, b *blob.Bucket, later bool) *bucket.Register {
 	t.Helper()
-	r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Later: later, Timeout: time.Second, Retries: 2})
+	r, err := bucket.Open(t.Context(), b, bucket.Config{Later: later, Timeout: time.Second, Retries: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-// quorum is a register over three buckets, the last of which is made to misbehave.
-func quorum(misbehave func(*testing.T, *faultbucket.Faults)) func(*testing.T) register.Register {
+// quorumOf is a register over three buckets, the last of which is made to misbehave.
+func quorumOf(misbehave func(*testing.T, *faultbucket.Faults)) func(*testing.T) register.Register {
 	return func(t *testing.T) register.Register {
 		t.Helper()
 		var stores []register.Store
@@ -59,7 +61,7 @@ func quorum(misbehave func(*testing.T, *faultbucket.Faults)) func(*testing.T) re
 			}
 			stores = append(stores, open(t, b, true))
 		}
-		q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Timeout: time.Second})
+		q, err := quorum.New(quorum.Config{Stores: stores, Timeout: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,15 +186,15 @@ func (c *leasedConn) Write(p []byte) (int, error) {
 // middle of the switch. Nothing is lost, doubled or reordered, and nothing is sent outside of the lease.
 func TestRegisterFaults(t *testing.T) {
 	for name, make := range map[string]func(*testing.T) register.Register{
-		"one of three drops what it takes": quorum(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.Drop)) }),
-		"one of three writes over":         quorum(func(_ *testing.T, f *faultbucket.Faults) { f.IgnoreCreateOnly() }),
-		"one of three fails":               quorum(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.From(1, faultbucket.Before)) }),
-		"one of three fails afterwards":    quorum(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.After)) }),
-		"one of three is silent": quorum(func(_ *testing.T, f *faultbucket.Faults) {
+		"one of three drops what it takes": quorumOf(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.Drop)) }),
+		"one of three writes over":         quorumOf(func(_ *testing.T, f *faultbucket.Faults) { f.IgnoreCreateOnly() }),
+		"one of three fails":               quorumOf(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.From(1, faultbucket.Before)) }),
+		"one of three fails afterwards":    quorumOf(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.After)) }),
+		"one of three is silent": quorumOf(func(_ *testing.T, f *faultbucket.Faults) {
 			f.Set(func(faultbucket.Op) faultbucket.Fault { return faultbucket.Block })
 		}),
-		"one of three is slow":        quorum(slow),
-		"one of three is stale":       quorum(stale),
+		"one of three is slow":        quorumOf(slow),
+		"one of three is stale":       quorumOf(stale),
 		"the one fails at the close":  outage("2", faultbucket.Before),
 		"it fails after the close":    outage("2", faultbucket.After),
 		"it is silent from the close": outage("2", faultbucket.Block),

@@ -1,4 +1,4 @@
-package register
+package quorum
 
 import (
 	"bytes"
@@ -7,50 +7,53 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// QuorumConfig is how a quorum is opened.
-type QuorumConfig struct {
+// Config is how a quorum is opened.
+type Config struct {
 	// Required.
 
 	// Stores are three, or another odd number above it, that fail independently. All who share the register need the same ones; the set can't be changed under a scope that is in use.
-	Stores []Store
+	Stores []register.Store
 
 	// Optional.
 
 	// Timeout is how long one operation of one store may take, its own retries included. Default 5 s.
 	Timeout time.Duration
-	// Patience is how long a Create goes on against others that write the same epoch, before it returns [ErrContended]. Default 30 s.
+	// Patience is how long a Create goes on against others that write the same epoch, before it returns [register.ErrContended]. Default 30 s.
 	Patience time.Duration
 	// Hooks are called at what an operator may want to know.
-	Hooks QuorumHooks
+	Hooks Hooks
 }
 
 const (
+	defaultTimeout  = 5 * time.Second
 	defaultPatience = 30 * time.Second
 	// grace is how long a round that has a majority and no verdict waits for the others.
 	grace = 100 * time.Millisecond
 )
 
-// QuorumHooks are called synchronously, from any goroutine that uses the register; nil ones are skipped.
-type QuorumHooks struct {
+// Hooks are called synchronously, from any goroutine that uses the register; nil ones are skipped.
+type Hooks struct {
 	// OnStoreError is called for each store that fails in a round, also where a majority served it. Store is its index.
 	OnStoreError func(store int, key string, err error)
 	// OnBallot is called when a writer begins a ballot. One above 0 means that others wrote the same epoch, or that a writer died.
 	OnBallot func(scope string, number int64, ballot int)
 }
 
-// Quorum is a register over three stores or more that stays what it is, linearizable, while a majority of them answers. Each request goes to all stores at once and is done
+// Register is a register over three stores or more that stays what it is, linearizable, while a majority of them answers. Each request goes to all stores at once and is done
 // with the first majority, so a slow store delays nothing. A Get of an epoch that isn't there is one read of each store, of one that is there two. Safe for concurrent use.
 //
 // A Get may have to finish what a writer that died has begun, or put a copy on a store that missed it; it needs rights to write then, and returns the store's error where it has none.
-type Quorum struct {
-	cfg      QuorumConfig
+type Register struct {
+	cfg      Config
 	majority int
 }
 
-// NewQuorum returns a register over stores. It does no I/O.
-func NewQuorum(cfg QuorumConfig) (*Quorum, error) {
+// New returns a register over stores. It does no I/O.
+func New(cfg Config) (*Register, error) {
 	var faults []error
 	if n := len(cfg.Stores); n < 3 || n%2 == 0 {
 		faults = append(faults, fmt.Errorf("%d stores; three or another odd number above are required", n))
@@ -71,28 +74,28 @@ func NewQuorum(cfg QuorumConfig) (*Quorum, error) {
 		cfg.Patience = defaultPatience
 	}
 	cfg.Stores = slices.Clone(cfg.Stores)
-	return &Quorum{cfg: cfg, majority: len(cfg.Stores)/2 + 1}, nil
+	return &Register{cfg: cfg, majority: len(cfg.Stores)/2 + 1}, nil
 }
 
-// Get implements [Register].
-func (q *Quorum) Get(ctx context.Context, scope string, number int64) (Epoch, error) {
-	if err := checkNumber(scope, number); err != nil {
-		return Epoch{}, err
+// Get implements [register.Register].
+func (q *Register) Get(ctx context.Context, scope string, number int64) (register.Epoch, error) {
+	if err := register.CheckNumber(scope, number); err != nil {
+		return register.Epoch{}, err
 	}
 	d := &decision{q: q, scope: scope, number: number}
 	value, err := d.read(ctx)
 	if err != nil {
-		return Epoch{}, d.fault(err)
+		return register.Epoch{}, d.fault(err)
 	}
 	if value == nil {
-		return Epoch{}, noEpoch(scope, number)
+		return register.Epoch{}, fmt.Errorf("%w: %d of %s", register.ErrNoEpoch, number, scope)
 	}
-	return Decode(d.key(0, "value"), scope, number, value)
+	return register.Decode(d.key(0, "value"), scope, number, value)
 }
 
-// Create implements [Register].
-func (q *Quorum) Create(ctx context.Context, e Epoch) error {
-	mine, err := Encode(e)
+// Create implements [register.Register].
+func (q *Register) Create(ctx context.Context, e register.Epoch) error {
+	mine, err := register.Encode(e)
 	if err != nil {
 		return err
 	}
@@ -104,9 +107,9 @@ func (q *Quorum) Create(ctx context.Context, e Epoch) error {
 	if bytes.Equal(value, mine) {
 		return nil
 	}
-	there, err := Decode(d.key(0, "value"), e.Scope, e.Number, value)
+	there, err := register.Decode(d.key(0, "value"), e.Scope, e.Number, value)
 	if err != nil {
 		return err
 	}
-	return Conflict(e, there)
+	return register.Conflict(e, there)
 }

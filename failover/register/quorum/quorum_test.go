@@ -1,4 +1,4 @@
-package register_test
+package quorum_test
 
 import (
 	"context"
@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/quorum"
+	"github.com/kafkadr/kafkadr/failover/registertest"
 )
 
 func TestNewQuorum(t *testing.T) {
 	m := register.NewMemory()
 	for _, stores := range [][]register.Store{nil, {m}, {m, m}, {m, m, nil}, {m, m, m, m}} {
-		if _, err := register.NewQuorum(register.QuorumConfig{Stores: stores}); err == nil {
+		if _, err := quorum.New(quorum.Config{Stores: stores}); err == nil {
 			t.Errorf("%d stores", len(stores))
 		}
 	}
@@ -64,14 +66,14 @@ func (s *switched) ReadObject(ctx context.Context, key string) ([]byte, error) {
 	return s.Memory.ReadObject(ctx, key)
 }
 
-func three(t testing.TB, hooks register.QuorumHooks) (*register.Quorum, []*switched) {
+func three(t testing.TB, hooks quorum.Hooks) (*quorum.Register, []*switched) {
 	var stores []register.Store
 	var all []*switched
 	for range 3 {
 		s := &switched{Memory: register.NewMemory()}
 		stores, all = append(stores, s), append(all, s)
 	}
-	q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Hooks: hooks})
+	q, err := quorum.New(quorum.Config{Stores: stores, Hooks: hooks})
 	noError(t, err)
 	return q, all
 }
@@ -83,14 +85,14 @@ func TestQuorumOutage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var mu sync.Mutex
 				failed := map[int]bool{}
-				q, stores := three(t, register.QuorumHooks{OnStoreError: func(store int, _ string, _ error) {
+				q, stores := three(t, quorum.Hooks{OnStoreError: func(store int, _ string, _ error) {
 					mu.Lock()
 					defer mu.Unlock()
 					failed[store] = true
 				}})
 				stores[away].turn(true, silent)
 				start := time.Now()
-				for _, e := range chain("s", 5) {
+				for _, e := range registertest.Epochs("s", 5) {
 					noError(t, q.Create(t.Context(), e))
 				}
 				e, err := register.Latest(t.Context(), q, "s")
@@ -102,7 +104,7 @@ func TestQuorumOutage(t *testing.T) {
 				if !errors.Is(err, register.ErrNoMajority) || errors.Is(err, register.ErrNoEpoch) || time.Since(start) > 5*time.Second {
 					t.Fatal(err, time.Since(start))
 				}
-				if err := q.Create(t.Context(), chain("s", 6)[5]); !errors.Is(err, register.ErrNoMajority) {
+				if err := q.Create(t.Context(), registertest.Epochs("s", 6)[5]); !errors.Is(err, register.ErrNoMajority) {
 					t.Fatal(err)
 				}
 				if !silent && !failed[(away+1)%3] {
@@ -122,7 +124,7 @@ func TestQuorumOutage(t *testing.T) {
 // TestQuorumRequests: what a poll costs.
 func TestQuorumRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, stores := three(t, register.QuorumHooks{})
+		q, stores := three(t, quorum.Hooks{})
 		noError(t, q.Create(t.Context(), first("s")))
 		synctest.Wait()
 		for number, want := range map[int64]int{1: 2, 2: 1} {
@@ -180,7 +182,7 @@ func TestQuorumStates(t *testing.T) {
 		"not the dead one":                     {[][]any{{blockedValue, blockedValue, w}, {v, v, nil}}, "v", nil},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			q, stores := three(t, register.QuorumHooks{})
+			q, stores := three(t, quorum.Hooks{})
 			for ballot, values := range c.ballots {
 				put(stores, ballot, values...)
 			}
@@ -204,7 +206,7 @@ func TestQuorumStates(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		q, stores := three(t, register.QuorumHooks{})
+		q, stores := three(t, quorum.Hooks{})
 		put(stores, 0, v, w, nil)
 		var damage *register.DamageError
 		if _, err := q.Get(t.Context(), "s", 1); !errors.As(err, &damage) {
@@ -216,7 +218,7 @@ func TestQuorumStates(t *testing.T) {
 // TestQuorumDamage: a store with something else in an epoch's place is one that is away; what is there is named.
 func TestQuorumDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, stores := three(t, register.QuorumHooks{})
+		q, stores := three(t, quorum.Hooks{})
 		key := fmt.Sprintf("quorum/s/%020d/%06d/value", 1, 0)
 		noError(t, stores[0].Memory.CreateObject(t.Context(), key, []byte("{}")))
 		noError(t, q.Create(t.Context(), first("s")))
@@ -273,7 +275,7 @@ func TestQuorumAtOnce(t *testing.T) {
 // TestQuorumContext: a call returns with its context.
 func TestQuorumContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, stores := three(t, register.QuorumHooks{})
+		q, stores := three(t, quorum.Hooks{})
 		for _, s := range stores {
 			s.turn(true, true)
 		}

@@ -1,4 +1,4 @@
-package register
+package bucket
 
 import (
 	"context"
@@ -8,20 +8,22 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/storeop"
 )
 
 // markerKey holds what the store was tried with.
 const (
-	markerKey   = "register"
-	markerStart = "kafkadr register\nformat "
+	markerKey     = "register"
+	markerStart   = "kafkadr register\nformat "
+	markerVersion = 1
 )
 
-func marker() []byte { return []byte(markerStart + strconv.Itoa(version) + "\n") }
+func marker() []byte { return []byte(markerStart + strconv.Itoa(markerVersion) + "\n") }
 
 // try writes the marker until the store says that it is there: at the second time at the latest. A store that lets it be written over is found, and has done no harm. What
 // succeeded once isn't tried again.
-func (b *Bucket) try(ctx context.Context) error {
+func (b *Register) try(ctx context.Context) error {
 	b.mu.Lock()
 	tried := b.tried
 	b.mu.Unlock()
@@ -42,28 +44,28 @@ func (b *Bucket) try(ctx context.Context) error {
 			return fmt.Errorf("register: put %s: %w", markerKey, err)
 		}
 	}
-	return ErrNotCreateOnly
+	return register.ErrNotCreateOnly
 }
 
-func (b *Bucket) checkMarker(ctx context.Context) error {
+func (b *Register) checkMarker(ctx context.Context) error {
 	raw, err := b.ReadObject(ctx, markerKey)
-	if errors.Is(err, ErrNoObject) {
-		return fmt.Errorf("%w: %s exists, and isn't there", ErrStale, markerKey)
+	if errors.Is(err, register.ErrNoObject) {
+		return fmt.Errorf("%w: %s exists, and isn't there", register.ErrStale, markerKey)
 	}
 	if err != nil || string(raw) == string(marker()) {
 		return err
 	}
 	digits, ok := strings.CutPrefix(strings.TrimSuffix(string(raw), "\n"), markerStart)
-	if v, err := strconv.Atoi(digits); ok && err == nil && v > version {
-		return &VersionError{Key: markerKey, Version: v}
+	if v, err := strconv.Atoi(digits); ok && err == nil && v > markerVersion {
+		return &register.VersionError{Key: markerKey, Version: v}
 	}
-	return &DamageError{Key: markerKey, Err: errors.New("it isn't a register's marker")}
+	return &register.DamageError{Key: markerKey, Err: errors.New("it isn't a register's marker")}
 }
 
 const maxBackoff = 2 * time.Second
 
-// retry runs one operation until it succeeds, fails for good, or has been tried BucketConfig.Retries times again.
-func (b *Bucket) retry(ctx context.Context, op, key string, f func(context.Context) error) error {
+// retry runs one operation until it succeeds, fails for good, or has been tried Config.Retries times again.
+func (b *Register) retry(ctx context.Context, op, key string, f func(context.Context) error) error {
 	hooks := b.cfg.Hooks
 	policy := storeop.Policy{Timeout: b.cfg.Timeout, Retries: b.cfg.Retries, MaxBackoff: maxBackoff, Final: damaged, Status: b.cfg.Status}
 	if op == "get" {
@@ -79,6 +81,6 @@ func (b *Bucket) retry(ctx context.Context, op, key string, f func(context.Conte
 }
 
 func damaged(err error) bool {
-	var damage *DamageError
+	var damage *register.DamageError
 	return errors.As(err, &damage)
 }

@@ -1,4 +1,4 @@
-package register
+package quorum
 
 import (
 	"context"
@@ -9,7 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kafkadr/kafkadr/internal/storeop"
+	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/clock"
 )
 
 // An epoch is decided in ballots 0, 1, 2, …; a store holds two objects of each, written once:
@@ -40,7 +41,7 @@ import (
 
 // decision is one epoch's, as one call sees it.
 type decision struct {
-	q      *Quorum
+	q      *Register
 	scope  string
 	number int64
 
@@ -96,7 +97,7 @@ func (d *decision) read(ctx context.Context) ([]byte, error) {
 
 // write has a value decided, mine or another, and returns it. Where mine is nil and there is no other it returns nil.
 func (d *decision) write(ctx context.Context, mine []byte) ([]byte, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Patience, ErrContended)
+	ctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Patience, register.ErrContended)
 	defer cancel()
 	id := fmt.Sprintf(`{"version":1,"claim":%q}`, rand.Text())
 	pause := firstBallotPause
@@ -119,7 +120,7 @@ func (d *decision) write(ctx context.Context, mine []byte) ([]byte, error) {
 			return value, err
 		}
 	}
-	return nil, ErrContended
+	return nil, register.ErrContended
 }
 
 // claim says whether the writer owns a ballot. Claims are on a majority when it returns.
@@ -167,7 +168,7 @@ func (d *decision) await(ctx context.Context, ballot int, pause *time.Duration) 
 		if s.spent {
 			return nil, nil
 		}
-		if err := storeop.Sleep(ctx, mathrand.N(*pause)); err != nil {
+		if err := clock.Sleep(ctx, mathrand.N(*pause)); err != nil {
 			return nil, err
 		}
 		*pause = min(2**pause, longestBallotTime)
@@ -199,7 +200,7 @@ type state struct {
 // state does something with a ballot's values, and says what they are.
 func (d *decision) state(ctx context.Context, ballot int, do operation, enough func(answers) bool) (state, error) {
 	key := d.key(ballot, "value")
-	checked := func(ctx context.Context, s Store, key string) ([]byte, error) {
+	checked := func(ctx context.Context, s register.Store, key string) ([]byte, error) {
 		value, err := do(ctx, s, key)
 		if err == nil && value != nil && string(value) != blocked {
 			err = d.check(key, value)
@@ -216,7 +217,7 @@ func (d *decision) state(ctx context.Context, ballot int, do operation, enough f
 	}
 	n := got.count(string(s.value))
 	if n+got.count(blocked)+got.count("") != len(got) {
-		return state{}, &DamageError{Key: key, Err: errors.New("the stores hold different epochs of one ballot: one hasn't kept what it held, or somebody uses other stores")}
+		return state{}, &register.DamageError{Key: key, Err: errors.New("the stores hold different epochs of one ballot: one hasn't kept what it held, or somebody uses other stores")}
 	}
 	s.decided = n >= d.q.majority
 	return s, nil
@@ -229,7 +230,7 @@ func (d *decision) check(key string, value []byte) error {
 	if d.sound == string(value) {
 		return nil
 	}
-	_, err := Decode(key, d.scope, d.number, value)
+	_, err := register.Decode(key, d.scope, d.number, value)
 	if err == nil {
 		d.sound = string(value)
 	}

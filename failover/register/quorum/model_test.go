@@ -1,4 +1,4 @@
-package register_test
+package quorum_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/quorum"
 )
 
 // chaos makes the faults of one schedule. Everything is drawn from its seed.
@@ -316,7 +317,7 @@ func schedule(t *testing.T, seed uint64, open func([]register.Store) register.Re
 }
 
 func openQuorum(stores []register.Store) register.Register {
-	q, err := register.NewQuorum(register.QuorumConfig{Stores: stores, Timeout: 2 * time.Second})
+	q, err := quorum.New(quorum.Config{Stores: stores, Timeout: 2 * time.Second})
 	if err != nil {
 		panic(err)
 	}

@@ -1,4 +1,4 @@
-package register_test
+package quorum_test
 
 import (
 	"context"

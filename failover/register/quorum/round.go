@@ -1,4 +1,4 @@
-package register
+package quorum
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kafkadr/kafkadr/internal/storeop"
+	"github.com/kafkadr/kafkadr/failover/register"
 )
 
 // answers are what stores hold, by their index; "" is nothing.
@@ -23,32 +23,32 @@ func (a answers) count(value string) int {
 }
 
 // operation does something with an object on a store, and returns what the store holds then.
-type operation func(ctx context.Context, s Store, key string) ([]byte, error)
+type operation func(ctx context.Context, s register.Store, key string) ([]byte, error)
 
-func readObject(ctx context.Context, s Store, key string) ([]byte, error) {
+func readObject(ctx context.Context, s register.Store, key string) ([]byte, error) {
 	value, err := s.ReadObject(ctx, key)
 	switch {
-	case errors.Is(err, ErrNoObject):
+	case errors.Is(err, register.ErrNoObject):
 		return nil, nil
 	case err == nil && len(value) == 0:
-		return nil, &DamageError{Key: key, Err: errors.New("it is empty")}
+		return nil, &register.DamageError{Key: key, Err: errors.New("it is empty")}
 	}
 	return value, err
 }
 
 // createObject creates an object, or reads the one that is there.
 func createObject(value []byte) operation {
-	return func(ctx context.Context, s Store, key string) ([]byte, error) {
+	return func(ctx context.Context, s register.Store, key string) ([]byte, error) {
 		err := s.CreateObject(ctx, key, value)
 		if err == nil {
 			return value, nil
 		}
-		if !errors.Is(err, ErrExists) {
+		if !errors.Is(err, register.ErrExists) {
 			return nil, err
 		}
 		there, err := readObject(ctx, s, key)
 		if err == nil && there == nil {
-			err = fmt.Errorf("%w: %s exists, and isn't there", ErrStale, key)
+			err = fmt.Errorf("%w: %s exists, and isn't there", register.ErrStale, key)
 		}
 		return there, err
 	}
@@ -64,12 +64,12 @@ type answer struct {
 // round does something on all stores at once. It returns when a majority has answered and that is enough; where it isn't enough, when all have or grace is over. The others
 // are cancelled, and may yet do what they were told: the rules allow that at any time. nil is enough with a majority.
 func (d *decision) round(ctx context.Context, key string, do operation, enough func(answers) bool) (answers, error) {
-	rctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Timeout, storeop.ErrTimeout)
+	rctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Timeout, errTimeout)
 	defer cancel()
 	ch := d.ask(rctx, key, do)
 	stores := len(d.q.cfg.Stores)
 	got := answers{}
-	failed := []error{ErrNoMajority}
+	failed := []error{register.ErrNoMajority}
 	var late <-chan time.Time
 	for over := false; !over && len(got)+len(failed)-1 < stores; {
 		select {
@@ -121,3 +121,6 @@ func (d *decision) storeError(a answer, key string) error {
 	}
 	return fmt.Errorf("store %d: %w", a.store, a.err)
 }
+
+// errTimeout is a round's that has lasted for Config.Timeout.
+var errTimeout = errors.New("no answer from the store in time")

@@ -1,4 +1,4 @@
-package register_test
+package bucket_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/failover/register/bucket"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
 )
 
@@ -28,9 +29,9 @@ func faulty(t testing.TB) (*blob.Bucket, *faultbucket.Faults, *blob.Bucket) {
 	return b, faults, inner
 }
 
-func openBucket(t testing.TB, b *blob.Bucket, cfg register.BucketConfig) *register.Bucket {
+func openBucket(t testing.TB, b *blob.Bucket, cfg bucket.Config) *bucket.Register {
 	t.Helper()
-	r, err := register.OpenBucket(t.Context(), b, cfg)
+	r, err := bucket.Open(t.Context(), b, cfg)
 	noError(t, err)
 	return r
 }
@@ -39,13 +40,13 @@ func openBucket(t testing.TB, b *blob.Bucket, cfg register.BucketConfig) *regist
 func TestBucketRequests(t *testing.T) {
 	b, faults, inner := faulty(t)
 	says := func(error) (int, bool) { return http.StatusNotFound, true }
-	r := openBucket(t, b, register.BucketConfig{Prefix: "dr/"})
+	r := openBucket(t, b, bucket.Config{Prefix: "dr/"})
 	for _, c := range []struct {
-		r    *register.Bucket
+		r    *bucket.Register
 		want []string
 	}{
 		{r, []string{"dr/" + epoch1Key, "dr/register"}},
-		{openBucket(t, b, register.BucketConfig{Prefix: "dr/", Status: says}), []string{"dr/" + epoch1Key}},
+		{openBucket(t, b, bucket.Config{Prefix: "dr/", Status: says}), []string{"dr/" + epoch1Key}},
 	} {
 		faults.Reset(nil)
 		if _, err := c.r.Get(t.Context(), "s", 1); !errors.Is(err, register.ErrNoEpoch) {
@@ -92,24 +93,24 @@ func all(ctx context.Context, b *blob.Bucket) func(func(string, error) bool) {
 
 // TestOpenBucket: which stores are refused, and when they are tried.
 func TestOpenBucket(t *testing.T) {
-	if _, err := register.OpenBucket(t.Context(), nil, register.BucketConfig{}); err == nil {
+	if _, err := bucket.Open(t.Context(), nil, bucket.Config{}); err == nil {
 		t.Fatal("no bucket")
 	}
 	b, faults, inner := faulty(t)
 	faults.IgnoreCreateOnly()
 	for range 2 {
-		if _, err := register.OpenBucket(t.Context(), b, register.BucketConfig{}); !errors.Is(err, register.ErrNotCreateOnly) {
+		if _, err := bucket.Open(t.Context(), b, bucket.Config{}); !errors.Is(err, register.ErrNotCreateOnly) {
 			t.Fatal(err)
 		}
 	}
-	later := openBucket(t, b, register.BucketConfig{Later: true})
+	later := openBucket(t, b, bucket.Config{Later: true})
 	if err := later.Create(t.Context(), first("s")); !errors.Is(err, register.ErrNotCreateOnly) {
 		t.Fatal(err)
 	}
 	if _, err := later.Get(t.Context(), "s", 1); !errors.Is(err, register.ErrNoEpoch) {
 		t.Fatal(err)
 	}
-	reader := openBucket(t, inner, register.BucketConfig{ReadOnly: true})
+	reader := openBucket(t, inner, bucket.Config{ReadOnly: true})
 	if err := reader.Create(t.Context(), first("s")); !errors.Is(err, register.ErrReadOnly) {
 		t.Fatal(err)
 	}
@@ -119,7 +120,7 @@ func TestOpenBucket(t *testing.T) {
 		"":                             new(*register.DamageError),
 	} {
 		noError(t, inner.WriteAll(t.Context(), "register", []byte(text), nil))
-		if _, err := register.OpenBucket(t.Context(), inner, register.BucketConfig{}); !errors.As(err, want) {
+		if _, err := bucket.Open(t.Context(), inner, bucket.Config{}); !errors.As(err, want) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
@@ -143,7 +144,7 @@ func TestBucketFaults(t *testing.T) {
 func bucketFault(t *testing.T, fault faultbucket.Fault, retries, n int) (done bool) {
 	b, faults, inner := faulty(t)
 	faults.Set(faultbucket.At(n, fault))
-	r, err := register.OpenBucket(t.Context(), b, register.BucketConfig{Retries: retries})
+	r, err := bucket.Open(t.Context(), b, bucket.Config{Retries: retries})
 	if err == nil {
 		err = r.Create(t.Context(), first("s"))
 	}
@@ -154,7 +155,7 @@ func bucketFault(t *testing.T, fault faultbucket.Fault, retries, n int) (done bo
 		t.Fatalf("fault %d at operation %d of %v: %v", fault, n, faults.Ops(), err)
 	}
 	done = faults.Count() < n
-	clean := openBucket(t, inner, register.BucketConfig{})
+	clean := openBucket(t, inner, bucket.Config{})
 	e, getErr := clean.Get(t.Context(), "s", 1)
 	switch {
 	case err == nil && getErr != nil:
@@ -172,7 +173,7 @@ func bucketFault(t *testing.T, fault faultbucket.Fault, retries, n int) (done bo
 func TestBucketLies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, faults, inner := faulty(t)
-		r := openBucket(t, b, register.BucketConfig{})
+		r := openBucket(t, b, bucket.Config{})
 		faults.Set(faultbucket.On(faultbucket.Put, faultbucket.Drop))
 		if err := r.Create(t.Context(), first("s")); !errors.Is(err, register.ErrStale) {
 			t.Fatal(err)
@@ -214,7 +215,7 @@ func TestBucketSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, faults, _ := faulty(t)
 		var retries int
-		r := openBucket(t, b, register.BucketConfig{Timeout: time.Second, Retries: 2, Hooks: register.BucketHooks{OnRetry: func(string, string, error) { retries++ }}})
+		r := openBucket(t, b, bucket.Config{Timeout: time.Second, Retries: 2, Hooks: bucket.Hooks{OnRetry: func(string, string, error) { retries++ }}})
 		faults.Set(func(faultbucket.Op) faultbucket.Fault { return faultbucket.Block })
 		start := time.Now()
 		if _, err := r.Get(t.Context(), "s", 1); err == nil || errors.Is(err, register.ErrNoEpoch) || time.Since(start) > 4*time.Second || retries != 2 {
@@ -233,8 +234,6 @@ func TestBucketSilence(t *testing.T) {
 	})
 }
 
-func second(_ register.Epoch, err error) error { return err }
-
 // TestBucketConflict: one of many creators wins, through handles of their own, whatever their PUTs come to.
 func TestBucketConflict(t *testing.T) {
 	b, faults, inner := faulty(t)
@@ -248,7 +247,7 @@ func TestBucketConflict(t *testing.T) {
 	var wg sync.WaitGroup
 	var winners, losers []string
 	for i := range 8 {
-		r := openBucket(t, b, register.BucketConfig{})
+		r := openBucket(t, b, bucket.Config{})
 		wg.Go(func() {
 			e := first("s")
 			e.By = string(rune('a' + i))
@@ -267,7 +266,7 @@ func TestBucketConflict(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	e, err := openBucket(t, inner, register.BucketConfig{}).Get(t.Context(), "s", 1)
+	e, err := openBucket(t, inner, bucket.Config{}).Get(t.Context(), "s", 1)
 	if err != nil || len(winners) != 1 || winners[0] != e.By || len(losers) != 7 {
 		t.Fatal(e, err, winners, losers)
 	}
@@ -281,7 +280,7 @@ func TestBucketConflict(t *testing.T) {
 // TestBucketDamage: objects that aren't epochs are errors that name them.
 func TestBucketDamage(t *testing.T) {
 	b, _, inner := faulty(t)
-	r := openBucket(t, b, register.BucketConfig{Prefix: "p/"})
+	r := openBucket(t, b, bucket.Config{Prefix: "p/"})
 	for text, want := range map[string]any{
 		"":                            new(*register.DamageError),
 		"{":                           new(*register.DamageError),
