@@ -25,7 +25,7 @@
 //   - [github.com/kafkadr/kafkadr/failover]: a client that follows whichever cluster is active; failover/control, planned and unplanned switches; failover/register, probe and drill
 //   - [github.com/kafkadr/kafkadr/offsets]: exact maps of offsets, and plans for the offsets of groups; offsets/mm2 reads MirrorMaker 2's
 //   - [github.com/kafkadr/kafkadr/storage]: the archive in a bucket: snapshots, commits, sweep
-//   - [github.com/kafkadr/kafkadr/storage/segment]: the format of the objects that hold the records
+//   - [github.com/kafkadr/kafkadr/storage/segment]: the format of the objects that hold the records; storage/batch, Kafka's record batch alone
 //   - [github.com/kafkadr/kafkadr/storage/filestore]: a durable store in a directory
 //   - [github.com/kafkadr/kafkadr/restore/restoretest]: archives as fixtures of your own tests
 //

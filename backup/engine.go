@@ -12,7 +12,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // engine moves batches from a cluster into segments and commits them: what
@@ -205,7 +205,7 @@ func (e *engine) append(p *part, f rawkafka.Fetched) {
 		p.logStart = max(p.logStart, f.LogStart)
 	}
 	var noted bool
-	for b, err := range segment.Batches(f.Batches) {
+	for b, err := range batch.All(f.Batches) {
 		if err != nil {
 			e.unreadable(p, err)
 			return
@@ -217,7 +217,7 @@ func (e *engine) append(p *part, f rawkafka.Fetched) {
 			continue
 		}
 		if p.now.epoch >= 0 && b.BaseOffset() < p.now.lastEnd {
-			e.unreadable(p, &segment.BatchError{BaseOffset: b.BaseOffset(), Reason: "begins before the end of the batch that is archived"})
+			e.unreadable(p, &batch.Error{BaseOffset: b.BaseOffset(), Reason: "begins before the end of the batch that is archived"})
 			return
 		}
 		if b.BaseOffset() > p.now.offset {
@@ -239,7 +239,7 @@ func (e *engine) append(p *part, f rawkafka.Fetched) {
 }
 
 // put appends one batch, and first the aborted transactions that overlap what came.
-func (e *engine) put(p *part, b segment.Batch, aborted []segment.AbortedTxn, note bool) error {
+func (e *engine) put(p *part, b batch.Batch, aborted []batch.AbortedTxn, note bool) error {
 	if e.open == nil {
 		seg, err := e.w.NewSegment(e.ctx)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"path"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -59,8 +60,8 @@ func (e *exporter) partition(ctx context.Context, t storage.Topic, p storage.Par
 }
 
 // batchesOf are a cursor's batches up to its end.
-func batchesOf(c *storage.Cursor) iter.Seq2[segment.Batch, error] {
-	return func(yield func(segment.Batch, error) bool) {
+func batchesOf(c *storage.Cursor) iter.Seq2[batch.Batch, error] {
+	return func(yield func(batch.Batch, error) bool) {
 		for {
 			b, _, err := c.Next()
 			if errors.Is(err, io.EOF) || !yield(b, err) || err != nil {
@@ -107,11 +108,11 @@ type logFile struct {
 
 // fits says whether the batch may go into the file: a log file's offsets are
 // 32 bits beyond its base offset.
-func (w *logFile) fits(b segment.Batch, roll int64) bool {
+func (w *logFile) fits(b batch.Batch, roll int64) bool {
 	return w.info.Batches == 0 || w.info.Bytes+int64(b.Len()) <= roll && b.EndOffset()-1-w.info.BaseOffset <= math.MaxInt32
 }
 
-func (w *logFile) add(b segment.Batch) error {
+func (w *logFile) add(b batch.Batch) error {
 	if _, err := w.f.Write(b.Raw()); err != nil {
 		return err
 	}

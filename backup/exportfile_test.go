@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -139,11 +140,11 @@ func forged(t *testing.T, name string, offsets ...int64) *storage.Snapshot {
 		t.Fatal(err)
 	}
 	for _, offset := range offsets {
-		raw, err := segment.AppendBatch(nil, offset, kgo.NoCompression(), &kgo.Record{Value: []byte("x"), Timestamp: time.UnixMilli(1)})
+		raw, err := batch.Append(nil, offset, kgo.NoCompression(), &kgo.Record{Value: []byte("x"), Timestamp: time.UnixMilli(1)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := segment.ParseBatch(raw)
+		b, err := batch.Parse(raw)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/storage"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -121,7 +121,7 @@ func records(t testing.TB, s *storage.Snapshot, p storage.PartitionState) []rec 
 		if aborted || b.Control() {
 			continue
 		}
-		rs, err := segment.DecodeBatch(b, 0)
+		rs, err := batch.Decode(b, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

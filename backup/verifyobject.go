@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -20,7 +21,7 @@ func (v *verifier) read(ctx context.Context, o storage.Object) error {
 	infos := r.Runs()
 	ends := make([]int64, len(infos))
 	var records int64
-	err = r.VerifyBatches(func(run int, b segment.Batch) {
+	err = r.VerifyBatches(func(run int, b batch.Batch) {
 		records += int64(b.Records())
 		if base := b.BaseOffset(); ends[run] > 0 && base > ends[run] {
 			v.between(o.Key, infos[run].Partition, ends[run], base)

@@ -10,7 +10,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copylock"
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // errMoved: somebody else has written since the partition was looked at.
@@ -313,15 +313,15 @@ func (e *engine) claim(ctx context.Context, t *topic) error {
 // chunkSource yields a chunk's batches.
 type chunkSource struct {
 	raw     []byte
-	tracker *segment.AbortTracker
+	tracker *batch.AbortTracker
 }
 
 // Next implements copyops.Source.
-func (s *chunkSource) Next() (b segment.Batch, aborted bool, err error) {
+func (s *chunkSource) Next() (b batch.Batch, aborted bool, err error) {
 	if len(s.raw) == 0 {
 		return b, false, io.EOF
 	}
-	b, s.raw, err = segment.SplitBatch(s.raw)
+	b, s.raw, err = batch.Split(s.raw)
 	if err != nil {
 		return b, false, err
 	}

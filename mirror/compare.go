@@ -17,7 +17,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // seen is a record as a consumer sees it.
@@ -226,19 +226,19 @@ func nobodys(int64) bool { return false }
 // readSeen reads the visible records of [from, to), as far as the high watermark or last stable offset.
 func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8, log rawkafka.Log, owns func(int64) bool) (span, error) {
 	s := span{from: from, to: from, records: make(map[int64]seen), markers: make(map[int64]bool)}
-	var tracker segment.AbortTracker
+	var tracker batch.AbortTracker
 	for s.to < to {
 		a, void, err := c.Read(ctx, p, s.to, rawkafka.ReadConfig{Isolation: isolation, Log: &log})
 		if err != nil {
 			return s, err
 		}
 		s.from = max(s.from, a.LogStartOffset)
-		raw, err := segment.ConvertLegacy(a.RecordBatches)
+		raw, err := batch.ConvertLegacy(a.RecordBatches)
 		if err != nil {
 			return s, err
 		}
 		for _, t := range a.AbortedTransactions {
-			tracker.Add(segment.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
+			tracker.Add(batch.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
 		}
 		before := s.to
 		if err := s.take(raw, &tracker, to, owns); err != nil {
@@ -259,13 +259,13 @@ func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, fr
 }
 
 // take takes whole batches in, as they would be copied.
-func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64, owns func(int64) bool) error {
+func (s *span) take(raw []byte, tracker *batch.AbortTracker, to int64, owns func(int64) bool) error {
 	var whole int
 	end := s.to
 	ours := make(map[int64]bool) // by base offset of the batch
 	var bases []int64
-	for b, err := range segment.Batches(raw) {
-		if errors.Is(err, segment.ErrShortBatch) {
+	for b, err := range batch.All(raw) {
+		if errors.Is(err, batch.ErrShort) {
 			break
 		}
 		if err != nil {
@@ -293,7 +293,7 @@ func (s *span) take(raw []byte, tracker *segment.AbortTracker, to int64, owns fu
 		if o.Hole() {
 			continue
 		}
-		rs, err := segment.DecodeBatch(o.Batch, 0)
+		rs, err := batch.Decode(o.Batch, 0)
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 const (
@@ -125,13 +125,13 @@ func (fl *flow) beatOnce(ctx context.Context) error {
 
 // heartbeat is a batch with the time.
 func (fl *flow) heartbeat(now time.Time) ([]byte, error) {
-	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), &kgo.Record{
+	raw, err := batch.Append(nil, 0, kgo.NoCompression(), &kgo.Record{
 		Key: []byte(fl.heartbeatKey()), Value: binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano())), Timestamp: now, //nolint:gosec // after 1970
 	})
 	if err != nil {
 		return nil, err
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -143,11 +143,11 @@ func (fl *flow) heartbeatKey() string { return fl.target.ID() + "/" + fl.cfg.Nam
 
 // heard takes in a heartbeat that is durable on the standby.
 func (e *engine) heard(batches []byte, now time.Time) {
-	for b, err := range segment.Batches(batches) {
+	for b, err := range batch.All(batches) {
 		if err != nil || b.Control() {
 			continue
 		}
-		rs, err := segment.DecodeBatch(b, 1<<20)
+		rs, err := batch.Decode(b, 1<<20)
 		if err != nil {
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 const (
@@ -412,7 +412,7 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	p.position, p.durable = f.standbyEnd, f.certain(v)
 	p.count()
 	p.handed = slices.DeleteFunc(p.handed, func(h handed) bool { return h.end > p.position }) // to be handed over again
-	p.tracker, p.tail = segment.AbortTracker{}, tail{}
+	p.tracker, p.tail = batch.AbortTracker{}, tail{}
 	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
 	if e.cfg.Once && p.end < 0 {
 		p.end = f.stable

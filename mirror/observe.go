@@ -13,7 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // ErrNoFlow says that no mirror of that name was ever started from the source to the target.
@@ -134,7 +134,7 @@ func (fl *flow) timeAt(ctx context.Context, p *part) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	for b, err := range segment.Batches(a.RecordBatches) {
+	for b, err := range batch.All(a.RecordBatches) {
 		if err != nil || b.Control() {
 			continue
 		}

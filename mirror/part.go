@@ -8,7 +8,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // topic is a topic that is mirrored.
@@ -86,7 +86,7 @@ type part struct {
 	chunks  []*chunk
 	queued  int       // bytes that they keep
 	sent    []keeping // of chunks that the copier has
-	tracker segment.AbortTracker
+	tracker batch.AbortTracker
 	tail    tail // of what is queued
 	to      *exactcopy.Partition
 
@@ -178,7 +178,7 @@ type chunk struct {
 	base, end int64 // [base, end) is known whole: what has no record in it is a hole
 	stable    int64 // the last stable offset that came along
 	raw       []byte
-	aborted   []segment.AbortedTxn
+	aborted   []batch.AbortedTxn
 	first     int64 // timestamp of the first record
 	tail      tail
 	keeps     keeping

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Fetched implements rawkafka.Handler: it queues what came. It waits while memory is full; a partition that is slower than the others,
@@ -142,7 +142,7 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 }
 
 // crcOf is the batch's own CRC-32C, from its header.
-func crcOf(b segment.Batch) uint32 { return binary.BigEndian.Uint32(b.Raw()[17:]) }
+func crcOf(b batch.Batch) uint32 { return binary.BigEndian.Uint32(b.Raw()[17:]) }
 
 // take takes the batches that fit; whole says that all of them did. What doesn't has to be read again: so all do while half of the budget is free, and beyond that what is
 // within the partition's share.
@@ -150,7 +150,7 @@ func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err er
 	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
 	room, n := max(e.memory.share(p.broker)-p.queued, e.memory.free(p.broker)), 0
 	whole = true
-	for b, err := range segment.Batches(f.Batches) {
+	for b, err := range batch.All(f.Batches) {
 		if err != nil {
 			return nil, false, err
 		}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 const (
@@ -77,16 +77,16 @@ func (pl *planner) sample(ctx context.Context, src rawkafka.Partition, from int6
 	if err != nil {
 		return 0, 0, err
 	}
-	raw, err := segment.ConvertLegacy(a.RecordBatches)
+	raw, err := batch.ConvertLegacy(a.RecordBatches)
 	if err != nil {
 		return 0, 0, err
 	}
-	var tracker segment.AbortTracker
+	var tracker batch.AbortTracker
 	for _, t := range a.AbortedTransactions {
-		tracker.Add(segment.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
+		tracker.Add(batch.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
 	}
 	whole, end := 0, from
-	for b, err := range segment.Batches(raw) {
+	for b, err := range batch.All(raw) {
 		if err != nil {
 			break
 		}

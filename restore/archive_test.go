@@ -18,6 +18,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -132,7 +133,7 @@ func writeHistory(t testing.TB, sw *storage.SegmentWriter, p segment.Partition, 
 		raw := st.Raw
 		binary.BigEndian.PutUint64(raw[43:], uint64(1000+i))
 		opstest.SetAttributes(raw, 0)
-		b, err := segment.ParseBatch(raw)
+		b, err := batch.Parse(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -142,7 +143,7 @@ func writeHistory(t testing.TB, sw *storage.SegmentWriter, p segment.Partition, 
 		state.FirstOffset = min(state.FirstOffset, b.BaseOffset())
 		hole(b.BaseOffset())
 		if st.Aborted {
-			err = sw.Aborted(p, segment.AbortedTxn{ProducerID: b.ProducerID(), FirstOffset: b.BaseOffset()})
+			err = sw.Aborted(p, batch.AbortedTxn{ProducerID: b.ProducerID(), FirstOffset: b.BaseOffset()})
 		}
 		if err == nil {
 			err = sw.Append(p, b)
@@ -175,7 +176,7 @@ func plain(t testing.TB, base int64, batches, records int) opstest.History {
 	t.Helper()
 	h := opstest.History{Start: base, End: base}
 	for range batches {
-		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), opstest.Rows(h.End, records)...)
+		raw, err := batch.Append(nil, h.End, kgo.NoCompression(), opstest.Rows(h.End, records)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +221,7 @@ func large(t testing.TB, batches int) opstest.History {
 		for k := range int64(900) {
 			rs = append(rs, &kgo.Record{Offset: h.End + k, Timestamp: time.Now(), Value: noise.Bytes()[:1000]})
 		}
-		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
+		raw, err := batch.Append(nil, h.End, kgo.NoCompression(), rs...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // TestRealCompactedKeyless: a compacted topic may hold records without a key from before it was compacted, and start above 0. A broker refuses both those records and filler in such a topic:
@@ -22,7 +22,7 @@ func TestRealCompactedKeyless(t *testing.T) {
 		for i, r := range rs {
 			r.Offset = h.End + int64(i)
 		}
-		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
+		raw, err := batch.Append(nil, h.End, kgo.NoCompression(), rs...)
 		if err != nil {
 			t.Fatal(err)
 		}

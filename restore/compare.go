@@ -12,7 +12,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 const (
@@ -183,14 +183,14 @@ func (c *comparer) filler(ctx context.Context, logStart, position int64) (*Confl
 }
 
 // isFiller says whether a batch has nothing but empty records. One that is too large to decode is judged by its length.
-func isFiller(b segment.Batch) (bool, error) {
+func isFiller(b batch.Batch) (bool, error) {
 	if b.Control() {
 		return false, nil
 	}
 	if n := int(b.Records()); n > maxSample {
-		return b.Len() < segment.HeaderSize+2*n, nil
+		return b.Len() < batch.HeaderSize+2*n, nil
 	}
-	rs, err := segment.DecodeBatch(b, fetchBytes)
+	rs, err := batch.Decode(b, fetchBytes)
 	if err != nil {
 		return false, err
 	}

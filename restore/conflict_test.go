@@ -17,7 +17,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // admin is an admin client on cl.
@@ -285,7 +285,7 @@ func TestVerifyTarget(t *testing.T) {
 			if i == changed {
 				rs[5].Value = []byte("changed")
 			}
-			raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
+			raw, err := batch.Append(nil, h.End, kgo.NoCompression(), rs...)
 			if err != nil {
 				t.Fatal(err)
 			}

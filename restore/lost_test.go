@@ -16,6 +16,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -57,11 +58,11 @@ func lostArchive(t *testing.T) map[string][]byte {
 				for k := o; k < o+5; k++ {
 					rs = append(rs, &kgo.Record{Offset: int64(k), Value: []byte(lostValue(i, k)), Timestamp: time.UnixMilli(1)})
 				}
-				raw, err := segment.AppendBatch(nil, int64(o), kgo.NoCompression(), rs...)
+				raw, err := batch.Append(nil, int64(o), kgo.NoCompression(), rs...)
 				if err != nil {
 					t.Fatal(err)
 				}
-				batch, err := segment.ParseBatch(raw)
+				batch, err := batch.Parse(raw)
 				if err != nil {
 					t.Fatal(err)
 				}

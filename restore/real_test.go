@@ -20,7 +20,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // realConfig restores s onto a real Kafka that tests share.
@@ -91,7 +91,7 @@ func TestRealHoldAndRelease(t *testing.T) {
 // A batch that is longer than any request that the target takes is refused by the plan.
 func TestRealTooLarge(t *testing.T) {
 	rec := &kgo.Record{Timestamp: time.UnixMilli(1), Value: bytes.Repeat([]byte("0123456789"), 300_000)}
-	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), rec)
+	raw, err := batch.Append(nil, 0, kgo.NoCompression(), rec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func holey(t testing.TB, base int64, batches int) opstest.History {
 		for k := range int64(5) {
 			rs = append(rs, &kgo.Record{Offset: h.End + k, Timestamp: time.UnixMilli(int64(i)), Value: value})
 		}
-		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
+		raw, err := batch.Append(nil, h.End, kgo.NoCompression(), rs...)
 		if err != nil {
 			t.Fatal(err)
 		}

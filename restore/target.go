@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // fetchBytes bounds what one look at the target reads.
@@ -28,27 +28,27 @@ func newTargetSource(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partit
 }
 
 // Next returns the next batch, or io.EOF.
-func (s *targetSource) Next() (segment.Batch, bool, error) {
+func (s *targetSource) Next() (batch.Batch, bool, error) {
 	if s.next >= s.to {
-		return segment.Batch{}, false, io.EOF
+		return batch.Batch{}, false, io.EOF
 	}
 	if len(s.raw) == 0 {
 		raw, err := s.fetch(s.next)
 		if err != nil {
-			return segment.Batch{}, false, err
+			return batch.Batch{}, false, err
 		}
 		if len(raw) == 0 { // what compaction took, or the high watermark
-			return segment.Batch{}, false, io.EOF
+			return batch.Batch{}, false, io.EOF
 		}
 		s.raw = raw
 	}
-	b, rest, err := segment.SplitBatch(s.raw)
-	if errors.Is(err, segment.ErrShortBatch) {
+	b, rest, err := batch.Split(s.raw)
+	if errors.Is(err, batch.ErrShort) {
 		s.raw = nil
 		return s.Next()
 	}
 	if err != nil {
-		return segment.Batch{}, false, err
+		return batch.Batch{}, false, err
 	}
 	s.raw, s.next = rest, max(s.next, b.EndOffset())
 	return b, false, nil

@@ -12,13 +12,13 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // logOf is a history of the records given.
 func logOf(t testing.TB, rs ...*kgo.Record) opstest.History {
 	t.Helper()
-	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), rs...)
+	raw, err := batch.Append(nil, 0, kgo.NoCompression(), rs...)
 	if err != nil {
 		t.Fatal(err)
 	}

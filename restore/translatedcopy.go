@@ -13,7 +13,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // translatedCopy is a partition whose records are being appended to what the target holds.
@@ -168,7 +168,7 @@ func (c *translatedCopy) append(ctx context.Context, to *exactcopy.Translated, o
 	if limit <= 0 || o.Batch.Len() <= limit || o.Records < 2 {
 		return to.Append(ctx, o.Batch)
 	}
-	rs, err := segment.DecodeBatch(o.Batch, 0)
+	rs, err := batch.Decode(o.Batch, 0)
 	if err != nil {
 		return fmt.Errorf("archive: %w", err)
 	}
@@ -176,7 +176,7 @@ func (c *translatedCopy) append(ctx context.Context, to *exactcopy.Translated, o
 }
 
 func (c *translatedCopy) halves(ctx context.Context, to *exactcopy.Translated, rs []*kgo.Record, codec kgo.CompressionCodec, limit int) error {
-	raw, err := segment.AppendBatch(nil, rs[0].Offset, codec, rs...)
+	raw, err := batch.Append(nil, rs[0].Offset, codec, rs...)
 	if err != nil {
 		return fmt.Errorf("split batch at %d: %w", rs[0].Offset, err)
 	}
@@ -186,7 +186,7 @@ func (c *translatedCopy) halves(ctx context.Context, to *exactcopy.Translated, r
 		}
 		return c.halves(ctx, to, rs[n/2:], codec, limit)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		return fmt.Errorf("split batch at %d: %w", rs[0].Offset, err)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/ledger"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // As on kfake, on a real broker.
@@ -51,7 +51,7 @@ func TestRealTranslatedCompacted(t *testing.T) {
 		for k := range int64(50) {
 			rs = append(rs, &kgo.Record{Offset: h.End + k, Timestamp: time.UnixMilli(1e12 + i), Key: fmt.Append(nil, "key", (i*7+k)%40), Value: make([]byte, 2000)})
 		}
-		raw, err := segment.AppendBatch(nil, h.End, kgo.NoCompression(), rs...)
+		raw, err := batch.Append(nil, h.End, kgo.NoCompression(), rs...)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,17 +11,18 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // txnBatch is a batch of a transaction: data, or a marker where control is set.
-func txnBatch(t *testing.T, base, producer int64, control, commit bool) segment.Batch {
+func txnBatch(t *testing.T, base, producer int64, control, commit bool) batch.Batch {
 	t.Helper()
 	key := []byte{0, 0, 0, 0}
 	if commit {
 		key[3] = 1
 	}
-	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), &kgo.Record{Offset: base, Key: key, Value: make([]byte, 6)})
+	raw, err := batch.Append(nil, base, kgo.NoCompression(), &kgo.Record{Offset: base, Key: key, Value: make([]byte, 6)})
 	noError(t, err)
 	raw[22] |= 0x10
 	if control {
@@ -29,7 +30,7 @@ func txnBatch(t *testing.T, base, producer int64, control, commit bool) segment.
 	}
 	binary.BigEndian.PutUint64(raw[43:], uint64(producer))
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	noError(t, err)
 	return b
 }
@@ -43,7 +44,7 @@ func TestAbortedFromAnyOffset(t *testing.T) {
 	noError(t, err)
 	// Producer 5 aborts at 2 and commits at 5; producer 6 has one open over both segments, aborted at 8.
 	want := []bool{true, true, true, false, true, false, false, true, true, false, false}
-	log := []segment.Batch{
+	log := []batch.Batch{
 		txnBatch(t, 0, 5, false, false), txnBatch(t, 1, 6, false, false), txnBatch(t, 2, 5, true, false),
 		txnBatch(t, 3, 5, false, false), txnBatch(t, 4, 6, false, false), txnBatch(t, 5, 5, true, true),
 		txnBatch(t, 6, 5, false, false), txnBatch(t, 7, 6, false, false), txnBatch(t, 8, 6, true, false),
@@ -51,11 +52,11 @@ func TestAbortedFromAnyOffset(t *testing.T) {
 	}
 	change := storage.Change{CreatedAt: cutAt, Topics: []storage.Topic{topic(1)}, Partitions: []storage.PartitionState{upTo(p, 11)}}
 	for _, part := range []struct {
-		batches []segment.Batch
-		aborted []segment.AbortedTxn
+		batches []batch.Batch
+		aborted []batch.AbortedTxn
 	}{
-		{log[:6], []segment.AbortedTxn{{ProducerID: 5, FirstOffset: 0}, {ProducerID: 6, FirstOffset: 1}}},
-		{log[6:], []segment.AbortedTxn{{ProducerID: 6, FirstOffset: 1}}},
+		{log[:6], []batch.AbortedTxn{{ProducerID: 5, FirstOffset: 0}, {ProducerID: 6, FirstOffset: 1}}},
+		{log[6:], []batch.AbortedTxn{{ProducerID: 6, FirstOffset: 1}}},
 	} {
 		s, err := w.NewSegment(t.Context())
 		noError(t, err)

@@ -165,7 +165,7 @@ func TestSlowUpload(t *testing.T) {
 				noError(t, err)
 				value := strings.Repeat("x", 1<<20)
 				for i := range int64(16) {
-					noError(t, s.Append(partition(1, 0), batch(t, i, value)))
+					noError(t, s.Append(partition(1, 0), makeBatch(t, i, value)))
 				}
 				if _, err := s.Close(); (err != nil) != c.fails {
 					t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -27,17 +28,17 @@ func partition(topic byte, p int32) segment.Partition {
 	return segment.Partition{Topic: topicID(topic), Partition: p}
 }
 
-func batch(t testing.TB, base int64, values ...string) segment.Batch {
+func makeBatch(t testing.TB, base int64, values ...string) batch.Batch {
 	t.Helper()
 	var rs []*kgo.Record
 	for i, v := range values {
 		rs = append(rs, &kgo.Record{Offset: base + int64(i), Value: []byte(v), Timestamp: time.UnixMilli(1000 + base + int64(i))})
 	}
-	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), rs...)
+	raw, err := batch.Append(nil, base, kgo.NoCompression(), rs...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func tryWrite(t testing.TB, ctx context.Context, w *storage.Writer, base int64, 
 		for i := range 10 {
 			values = append(values, fmt.Sprintf("%v/%d", p, base+int64(i)))
 		}
-		if err := s.Append(p, batch(t, base, values...)); err != nil {
+		if err := s.Append(p, makeBatch(t, base, values...)); err != nil {
 			s.Abort()
 			return nil, err
 		}
@@ -112,7 +113,7 @@ func readAll(t testing.TB, s *storage.Snapshot, p segment.Partition) (values []s
 		if err != nil {
 			t.Fatal(err)
 		}
-		rs, err := segment.DecodeBatch(b, 0)
+		rs, err := batch.Decode(b, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

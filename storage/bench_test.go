@@ -7,12 +7,12 @@ import (
 	"testing"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/filestore"
-	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // batchAt is the batch at another base offset, which no CRC covers.
-func batchAt(b segment.Batch, base int64) segment.Batch {
+func batchAt(b batch.Batch, base int64) batch.Batch {
 	binary.BigEndian.PutUint64(b.Raw(), uint64(base))
 	return b
 }
@@ -26,7 +26,7 @@ func BenchmarkSegment(b *testing.B) {
 	defer func() { _ = bucket.Close() }()
 	w, p := newWriter(b, open(b, bucket), "bench"), partition(1, 0)
 	value := string(make([]byte, 64<<10))
-	data := batch(b, 0, value)
+	data := makeBatch(b, 0, value)
 	const count = 1000
 	var end int64
 	b.Run("write", func(b *testing.B) {

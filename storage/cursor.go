@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -21,7 +22,7 @@ type CursorOptions struct {
 // Cursor reads one partition's history in offset order, frame by frame. Not safe for concurrent use.
 type Cursor struct {
 	from, end int64
-	tracker   segment.AbortTracker
+	tracker   batch.AbortTracker
 	next      func() (*chunk, error)
 	stop      func()
 	chunk     *chunk
@@ -49,7 +50,7 @@ func (s *Snapshot) Cursor(ctx context.Context, p segment.Partition, history int3
 // Next returns the next batch, whether it belongs to an aborted transaction, or io.EOF. The batch is valid until
 // the next call. A batch can begin before from and end behind end. Damage is a *[DamageError]; no batch of a damaged frame is
 // returned. Errors stay.
-func (c *Cursor) Next() (b segment.Batch, aborted bool, err error) {
+func (c *Cursor) Next() (b batch.Batch, aborted bool, err error) {
 	for c.err == nil {
 		if c.chunk == nil || len(c.chunk.raw) == 0 {
 			c.advance()
@@ -69,7 +70,7 @@ func (c *Cursor) Next() (b segment.Batch, aborted bool, err error) {
 		}
 		return b, aborted, nil
 	}
-	return segment.Batch{}, false, c.err
+	return batch.Batch{}, false, c.err
 }
 
 // advance takes the next frame.
@@ -86,8 +87,8 @@ func (c *Cursor) advance() {
 
 // batch splits the next batch off. Frames are as their digests say; what a hostile archive may still
 // have wrong is found here.
-func (c *Cursor) batch() (segment.Batch, bool, error) {
-	b, rest, err := segment.SplitBatch(c.chunk.raw)
+func (c *Cursor) batch() (batch.Batch, bool, error) {
+	b, rest, err := batch.Split(c.chunk.raw)
 	if err != nil {
 		return b, false, c.chunk.damage(err)
 	}

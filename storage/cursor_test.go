@@ -34,7 +34,7 @@ func many(t testing.TB, a *storage.Archive, p segment.Partition, segments int) *
 			t.Fatal(err)
 		}
 		for range 20 {
-			if err := s.Append(p, batch(t, end, "a", "b", "c")); err != nil {
+			if err := s.Append(p, makeBatch(t, end, "a", "b", "c")); err != nil {
 				t.Fatal(err)
 			}
 			end += 3
@@ -208,7 +208,7 @@ func TestCursorOpensOneFrame(t *testing.T) {
 	p := partition(1, 0)
 	const n, size = 12, 16 << 20
 	for i := range int64(n) {
-		noError(t, s.Append(p, batch(t, i, strings.Repeat("x", size))))
+		noError(t, s.Append(p, makeBatch(t, i, strings.Repeat("x", size))))
 	}
 	closed, err := s.Close()
 	noError(t, err)

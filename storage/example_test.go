@@ -12,6 +12,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -26,11 +27,11 @@ func Example() {
 	must(err)
 
 	orders := segment.Partition{Topic: kadm.TopicID{15: 1}, Partition: 0}
-	raw, err := segment.AppendBatch(nil, 1000, kgo.NoCompression(),
+	raw, err := batch.Append(nil, 1000, kgo.NoCompression(),
 		&kgo.Record{Offset: 1000, Value: []byte("a hat"), Timestamp: time.UnixMilli(1)},
 		&kgo.Record{Offset: 1001, Value: []byte("a coat"), Timestamp: time.UnixMilli(2)})
 	must(err)
-	batch, err := segment.ParseBatch(raw)
+	batch, err := batch.Parse(raw)
 	must(err)
 	seg, err := w.NewSegment(ctx)
 	must(err)

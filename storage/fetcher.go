@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -26,7 +27,7 @@ type fetcher struct {
 	// run is the one that is being read, frames are what is left of it.
 	run     Run
 	frames  []segment.Frame
-	aborted []segment.AbortedTxn
+	aborted []batch.AbortedTxn
 	// stored are frames that were read and not asked for yet, compressed as they may be: each is opened when it is, so that small
 	// frames that become large ones aren't in memory together.
 	stored []storedFrame
@@ -49,7 +50,7 @@ type chunk struct {
 	partition segment.Partition
 	object    string
 	// aborted are the transactions of a run that begins here.
-	aborted []segment.AbortedTxn
+	aborted []batch.AbortedTxn
 }
 
 func (c *chunk) release() { c.raw = nil }

@@ -81,7 +81,7 @@ func commitAt(t *testing.T, w *storage.Writer, c *storage.Change, ends map[segme
 		t.Fatal(err)
 	}
 	for _, p := range ps {
-		if err := s.Append(p, batch(t, ends[p], "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")); err != nil {
+		if err := s.Append(p, makeBatch(t, ends[p], "0", "1", "2", "3", "4", "5", "6", "7", "8", "9")); err != nil {
 			t.Fatal(err)
 		}
 		ends[p] += 10

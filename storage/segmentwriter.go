@@ -10,6 +10,7 @@ import (
 	"gocloud.dev/blob"
 
 	"github.com/kafkadr/kafkadr/internal/storeop"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -54,12 +55,12 @@ func (w *Writer) NewSegment(ctx context.Context) (*SegmentWriter, error) {
 }
 
 // Append adds a batch to the history of a partition.
-func (s *SegmentWriter) Append(p segment.Partition, b segment.Batch) error {
+func (s *SegmentWriter) Append(p segment.Partition, b batch.Batch) error {
 	return s.wrap(s.seg.Append(p, b))
 }
 
 // Aborted notes aborted transactions of the partition's run in this object.
-func (s *SegmentWriter) Aborted(p segment.Partition, txns ...segment.AbortedTxn) error {
+func (s *SegmentWriter) Aborted(p segment.Partition, txns ...batch.AbortedTxn) error {
 	return s.wrap(s.seg.Aborted(p, txns...))
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // attrDeleteHorizon marks a batch that the cleaner rewrote; its first
@@ -15,7 +15,7 @@ import (
 const attrDeleteHorizon = 0x40
 
 // raw says whether a batch can be produced as it is.
-func (f *Filter) raw(b segment.Batch) bool {
+func (f *Filter) raw(b batch.Batch) bool {
 	return f.Edit == nil &&
 		!f.late(b.MaxTimestamp()) &&
 		!b.LogAppendTime() &&
@@ -25,7 +25,7 @@ func (f *Filter) raw(b segment.Batch) bool {
 
 // dense decodes a batch, drops what is outside [from, to) or filtered, and
 // re-encodes the rest as pieces without holes.
-func (s *Stream) dense(b segment.Batch, from, to int64) error {
+func (s *Stream) dense(b batch.Batch, from, to int64) error {
 	rs, err := Visible(b, &s.filter, from, to, &s.lastLate)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (s *Stream) dense(b segment.Batch, from, to int64) error {
 	}
 	at := 0
 	for i, n := range lengths {
-		piece, err := segment.ParseBatch(s.buf[at : at+n : at+n])
+		piece, err := batch.Parse(s.buf[at : at+n : at+n])
 		if err != nil {
 			return fmt.Errorf("re-encode batch at %d: %w", b.BaseOffset(), err)
 		}
@@ -53,9 +53,9 @@ func (s *Stream) dense(b segment.Batch, from, to int64) error {
 }
 
 // encode appends dense records as one piece, or as two halves each where it is too long for the target.
-func (s *Stream) encode(b segment.Batch, rs []*kgo.Record, lengths *[]int) error {
+func (s *Stream) encode(b batch.Batch, rs []*kgo.Record, lengths *[]int) error {
 	had := len(s.buf)
-	buf, err := segment.AppendBatch(s.buf, rs[0].Offset, CodecOf(b), rs...)
+	buf, err := batch.Append(s.buf, rs[0].Offset, CodecOf(b), rs...)
 	if err != nil {
 		return err
 	}
@@ -84,8 +84,8 @@ func denseLen(rs []*kgo.Record) int {
 // Visible decodes the records of a batch that lie in [from, to) and pass the
 // filter, as a consumer sees them. late becomes the offset of the last one
 // that until cut off.
-func Visible(b segment.Batch, f *Filter, from, to int64, late *int64) ([]*kgo.Record, error) {
-	rs, err := segment.DecodeBatch(b, 0)
+func Visible(b batch.Batch, f *Filter, from, to int64, late *int64) ([]*kgo.Record, error) {
+	rs, err := batch.Decode(b, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func Visible(b segment.Batch, f *Filter, from, to int64, late *int64) ([]*kgo.Re
 }
 
 // keep applies the filter to a record; cut says that it was until.
-func (f *Filter) keep(b segment.Batch, r *kgo.Record) (ok, cut bool) {
+func (f *Filter) keep(b batch.Batch, r *kgo.Record) (ok, cut bool) {
 	if b.LogAppendTime() {
 		r.Timestamp = time.UnixMilli(b.MaxTimestamp())
 	}
@@ -124,7 +124,7 @@ func (f *Filter) keep(b segment.Batch, r *kgo.Record) (ok, cut bool) {
 }
 
 // CodecOf is the batch's compression, for its pieces.
-func CodecOf(b segment.Batch) kgo.CompressionCodec {
+func CodecOf(b batch.Batch) kgo.CompressionCodec {
 	switch b.Codec() {
 	case 1:
 		return kgo.GzipCompression()

@@ -8,7 +8,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Two batches, of which the second one's transaction was aborted, in a log that ends behind them.
@@ -16,7 +16,7 @@ func Example() {
 	h := opstest.History{Start: 10, End: 14}
 	for _, aborted := range []bool{false, true} {
 		base := 10 + 2*int64(len(h.Batches))
-		raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), &kgo.Record{Offset: base}, &kgo.Record{Offset: base + 1})
+		raw, err := batch.Append(nil, base, kgo.NoCompression(), &kgo.Record{Offset: base}, &kgo.Record{Offset: base + 1})
 		if err != nil {
 			log.Fatal(err)
 		}

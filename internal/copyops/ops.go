@@ -7,14 +7,14 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // An Op is the next thing to do to a target partition: append a batch, or,
 // where the batch is the zero one, leave a hole. Ops are dense: each begins where the one before it ends.
 type Op struct {
 	// Batch is to be appended as it is. Valid until the stream's next call.
-	Batch segment.Batch
+	Batch batch.Batch
 	// Whole says that it is the source's own, not encoded anew.
 	Whole bool
 	// Base and End are the offsets it covers.
@@ -29,7 +29,7 @@ func (o Op) Hole() bool { return o.Records == 0 }
 // Source yields a log's batches in offset order, then io.EOF. aborted says that a batch's transaction was. A batch is valid until
 // the next call.
 type Source interface {
-	Next() (b segment.Batch, aborted bool, err error)
+	Next() (b batch.Batch, aborted bool, err error)
 	Close()
 }
 

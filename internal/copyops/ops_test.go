@@ -15,7 +15,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // play runs a stream and checks the shape of its ops.
@@ -64,7 +64,7 @@ func playBatch(t testing.TB, o copyops.Op) []opstest.Place {
 	if err := b.CheckCRC(); err != nil {
 		t.Fatal(err)
 	}
-	rs, err := segment.DecodeBatch(b, 0)
+	rs, err := batch.Decode(b, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestOpsOfRandomHistories(t *testing.T) {
 func TestOpsKeepBatchesRaw(t *testing.T) {
 	var h opstest.History
 	for i := range int64(5) {
-		raw, err := segment.AppendBatch(nil, 10*i, opstest.Codecs()[i], opstest.Rows(10*i, 10)...)
+		raw, err := batch.Append(nil, 10*i, opstest.Codecs()[i], opstest.Rows(10*i, 10)...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestOpsKeepBatchesRaw(t *testing.T) {
 
 // What begins inside a batch is encoded anew, and isn't the source's.
 func TestOpsEncodedAnew(t *testing.T) {
-	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), opstest.Rows(0, 10)...)
+	raw, err := batch.Append(nil, 0, kgo.NoCompression(), opstest.Rows(0, 10)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,11 +140,11 @@ func TestOpsEncodedAnew(t *testing.T) {
 
 // Errors of the source and damaged batches end the stream; nothing of the batch comes out.
 func TestOpsErrors(t *testing.T) {
-	raw, err := segment.AppendBatch(nil, 0, kgo.ZstdCompression(), opstest.Rows(0, 10)...)
+	raw, err := batch.Append(nil, 0, kgo.ZstdCompression(), opstest.Rows(0, 10)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := segment.HeaderSize; i < len(raw); i++ {
+	for i := batch.HeaderSize; i < len(raw); i++ {
 		raw[i] ^= 0x5a
 	}
 	h := opstest.History{End: 10, Batches: []opstest.Batch{{Raw: raw}}}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // BenchmarkCopy compares the copier with its limit, plain produce requests of prebuilt batches, five in flight, on a real Kafka with eight partitions.
@@ -85,7 +85,7 @@ func BenchmarkTurns(b *testing.B) {
 				own := append([]byte(nil), prebuilt[0]...)
 				for range b.N {
 					binary.BigEndian.PutUint64(own, uint64(p.Position()))
-					batch, err := segment.ParseBatch(own)
+					batch, err := batch.Parse(own)
 					tg.must(err)
 					tg.must(p.Append(b.Context(), batch))
 					tg.must(p.Hole(b.Context(), 1))
@@ -123,7 +123,7 @@ func prebuild(b *testing.B, codec kgo.CompressionCodec, records, size int) [][]b
 			}
 			rs = append(rs, &kgo.Record{Value: v[:size], Timestamp: time.UnixMilli(1_700_000_000_000)})
 		}
-		raw, err := segment.AppendBatch(nil, 0, codec, rs...)
+		raw, err := batch.Append(nil, 0, codec, rs...)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func copyAll(tg *target, names []rawkafka.Partition, prebuilt [][]byte, rounds i
 		for i := range rounds {
 			raw := own[i%len(own)]
 			binary.BigEndian.PutUint64(raw, uint64(p.Position()))
-			batch, err := segment.ParseBatch(raw)
+			batch, err := batch.Parse(raw)
 			if err == nil {
 				err = p.Append(tg.Context(), batch)
 			}
@@ -170,7 +170,7 @@ func copyAll(tg *target, names []rawkafka.Partition, prebuilt [][]byte, rounds i
 func limit(tg *target, names []rawkafka.Partition, prebuilt [][]byte, rounds int) {
 	var ready [][]byte
 	for _, raw := range prebuilt {
-		batch, err := segment.ParseBatch(raw)
+		batch, err := batch.Parse(raw)
 		tg.must(err)
 		ready = append(ready, batch.ForProduce(nil, -1, -1, -1))
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // without are options of a kfake whose ApiVersions lacks requests.
@@ -129,7 +129,7 @@ func TestStamped(t *testing.T) {
 	kf.ControlKey(int16(kmsg.Produce), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		kf.KeepControl()
 		req := kreq.(*kmsg.ProduceRequest)
-		b, err := segment.ParseBatch(req.Topics[0].Partitions[0].Records)
+		b, err := batch.Parse(req.Topics[0].Partitions[0].Records)
 		tg.must(err)
 		n := int64(sent.Add(1))
 		resp := answerProduce(req, 0, 4*(n-1))
@@ -143,7 +143,7 @@ func TestStamped(t *testing.T) {
 		return resp, nil, true
 	})
 	for range 4 {
-		if err := p.Append(t.Context(), batch(t, p.Position(), 4, kgo.NoCompression())); err != nil {
+		if err := p.Append(t.Context(), makeBatch(t, p.Position(), 4, kgo.NoCompression())); err != nil {
 			break
 		}
 	}
@@ -162,7 +162,7 @@ func TestStampedReal(t *testing.T) {
 	tg := connect(t, testkafka.Real(t, testkafka.Options{}), Config{JoinBelow: -1})
 	stamp := "LogAppendTime"
 	p := tg.opened(tg.copier, tg.topic("before", 1, 1, map[string]*string{"message.timestamp.type": &stamp})[0])
-	tg.must(p.Append(t.Context(), batch(t, 0, 4, kgo.NoCompression())))
+	tg.must(p.Append(t.Context(), makeBatch(t, 0, 4, kgo.NoCompression())))
 	if err := p.Flush(t.Context(), false); !errors.Is(err, ErrStamped) {
 		t.Errorf("made before: %v", err)
 	}
@@ -180,7 +180,7 @@ func TestStampedReal(t *testing.T) {
 	tg.must(err)
 	tg.must(kerr.ErrorForCode(resp.Resources[0].ErrorCode))
 	await(t, func() bool { // the broker hears of it within moments
-		if err = p.Append(t.Context(), batch(t, p.Position(), 4, kgo.NoCompression())); err == nil {
+		if err = p.Append(t.Context(), makeBatch(t, p.Position(), 4, kgo.NoCompression())); err == nil {
 			err = p.Flush(t.Context(), false)
 		}
 		return err != nil

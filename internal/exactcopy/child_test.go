@@ -22,7 +22,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // A stream is a source that a test knows by heart: offsets [0, len) of each partition, in runs of records and of holes.
@@ -98,16 +98,16 @@ func copyOnce(ctx context.Context, c *Copier, name rawkafka.Partition, s stream)
 	return p.Flush(ctx, true)
 }
 
-func mustBatch(base int64, n int) segment.Batch {
+func mustBatch(base int64, n int) batch.Batch {
 	var rs []*kgo.Record
 	for i := range n {
 		rs = append(rs, &kgo.Record{Value: fmt.Appendf(nil, "record %d", base+int64(i)), Timestamp: time.UnixMilli(1_700_000_000_000)})
 	}
-	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), rs...)
+	raw, err := batch.Append(nil, base, kgo.NoCompression(), rs...)
 	if err != nil {
 		panic(err)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		panic(err)
 	}

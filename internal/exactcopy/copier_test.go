@@ -34,7 +34,7 @@ func TestCopy(t *testing.T) {
 					tg.must(p.Flush(t.Context(), rnd.IntN(2) == 0))
 					p = tg.opened(tg.newCopier(Config{Quiet: 1}), name)
 				default:
-					b := batch(t, position, n, []kgo.CompressionCodec{kgo.NoCompression(), kgo.ZstdCompression()}[rnd.IntN(2)])
+					b := makeBatch(t, position, n, []kgo.CompressionCodec{kgo.NoCompression(), kgo.ZstdCompression()}[rnd.IntN(2)])
 					if rnd.IntN(2) == 0 {
 						tg.must(p.Give(t.Context(), b))
 					} else {
@@ -67,7 +67,7 @@ func TestFill(t *testing.T) {
 			p := tg.opened(tg.copier, name)
 			n := []int64{2_300_001, 12345}[i]
 			tg.must(p.Fill(t.Context(), n))
-			tg.must(p.Append(t.Context(), batch(t, n, 3, kgo.NoCompression())))
+			tg.must(p.Append(t.Context(), makeBatch(t, n, 3, kgo.NoCompression())))
 			tg.must(p.Hole(t.Context(), 2))
 			tg.must(p.Flush(t.Context(), true))
 			if end, _ := tg.ends(name); end != n+5 {

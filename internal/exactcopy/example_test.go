@@ -11,7 +11,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Two batches with a hole of three offsets between them, and a process that goes on where the first stopped.
@@ -75,16 +75,16 @@ func Example() {
 	// 6 two
 }
 
-func batchAt(offset int64, values ...string) segment.Batch {
+func batchAt(offset int64, values ...string) batch.Batch {
 	var rs []*kgo.Record
 	for _, v := range values {
 		rs = append(rs, &kgo.Record{Value: []byte(v), Timestamp: time.UnixMilli(1_700_000_000_000)})
 	}
-	raw, err := segment.AppendBatch(nil, offset, kgo.NoCompression(), rs...)
+	raw, err := batch.Append(nil, offset, kgo.NoCompression(), rs...)
 	if err != nil {
 		log.Fatal(err)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestNotAppended(t *testing.T) {
 func (t *target) appendAll(p *Partition, batches, n int) (kinds []bool) {
 	t.Helper()
 	for range batches {
-		t.must(p.Append(t.Context(), batch(t, p.Position(), n, kgo.NoCompression())))
+		t.must(p.Append(t.Context(), makeBatch(t, p.Position(), n, kgo.NoCompression())))
 		for range n {
 			kinds = append(kinds, true)
 		}
@@ -111,7 +111,7 @@ func TestElsewhere(t *testing.T) {
 			p := tg.opened(tg.copier, name)
 			tg.appendAll(p, 1, 10)
 			tg.must(p.Flush(t.Context(), false))
-			tg.must(p.Append(t.Context(), batch(t, 10, 10, kgo.NoCompression())))
+			tg.must(p.Append(t.Context(), makeBatch(t, 10, 10, kgo.NoCompression())))
 			err := p.Flush(t.Context(), false)
 			if !errors.Is(err, ErrUndecided) || !errors.Is(err, e) {
 				t.Fatalf("got %v", err)
@@ -161,13 +161,13 @@ func TestShifted(t *testing.T) {
 	p := tg.opened(tg.copier, name)
 	cl := testkafka.Client(t, kafka)
 	tg.must(cl.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("foreign")}).FirstErr())
-	tg.must(p.Append(t.Context(), batch(t, 0, 3, kgo.NoCompression())))
+	tg.must(p.Append(t.Context(), makeBatch(t, 0, 3, kgo.NoCompression())))
 	err := p.Flush(t.Context(), false)
 	var s *ShiftedError
 	if !errors.As(err, &s) || *s != (ShiftedError{"t", 0, 0, 1}) || !errors.Is(err, ErrShifted) {
 		t.Fatalf("got %v", err)
 	}
-	if err := p.Append(t.Context(), batch(t, p.Position(), 3, kgo.NoCompression())); !errors.Is(err, ErrShifted) {
+	if err := p.Append(t.Context(), makeBatch(t, p.Position(), 3, kgo.NoCompression())); !errors.Is(err, ErrShifted) {
 		t.Fatalf("afterwards: %v", err)
 	}
 }
@@ -254,7 +254,7 @@ func TestWentBack(t *testing.T) {
 	script(testkafka.Kfake(kafka), 1, func(req *kmsg.ProduceRequest) (kmsg.Response, error) {
 		return answerProduce(req, kerr.RequestTimedOut.Code, 10), nil // and lost
 	})
-	tg.must(p.Append(t.Context(), batch(t, 10, 5, kgo.NoCompression())))
+	tg.must(p.Append(t.Context(), makeBatch(t, 10, 5, kgo.NoCompression())))
 	if err := p.Hole(t.Context(), 1); !errors.Is(err, ErrUndecided) {
 		t.Fatalf("got %v", err)
 	}
@@ -407,7 +407,7 @@ func TestGone(t *testing.T) {
 func TestSendable(t *testing.T) {
 	tg := connect(t, testkafka.Fake(t, testkafka.Options{}), Config{})
 	p := tg.opened(tg.copier, tg.topic("t", 1, 1, nil)[0])
-	if err := p.Append(t.Context(), batch(t, 5, 1, kgo.NoCompression())); err == nil {
+	if err := p.Append(t.Context(), makeBatch(t, 5, 1, kgo.NoCompression())); err == nil {
 		t.Error("a wrong base offset was taken")
 	}
 	tg.must(p.Flush(t.Context(), false))

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // fillerRecords is the most a filler batch holds: 0.8 MB, within a default max.message.bytes, and about 0.2 s of a broker's time.
@@ -16,11 +16,11 @@ const fillerRecords = 1_000_000
 // filler holds the prebuilt batches, by number of records.
 type filler struct {
 	mu      sync.Mutex
-	batches map[int]segment.Batch
+	batches map[int]batch.Batch
 }
 
 // batch returns a batch of n empty records without timestamps: they must not be found by a search by time. Full ones are kept.
-func (f *filler) batch(n int) (segment.Batch, error) {
+func (f *filler) batch(n int) (batch.Batch, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if b, ok := f.batches[n]; ok {
@@ -28,12 +28,12 @@ func (f *filler) batch(n int) (segment.Batch, error) {
 	}
 	raw, err := fillerBatch(n)
 	if err != nil {
-		return segment.Batch{}, err
+		return batch.Batch{}, err
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err == nil && n&(n-1) == 0 || n == fillerRecords {
 		if f.batches == nil {
-			f.batches = make(map[int]segment.Batch)
+			f.batches = make(map[int]batch.Batch)
 		}
 		f.batches[n] = b
 	}
@@ -65,7 +65,7 @@ func (p *Partition) Fill(ctx context.Context, n int64) error {
 }
 
 // fill appends one batch of filler and waits for it.
-func (p *Partition) fill(ctx context.Context, b segment.Batch) error {
+func (p *Partition) fill(ctx context.Context, b batch.Batch) error {
 	position := p.Position()
 	if err := p.room(ctx, b.Len()); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (p *Partition) fill(ctx context.Context, b segment.Batch) error {
 }
 
 // revive takes the refused batch b back: it was decisively not appended.
-func (p *Partition) revive(b segment.Batch) {
+func (p *Partition) revive(b batch.Batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.prod.retreat(int64(b.Records()))
@@ -93,5 +93,5 @@ func fillerBatch(n int) ([]byte, error) {
 		slab[i].Timestamp = time.UnixMilli(-1)
 		rs[i] = &slab[i]
 	}
-	return segment.AppendBatch(nil, 0, kgo.ZstdCompression(), rs...)
+	return batch.Append(nil, 0, kgo.ZstdCompression(), rs...)
 }

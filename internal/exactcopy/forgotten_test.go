@@ -10,7 +10,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // TestForgotten: a leader forgets producers of old data while a batch's answer is lost. It would take the batch a second time.
@@ -64,7 +64,7 @@ func TestReplacedBehindAppend(t *testing.T) {
 					kf.SleepControl(func() { _, _ = old.cluster.Request(t.Context(), 0, req) }) // number 3
 					return answerProduce(req, e.Code, 4), nil, true
 				case 4: // as a leader takes it that has forgotten
-					b, _ := segment.ParseBatch(req.Topics[0].Partitions[0].Records)
+					b, _ := batch.Parse(req.Topics[0].Partitions[0].Records)
 					req.Topics[0].Partitions[0].Records = b.ForProduce(nil, -1, -1, -1)
 				}
 				return nil, nil, false

@@ -12,7 +12,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // produceLate sends a batch as a process that died would have, and whose request the network has kept until now.
@@ -75,7 +75,7 @@ func TestForgottenGeneration(t *testing.T) {
 				kf.SleepControl(func() { dead.produceLate(name, req.Topics[0].Partitions[0].Records) })
 				return nil, errors.New("cut"), true
 			case 3: // as a leader takes it that has forgotten
-				b, err := segment.ParseBatch(req.Topics[0].Partitions[0].Records)
+				b, err := batch.Parse(req.Topics[0].Partitions[0].Records)
 				tg.must(err)
 				req.Topics[0].Partitions[0].Records = b.ForProduce(nil, -1, -1, -1)
 			}
@@ -122,7 +122,7 @@ func TestForgottenGenerationReal(t *testing.T) {
 	await(t, forgotten)
 
 	// A request of p is under way while it dies. Another process goes on, with the same batch.
-	late := batch(t, p.Position(), 10, kgo.NoCompression()).ForProduce(nil, p.prod.pid(), p.prod.epoch, p.prod.sequence)
+	late := makeBatch(t, p.Position(), 10, kgo.NoCompression()).ForProduce(nil, p.prod.pid(), p.prod.epoch, p.prod.sequence)
 	next := admin.opened(admin.newCopier(Config{}), name)
 	kinds = append(kinds, admin.appendAll(next, 1, 10)...)
 	admin.must(next.Flush(t.Context(), true))
@@ -197,7 +197,7 @@ func TestLeaderChanged(t *testing.T) {
 			})
 			return answerProduce(req, 6, -1), nil, true
 		case 3: // the new one has forgotten the producer
-			b, err := segment.ParseBatch(req.Topics[0].Partitions[0].Records)
+			b, err := batch.Parse(req.Topics[0].Partitions[0].Records)
 			tg.must(err)
 			req.Topics[0].Partitions[0].Records = b.ForProduce(nil, -1, -1, -1)
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // target is a cluster with a copier on it.
@@ -90,18 +90,18 @@ func (t *target) must(err error) {
 	}
 }
 
-// batch is n records from base on; a record's value says its offset.
-func batch(t testing.TB, base int64, n int, codec kgo.CompressionCodec) segment.Batch {
+// makeBatch makes n records from base on; a record's value says its offset.
+func makeBatch(t testing.TB, base int64, n int, codec kgo.CompressionCodec) batch.Batch {
 	t.Helper()
 	var rs []*kgo.Record
 	for i := range n {
 		rs = append(rs, &kgo.Record{Key: []byte("k"), Value: fmt.Appendf(nil, "record %d", base+int64(i)), Timestamp: time.UnixMilli(1_700_000_000_000 + base + int64(i))})
 	}
-	raw, err := segment.AppendBatch(nil, base, codec, rs...)
+	raw, err := batch.Append(nil, base, codec, rs...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // A joiner makes one batch of adjacent small ones. Joining costs time of this process and saves round trips: it is done where it saves more than it costs.
@@ -62,11 +62,11 @@ func (j *joiner) join(run []*item, bufs *buffers) *item {
 	size := 0
 	for _, it := range run {
 		size += len(it.buf)
-		b, err := segment.ParseBatch(it.buf)
+		b, err := batch.Parse(it.buf)
 		if err != nil {
 			return nil
 		}
-		got, err := segment.DecodeBatch(b, joinLimit)
+		got, err := batch.Decode(b, joinLimit)
 		if err != nil || int64(len(got)) != it.end-it.base {
 			return nil
 		}
@@ -87,11 +87,11 @@ func (j *joiner) join(run []*item, bufs *buffers) *item {
 // made makes an item of records whose first is the one at skip in like, whose codec and producer state it takes; nil where they can't be encoded.
 func made(rs []*kgo.Record, like *item, skip int, bufs *buffers) *item {
 	base := like.base + int64(skip)
-	raw, err := segment.AppendBatch(nil, base, codecs[codec(like.buf)], rs...)
+	raw, err := batch.Append(nil, base, codecs[codec(like.buf)], rs...)
 	if err != nil {
 		return nil
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		return nil
 	}
@@ -105,11 +105,11 @@ func halves(it *item, bufs *buffers) []*item {
 	if !it.made || it.unsure {
 		return nil
 	}
-	b, err := segment.ParseBatch(it.buf)
+	b, err := batch.Parse(it.buf)
 	if err != nil {
 		return nil
 	}
-	rs, err := segment.DecodeBatch(b, 0)
+	rs, err := batch.Decode(b, 0)
 	if err != nil || len(rs) < 2 {
 		return nil
 	}

@@ -11,13 +11,13 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 var allCodecs = []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression(), kgo.ZstdCompression()}
 
 // hard is a batch of records that are easily harmed: headers, nulls, timestamps out of order.
-func hard(t testing.TB, base int64, n int, codec kgo.CompressionCodec) segment.Batch {
+func hard(t testing.TB, base int64, n int, codec kgo.CompressionCodec) batch.Batch {
 	t.Helper()
 	var rs []*kgo.Record
 	for i := range n {
@@ -32,11 +32,11 @@ func hard(t testing.TB, base int64, n int, codec kgo.CompressionCodec) segment.B
 		}
 		rs = append(rs, r)
 	}
-	raw, err := segment.AppendBatch(nil, base, codec, rs...)
+	raw, err := batch.Append(nil, base, codec, rs...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestJoin(t *testing.T) {
 		base := int64(1000)
 		for k := range 7 {
 			b := hard(t, base, 3+k, c)
-			rs, err := segment.DecodeBatch(b, 0)
+			rs, err := batch.Decode(b, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,7 +67,7 @@ func TestJoin(t *testing.T) {
 			t.Fatalf("codec %d: a run of %d", i, n)
 		}
 		got := j.join(run, new(buffers))
-		b, err := segment.ParseBatch(got.buf)
+		b, err := batch.Parse(got.buf)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestJoin(t *testing.T) {
 		if got.base != 1000 || got.end != base || b.Codec() != int8(i) || b.CheckCRC() != nil || pid != p.pid() || epoch != 3 || sequence != 1<<31-20 || b.BaseOffset() != 0 {
 			t.Fatalf("codec %d: %+v", i, got)
 		}
-		rs, err := segment.DecodeBatch(b, 0)
+		rs, err := batch.Decode(b, 0)
 		if err != nil || len(rs) != len(want) {
 			t.Fatalf("codec %d: %d records, %v", i, len(rs), err)
 		}
@@ -165,7 +165,7 @@ func TestJoinedTooLarge(t *testing.T) {
 	p.setRTT(time.Second) // joining pays
 	kinds := make([]bool, 1000)
 	for at := range int64(len(kinds)) / 10 {
-		tg.must(p.Append(t.Context(), batch(t, at*10, 10, kgo.NoCompression())))
+		tg.must(p.Append(t.Context(), makeBatch(t, at*10, 10, kgo.NoCompression())))
 	}
 	tg.must(p.Flush(t.Context(), true))
 	for i := range kinds {

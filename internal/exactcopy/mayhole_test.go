@@ -48,7 +48,7 @@ func TestMayHole(t *testing.T) {
 		markers.Add(1)
 		return nil, nil, false
 	})
-	tg.must(p.Append(t.Context(), batch(t, 5, 3, kgo.NoCompression())))
+	tg.must(p.Append(t.Context(), makeBatch(t, 5, 3, kgo.NoCompression())))
 	done := make(chan error)
 	go func() { done <- p.Hole(t.Context(), 1) }()
 	<-sent

@@ -16,7 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // modelLog answers for one partition in kfake's place: kfake's leaders never forget a producer, replicate at once, and don't refuse markers. It does what
@@ -239,7 +239,7 @@ func (m *modelLog) leads(node int32) bool { return m.leader == node }
 func (m *modelLog) produce(node int32, kreq kmsg.Request) (kmsg.Response, error) {
 	req := kreq.(*kmsg.ProduceRequest)
 	raw := slices.Clone(req.Topics[0].Partitions[0].Records)
-	in, err := segment.ParseBatch(raw)
+	in, err := batch.Parse(raw)
 	if err != nil {
 		m.t.Error(err)
 		return nil, err

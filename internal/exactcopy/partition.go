@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Partition is an open target partition. One goroutine at a time. After an error only Close is left, and Position and Err.
@@ -67,7 +67,7 @@ func (p *Partition) Settled() { p.doubt = false }
 
 // Append queues a copy of a whole batch: its base offset must be Position, it must have no holes inside, no LogAppendTime, no control bit.
 // It waits while the queue is full. Errors of earlier batches surface here or in Flush.
-func (p *Partition) Append(ctx context.Context, b segment.Batch) error {
+func (p *Partition) Append(ctx context.Context, b batch.Batch) error {
 	position := p.Position()
 	if err := sendable(b, position); err != nil {
 		return at(p.name, position, "append", err)
@@ -77,7 +77,7 @@ func (p *Partition) Append(ctx context.Context, b segment.Batch) error {
 
 // Give is Append without the copy: the bytes that the batch aliases are the Partition's from now on, and changed. Nothing may write them any more,
 // nor use them again.
-func (p *Partition) Give(ctx context.Context, b segment.Batch) error {
+func (p *Partition) Give(ctx context.Context, b batch.Batch) error {
 	position := p.Position()
 	err := sendable(b, position)
 	if err == nil {
@@ -92,7 +92,7 @@ func (p *Partition) Give(ctx context.Context, b segment.Batch) error {
 }
 
 // append queues a batch that is sendable.
-func (p *Partition) append(ctx context.Context, b segment.Batch, position int64) error {
+func (p *Partition) append(ctx context.Context, b batch.Batch, position int64) error {
 	if err := p.room(ctx, b.Len()); err != nil {
 		return at(p.name, position, "append", err)
 	}
@@ -101,7 +101,7 @@ func (p *Partition) append(ctx context.Context, b segment.Batch, position int64)
 	return nil
 }
 
-func sendable(b segment.Batch, position int64) error {
+func sendable(b batch.Batch, position int64) error {
 	switch {
 	case b.BaseOffset() != position:
 		return fmt.Errorf("the batch's base offset is %d", b.BaseOffset())

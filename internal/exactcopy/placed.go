@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // ReadPlaced yields the batches of a job in a target partition, in order, from a checkpoint up to the offset end (or the high watermark, where that is
@@ -122,7 +122,7 @@ func (r *placedReader) take(raw []byte, end int64, placed func(Placed)) error {
 		}
 		if raw[16] < 2 {
 			r.at.Offset = max(r.at.Offset, int64(binary.BigEndian.Uint64(raw))+1)
-		} else if b, err := segment.ParseBatch(raw[:n]); err != nil {
+		} else if b, err := batch.Parse(raw[:n]); err != nil {
 			return fmt.Errorf("at %d: %w", r.at.Offset, err)
 		} else if err := r.batch(b, placed); err != nil {
 			return err
@@ -132,7 +132,7 @@ func (r *placedReader) take(raw []byte, end int64, placed func(Placed)) error {
 	return nil
 }
 
-func (r *placedReader) batch(b segment.Batch, placed func(Placed)) error {
+func (r *placedReader) batch(b batch.Batch, placed func(Placed)) error {
 	if b.EndOffset() <= r.at.Offset {
 		return nil // fetched for an offset behind it
 	}

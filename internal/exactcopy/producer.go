@@ -6,7 +6,7 @@ import (
 	"math"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // A producer is the identity that a partition's next batch or marker carries. It is a function of the copy, the partition and what the log holds,
@@ -57,7 +57,7 @@ func (p *producer) owns(pid int64) (gen uint16, ok bool) {
 
 // shows is what a batch in the log says about the producer that wrote it, if that is ours. The cleaner may have taken records out of it: what counts is
 // the offsets that it had.
-func (p *producer) shows(b segment.Batch) (k known, ours bool) {
+func (p *producer) shows(b batch.Batch) (k known, ours bool) {
 	gen, ours := p.owns(b.ProducerID())
 	k = known{ours, gen, b.ProducerEpoch(), -1}
 	if !b.Control() {

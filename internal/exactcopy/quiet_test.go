@@ -95,7 +95,7 @@ func TestLimiter(t *testing.T) {
 		p := tg.opened(tg.copier, tg.topic("t", 1, 1, nil)[0])
 		start, bytes := time.Now(), 0
 		for range 20 {
-			b := batch(t, p.Position(), 10, kgo.NoCompression())
+			b := makeBatch(t, p.Position(), 10, kgo.NoCompression())
 			bytes += b.Len()
 			tg.must(p.Append(t.Context(), b))
 		}

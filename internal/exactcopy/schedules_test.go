@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // TestSchedules copies a stream of records and holes while processes die, answers are lost or late, leaders forget producers, lag, and are replaced by ones that lack the log's end: each schedule is drawn by
@@ -96,11 +96,11 @@ func (m *modelLog) check(seed uint64, want stream, said string) {
 		return
 	}
 	for _, b := range m.log {
-		got, err := segment.ParseBatch(b.raw)
+		got, err := batch.Parse(b.raw)
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		rs, err := segment.DecodeBatch(got, 0)
+		rs, err := batch.Decode(got, 0)
 		if err != nil && !got.Control() {
 			m.t.Fatal(err)
 		}

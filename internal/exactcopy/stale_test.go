@@ -105,8 +105,8 @@ func TestNextWaits(t *testing.T) {
 			}
 			return 3
 		})
-		tg.must(p.Append(t.Context(), batch(t, 0, 10, kgo.NoCompression())))
-		tg.must(p.Append(t.Context(), batch(t, 10, 10, kgo.NoCompression())))
+		tg.must(p.Append(t.Context(), makeBatch(t, 0, 10, kgo.NoCompression())))
+		tg.must(p.Append(t.Context(), makeBatch(t, 10, 10, kgo.NoCompression())))
 		await(t, func() bool { return asked.Load() > 6 || sent.Load() > 1 })
 		if sent.Load() != 1 {
 			t.Errorf("%d requests before the first batch is on all replicas", sent.Load())

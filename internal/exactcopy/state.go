@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Open reads last sequence, then true end, once nothing of ours is under way there: a Partition of the same name that is still open is closed first.
@@ -204,7 +204,7 @@ func (p *Partition) tailFrom(ctx context.Context, from, end int64) (last known, 
 			return known{}, false, err
 		}
 		reached := from
-		for b, err := range segment.Batches(a.RecordBatches) {
+		for b, err := range batch.All(a.RecordBatches) {
 			if err != nil {
 				break
 			}

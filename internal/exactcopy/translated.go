@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // A Placed is a batch of a job in a target's log: its records [First, First+Records), counted from the job's first in this partition, lie at the
@@ -87,7 +87,7 @@ func (t *Translated) Next() int64 { return t.p.Position() }
 // Append queues a copy of a whole batch, whose first record has the ordinal Next. Its own offsets don't matter, but that none is missing inside; no
 // LogAppendTime, no control bit. It waits while the queue is full. Errors of earlier batches surface here or in Flush: where it is [ErrUndecided],
 // OnPlaced hasn't been told all; open again from its last, and go on at Next.
-func (t *Translated) Append(ctx context.Context, b segment.Batch) error {
+func (t *Translated) Append(ctx context.Context, b batch.Batch) error {
 	next := t.Next()
 	if err := sendable(b, b.BaseOffset()); err != nil {
 		return at(t.p.name, next, "append", err)

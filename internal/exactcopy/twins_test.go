@@ -55,7 +55,7 @@ func TestLateRequest(t *testing.T) {
 			late := tg.opened(tg.newCopier(Config{}), name)
 			tg.appendAll(next, 1, 10)
 			tg.must(next.Flush(t.Context(), false))
-			tg.must(late.Append(t.Context(), batch(t, start+10, 7, kgo.NoCompression()))) // another length: refused
+			tg.must(late.Append(t.Context(), makeBatch(t, start+10, 7, kgo.NoCompression()))) // another length: refused
 			if err := late.Flush(t.Context(), false); !errors.Is(err, ErrUndecided) {
 				t.Fatalf("got %v", err)
 			}
@@ -89,7 +89,7 @@ func TestLateOldEpoch(t *testing.T) {
 	}
 	_, err = tg.cluster.Request(t.Context(), leader, req)
 	tg.must(err)
-	tg.must(old.Append(t.Context(), batch(t, 10, 3, kgo.NoCompression())))
+	tg.must(old.Append(t.Context(), makeBatch(t, 10, 3, kgo.NoCompression())))
 	if err := old.Flush(t.Context(), false); !errors.Is(err, ErrUndecided) {
 		t.Errorf("got %v", err)
 	}

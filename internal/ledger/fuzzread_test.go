@@ -6,21 +6,21 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // FuzzRead: whatever bytes the topic's log has, reading them ends with entries that are counted right, or with a *TopicError; what is asked of them afterwards answers or
 // says why not. A record of the fuzzer's own, in a sound batch, comes behind them.
 func FuzzRead(f *testing.F) {
 	const prefix = "map/c/t/0/j/"
-	batch := func(offset int64, key, value []byte) []byte {
-		raw, err := segment.AppendBatch(nil, offset, kgo.NoCompression(), &kgo.Record{Key: key, Value: value})
+	encoded := func(offset int64, key, value []byte) []byte {
+		raw, err := batch.Append(nil, offset, kgo.NoCompression(), &kgo.Record{Key: key, Value: value})
 		if err != nil {
 			f.Fatal(err)
 		}
 		return raw
 	}
-	sound := batch(0, []byte("k"), []byte(`{"v":1}`))
+	sound := encoded(0, []byte("k"), []byte(`{"v":1}`))
 	f.Add([]byte(nil), []byte(prefix+"000000"), []byte(`{"v":1,"chunks":2,"data":"AAEC"}`))
 	f.Add(sound, []byte("k"), []byte(nil))
 	f.Add(sound[:len(sound)-1], []byte("restore/j/t/0"), []byte(`{"v":1,"job":"j","target_topic":"t"}`))
@@ -33,7 +33,7 @@ func FuzzRead(f *testing.F) {
 			t.Fatal(err)
 		}
 		if l.next >= 0 && l.next < 1<<62 {
-			own, err := segment.AppendBatch(nil, l.next, kgo.NoCompression(), &kgo.Record{Key: key, Value: value})
+			own, err := batch.Append(nil, l.next, kgo.NoCompression(), &kgo.Record{Key: key, Value: value})
 			if err != nil {
 				t.Skip(err)
 			}

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 const (
@@ -121,7 +121,7 @@ func (l *Ledger) fetch(ctx context.Context, end int64) error {
 
 // batches takes what a response has in.
 func (l *Ledger) batches(raw []byte) error {
-	for b, err := range segment.Batches(raw) {
+	for b, err := range batch.All(raw) {
 		if err != nil {
 			return &TopicError{Reason: err.Error()}
 		}
@@ -133,7 +133,7 @@ func (l *Ledger) batches(raw []byte) error {
 }
 
 // batch takes a batch in. Transactional ones aren't ours.
-func (l *Ledger) batch(b segment.Batch) error {
+func (l *Ledger) batch(b batch.Batch) error {
 	if b.EndOffset() <= l.next {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (l *Ledger) batch(b segment.Batch) error {
 		if err := b.CheckCRC(); err != nil {
 			return &TopicError{Reason: err.Error()}
 		}
-		rs, err := segment.DecodeBatch(b, maxDecode)
+		rs, err := batch.Decode(b, maxDecode)
 		if err != nil {
 			return &TopicError{Reason: err.Error()}
 		}

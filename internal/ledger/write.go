@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 const (
@@ -206,11 +206,11 @@ func (l *Ledger) batchOf(ctx context.Context, rs []*kgo.Record) ([]byte, error) 
 			return nil, wrap("write", err)
 		}
 	}
-	raw, err := segment.AppendBatch(nil, 0, kgo.NoCompression(), rs...)
+	raw, err := batch.Append(nil, 0, kgo.NoCompression(), rs...)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: encode: %w", err)
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		return nil, fmt.Errorf("ledger: encode: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // FetchConfig is how a Fetcher reads. The zero value is the default.
@@ -73,12 +73,12 @@ type Fetched struct {
 	// Position is the offset that was asked for, Tag the one that was set with it.
 	Position, Tag int64
 	// Batches are whole batches of magic 2, their CRC checked, back to back,
-	// for [segment.Batches]. The first may begin before Position. The handler may keep and change them; they keep the Response in memory.
+	// for [batch.All]. The first may begin before Position. The handler may keep and change them; they keep the Response in memory.
 	Batches []byte
 	// Response is what the batches are a part of, the same for all partitions of one.
 	Response *Response
 	// Aborted lists the aborted transactions that overlap the batches.
-	Aborted []segment.AbortedTxn
+	Aborted []batch.AbortedTxn
 	// HighWatermark, LastStable and LogStart are the offsets that came along.
 	HighWatermark, LastStable, LogStart int64
 	// VoidTo says that no batch lies in [Position, VoidTo): the topic's policy

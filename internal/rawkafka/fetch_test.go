@@ -15,7 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // collector gathers what a Fetcher hands on.
@@ -37,7 +37,7 @@ func (c *collector) Fetched(_ context.Context, f rawkafka.Fetched) error {
 	if f.Position != c.next[f.Partition] {
 		return nil
 	}
-	for b, err := range segment.Batches(f.Batches) {
+	for b, err := range batch.All(f.Batches) {
 		if err != nil {
 			return err
 		}

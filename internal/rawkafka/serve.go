@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // small is the size of a response below which the next is asked for after a
@@ -389,7 +389,7 @@ func (f *Fetcher) deliver(ctx context.Context, a *asked) error {
 		HighWatermark: a.answer.HighWatermark, LastStable: a.answer.LastStableOffset, LogStart: a.answer.LogStartOffset,
 	}
 	for _, t := range a.answer.AbortedTransactions {
-		fetched.Aborted = append(fetched.Aborted, segment.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
+		fetched.Aborted = append(fetched.Aborted, batch.AbortedTxn{ProducerID: t.ProducerID, FirstOffset: t.FirstOffset})
 	}
 	return f.h.Fetched(ctx, fetched)
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 var errHandler = errors.New("rawkafka: the handler has ended")
@@ -21,7 +21,7 @@ func walk(raw []byte, position int64) (end int64, epoch int32) {
 		}
 		last := int64(binary.BigEndian.Uint64(raw)) // a message's, or a compressed set's last
 		if raw[16] >= 2 {
-			if n < segment.HeaderSize {
+			if n < batch.HeaderSize {
 				break
 			}
 			last += int64(int32(binary.BigEndian.Uint32(raw[23:])))
@@ -36,12 +36,12 @@ func walk(raw []byte, position int64) (end int64, epoch int32) {
 // whole returns the whole batches at the front of raw, those of magic 0 and 1
 // re-encoded, after checking every batch's CRC.
 func whole(raw []byte) ([]byte, error) {
-	raw, err := segment.ConvertLegacy(raw)
+	raw, err := batch.ConvertLegacy(raw)
 	if err != nil {
 		return nil, corrupt("rawkafka: %w", err)
 	}
 	n := 0
-	for b, err := range segment.Batches(raw) {
+	for b, err := range batch.All(raw) {
 		if err == nil {
 			err = b.CheckCRC()
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/filestore"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -148,11 +149,11 @@ func placed(rs []*kgo.Record, partition int32) []*kgo.Record {
 func writePartition(sw *storage.SegmentWriter, p segment.Partition, rs []*kgo.Record) (storage.PartitionState, error) {
 	state := storage.PartitionState{Partition: p}
 	for rs := range slices.Chunk(rs, maxBatch) {
-		raw, err := segment.AppendBatch(nil, rs[0].Offset, kgo.NoCompression(), rs...)
+		raw, err := batch.Append(nil, rs[0].Offset, kgo.NoCompression(), rs...)
 		if err != nil {
 			return state, err
 		}
-		b, err := segment.ParseBatch(raw)
+		b, err := batch.Parse(raw)
 		if err != nil {
 			return state, err
 		}

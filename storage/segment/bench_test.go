@@ -5,26 +5,12 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-)
 
-// load is batches of n records of so many bytes.
-func load(b *testing.B, n, size int, codec kgo.CompressionCodec) Batch {
-	r := rand.New(rand.NewPCG(1, 2))
-	rs := make([]*kgo.Record, n)
-	for i := range rs {
-		v := make([]byte, size)
-		for j := range v {
-			v[j] = "0123456789abcdef"[r.IntN(16)]
-		}
-		rs[i] = &kgo.Record{Offset: int64(i), Value: v, Timestamp: time.UnixMilli(1700000000000)}
-	}
-	return encode(b, 0, codec, rs...)
-}
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
+)
 
 // BenchmarkSHA256 is what Append can't be faster than.
 func BenchmarkSHA256(b *testing.B) {
@@ -38,20 +24,20 @@ func BenchmarkSHA256(b *testing.B) {
 func BenchmarkAppend(b *testing.B) {
 	for _, c := range []struct{ records, partitions int }{{1000, 8}, {10, 8}, {10, 1000}} {
 		b.Run(fmt.Sprintf("records=%d/partitions=%d", c.records, c.partitions), func(b *testing.B) {
-			batch := load(b, c.records, 1000, kgo.NoCompression())
+			b1 := batchtest.Load(b, c.records, 1000, kgo.NoCompression())
 			w := NewWriter(io.Discard, Options{})
 			ends := make([]int64, c.partitions)
-			b.SetBytes(int64(batch.Len()))
+			b.SetBytes(int64(b1.Len()))
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				p := i % c.partitions
 				i++
 				for k, shift := 7, ends[p]; k >= 0; k, shift = k-1, shift>>8 {
-					batch.raw[k] = byte(shift)
+					b1.Raw()[k] = byte(shift)
 				}
-				ends[p] = batch.EndOffset()
-				if err := w.Append(Partition{Partition: int32(p)}, batch); err != nil {
+				ends[p] = b1.EndOffset()
+				if err := w.Append(Partition{Partition: int32(p)}, b1); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -64,7 +50,7 @@ func BenchmarkOpenFrame(b *testing.B) {
 		b.Run(fmt.Sprintf("zstd=%v", zip), func(b *testing.B) {
 			var object bytes.Buffer
 			w := NewWriter(&object, Options{Zstd: zip})
-			if err := w.Append(Partition{}, load(b, 1000, 1000, kgo.NoCompression())); err != nil {
+			if err := w.Append(Partition{}, batchtest.Load(b, 1000, 1000, kgo.NoCompression())); err != nil {
 				b.Fatal(err)
 			}
 			infos, err := w.Close()
@@ -91,35 +77,6 @@ func BenchmarkOpenFrame(b *testing.B) {
 				}
 				if zip {
 					buf = raw
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkRecords(b *testing.B) {
-	for i, codec := range codecs() {
-		batch := load(b, 1000, 1000, codec)
-		rs, err := DecodeBatch(batch, 0)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Run(fmt.Sprintf("decode/codec=%d", i), func(b *testing.B) {
-			b.SetBytes(1000 * 1000)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := DecodeBatch(batch, 0); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(fmt.Sprintf("append/codec=%d", i), func(b *testing.B) {
-			b.SetBytes(1000 * 1000)
-			b.ReportAllocs()
-			var dst []byte
-			for b.Loop() {
-				if dst, err = AppendBatch(dst[:0], 0, codec, rs...); err != nil {
-					b.Fatal(err)
 				}
 			}
 		})

@@ -6,6 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"testing"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 func isDamage(err error) bool {
@@ -28,7 +31,7 @@ func TestEveryByteFlipped(t *testing.T) {
 			}
 			for p, bs := range got { // whatever was yielded is right
 				for j, b := range bs {
-					if !bytes.Equal(b.raw, parts[p][j].raw) {
+					if !bytes.Equal(b.Raw(), parts[p][j].Raw()) {
 						t.Fatalf("byte %d flipped by %#x: %v: another batch", i, bit, p)
 					}
 				}
@@ -54,7 +57,7 @@ func TestEveryLengthTruncated(t *testing.T) {
 
 func TestFramesSwapped(t *testing.T) {
 	p := Partition{topic(1), 0}
-	object, infos := write(t, Options{FrameBytes: 100}, map[Partition][]Batch{p: {plain(t, 0, 1), plain(t, 1, 1)}}, nil)
+	object, infos := write(t, Options{FrameBytes: 100}, map[Partition][]batch.Batch{p: {batchtest.Plain(t, 0, 1), batchtest.Plain(t, 1, 1)}}, nil)
 	n := (infos[0].Block.Position - headerLen) / 2
 	bad := bytes.Clone(object)
 	copy(bad[headerLen:], object[headerLen+n:headerLen+2*n])
@@ -95,61 +98,65 @@ func forge(frames []byte, version uint16, change func(*footer), runs ...*Run) []
 }
 
 // honest is a run of one batch that lies behind the header.
-func honest(t testing.TB, b Batch) *Run {
+func honest(t testing.TB, b batch.Batch) *Run {
 	var s summary
 	s.add(b, false)
 	s.Topic = topic(1)
 	return &Run{RunInfo: s.RunInfo, Frames: []Frame{{
-		Position: headerLen, Length: int32(b.Len()), RawLength: int32(b.Len()), SHA256: sha256.Sum256(b.raw),
+		Position: headerLen, Length: int32(b.Len()), RawLength: int32(b.Len()), SHA256: sha256.Sum256(b.Raw()),
 		BaseOffset: s.BaseOffset, EndOffset: s.EndOffset, MinTimestamp: s.MinTimestamp, MaxTimestamp: s.MaxTimestamp, Records: s.Records,
 	}}}
 }
 
 func TestHostile(t *testing.T) {
-	b := plain(t, 10, 3)
-	if err := verify(forge(b.raw, Version, nil, honest(t, b))); err != nil {
+	b := batchtest.Plain(t, 10, 3)
+	if err := verify(forge(b.Raw(), Version, nil, honest(t, b))); err != nil {
 		t.Fatal("the forger isn't good enough:", err)
 	}
-	bomb := bombs(t)[4]
+	bomb := batchtest.Zipped(t, 4, make([]byte, 64<<20))
 	for name, c := range map[string]struct {
 		frames []byte
 		footer func(*footer)
 		run    func(*Run)
 	}{
-		"many runs":             {b.raw, func(f *footer) { f.runs = 1 << 60 }, nil},
-		"one run too many":      {b.raw, func(f *footer) { f.runs++ }, nil},
-		"no runs":               {b.raw, func(f *footer) { f.runs = 0 }, nil},
-		"directory behind end":  {b.raw, func(f *footer) { f.directory = 1 << 63 }, nil},
-		"long directory":        {b.raw, func(f *footer) { f.length = 1 << 62 }, nil},
-		"blocks before header":  {b.raw, func(f *footer) { f.blocks = 0 }, nil},
-		"blocks elsewhere":      {b.raw, func(f *footer) { f.blocks-- }, nil},
-		"gap before blocks":     {append(bytes.Clone(b.raw), 0), nil, nil},
-		"no frames":             {b.raw, nil, func(r *Run) { r.Frames = nil }},
-		"frame in the header":   {b.raw, nil, func(r *Run) { r.Frames[0].Position = 0 }},
-		"frame behind frames":   {b.raw, nil, func(r *Run) { r.Frames[0].Position = 1 << 40 }},
-		"frame far behind":      {b.raw, nil, func(r *Run) { r.Frames[0].Position = 1<<63 - 1 }},
-		"long frame":            {b.raw, nil, func(r *Run) { r.Frames[0].Length = 1<<31 - 1 }},
-		"unknown codec":         {b.raw, nil, func(r *Run) { r.Frames[0].Codec = 9 }},
-		"unknown key":           {b.raw, nil, func(r *Run) { r.Frames[0].KeyID = 1 }},
-		"frame twice":           {b.raw, nil, func(r *Run) { r.Frames = append(r.Frames, r.Frames[0]) }},
-		"other records":         {b.raw, nil, func(r *Run) { r.Records--; r.Frames[0].Records-- }},
-		"other end":             {b.raw, nil, func(r *Run) { r.EndOffset++; r.Frames[0].EndOffset++ }},
-		"other base":            {b.raw, nil, func(r *Run) { r.BaseOffset--; r.Frames[0].BaseOffset-- }},
-		"other timestamps":      {b.raw, nil, func(r *Run) { r.MaxTimestamp++; r.Frames[0].MaxTimestamp++ }},
-		"other leader epoch":    {b.raw, nil, func(r *Run) { r.LeaderEpoch = 3 }},
-		"other largest batch":   {b.raw, nil, func(r *Run) { r.MaxBatch-- }},
-		"hole runs":             {b.raw, nil, func(r *Run) { r.HoleRuns = 4 }},
-		"frames don't add up":   {b.raw, nil, func(r *Run) { r.Bytes++ }},
-		"end beyond int64":      {b.raw, nil, func(r *Run) { r.BaseOffset = 1<<63 - 1 }},
-		"aborted behind end":    {b.raw, nil, func(r *Run) { r.Aborted = []AbortedTxn{{1, 13}} }},
-		"aborted out of order":  {b.raw, nil, func(r *Run) { r.Aborted = []AbortedTxn{{1, 5}, {1, 4}} }},
-		"aborted twice":         {b.raw, nil, func(r *Run) { r.Aborted = []AbortedTxn{{1, 5}, {1, 5}} }},
+		"many runs":            {b.Raw(), func(f *footer) { f.runs = 1 << 60 }, nil},
+		"one run too many":     {b.Raw(), func(f *footer) { f.runs++ }, nil},
+		"no runs":              {b.Raw(), func(f *footer) { f.runs = 0 }, nil},
+		"directory behind end": {b.Raw(), func(f *footer) { f.directory = 1 << 63 }, nil},
+		"long directory":       {b.Raw(), func(f *footer) { f.length = 1 << 62 }, nil},
+		"blocks before header": {b.Raw(), func(f *footer) { f.blocks = 0 }, nil},
+		"blocks elsewhere":     {b.Raw(), func(f *footer) { f.blocks-- }, nil},
+		"gap before blocks":    {append(bytes.Clone(b.Raw()), 0), nil, nil},
+		"no frames":            {b.Raw(), nil, func(r *Run) { r.Frames = nil }},
+		"frame in the header":  {b.Raw(), nil, func(r *Run) { r.Frames[0].Position = 0 }},
+		"frame behind frames":  {b.Raw(), nil, func(r *Run) { r.Frames[0].Position = 1 << 40 }},
+		"frame far behind":     {b.Raw(), nil, func(r *Run) { r.Frames[0].Position = 1<<63 - 1 }},
+		"long frame":           {b.Raw(), nil, func(r *Run) { r.Frames[0].Length = 1<<31 - 1 }},
+		"unknown codec":        {b.Raw(), nil, func(r *Run) { r.Frames[0].Codec = 9 }},
+		"unknown key":          {b.Raw(), nil, func(r *Run) { r.Frames[0].KeyID = 1 }},
+		"frame twice":          {b.Raw(), nil, func(r *Run) { r.Frames = append(r.Frames, r.Frames[0]) }},
+		"other records":        {b.Raw(), nil, func(r *Run) { r.Records--; r.Frames[0].Records-- }},
+		"other end":            {b.Raw(), nil, func(r *Run) { r.EndOffset++; r.Frames[0].EndOffset++ }},
+		"other base":           {b.Raw(), nil, func(r *Run) { r.BaseOffset--; r.Frames[0].BaseOffset-- }},
+		"other timestamps":     {b.Raw(), nil, func(r *Run) { r.MaxTimestamp++; r.Frames[0].MaxTimestamp++ }},
+		"other leader epoch":   {b.Raw(), nil, func(r *Run) { r.LeaderEpoch = 3 }},
+		"other largest batch":  {b.Raw(), nil, func(r *Run) { r.MaxBatch-- }},
+		"hole runs":            {b.Raw(), nil, func(r *Run) { r.HoleRuns = 4 }},
+		"frames don't add up":  {b.Raw(), nil, func(r *Run) { r.Bytes++ }},
+		"end beyond int64":     {b.Raw(), nil, func(r *Run) { r.BaseOffset = 1<<63 - 1 }},
+		"aborted behind end":   {b.Raw(), nil, func(r *Run) { r.Aborted = []batch.AbortedTxn{{ProducerID: 1, FirstOffset: 13}} }},
+		"aborted out of order": {b.Raw(), nil, func(r *Run) {
+			r.Aborted = []batch.AbortedTxn{{ProducerID: 1, FirstOffset: 5}, {ProducerID: 1, FirstOffset: 4}}
+		}},
+		"aborted twice": {b.Raw(), nil, func(r *Run) {
+			r.Aborted = []batch.AbortedTxn{{ProducerID: 1, FirstOffset: 5}, {ProducerID: 1, FirstOffset: 5}}
+		}},
 		"not batches":           {make([]byte, b.Len()), nil, func(r *Run) { r.Frames[0].SHA256 = sha256.Sum256(make([]byte, b.Len())) }},
 		"wrong CRC":             {reCRC(b), nil, func(r *Run) { r.Frames[0].SHA256 = sha256.Sum256(reCRC(b)) }},
 		"bomb, honest length":   {bomb, nil, func(r *Run) { zip(r, bomb, 64<<20) }},
 		"bomb, another length":  {bomb, nil, func(r *Run) { zip(r, bomb, int32(len(bomb)+100)) }},
 		"bomb, absurd length":   {bomb, nil, func(r *Run) { zip(r, bomb, 1<<31-1) }},
-		"compressed is garbage": {b.raw, nil, func(r *Run) { r.Frames[0].Codec = codecZstd }},
+		"compressed is garbage": {b.Raw(), nil, func(r *Run) { r.Frames[0].Codec = codecZstd }},
 	} {
 		r := honest(t, b)
 		if c.run != nil {
@@ -157,7 +164,7 @@ func TestHostile(t *testing.T) {
 		}
 		object := forge(c.frames, Version, c.footer, r)
 		var err error
-		made := allocated(func() { err = verify(object) })
+		made := batchtest.Allocated(func() { err = verify(object) })
 		if !isDamage(err) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -167,8 +174,8 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-func reCRC(b Batch) []byte {
-	raw := bytes.Clone(b.raw)
+func reCRC(b batch.Batch) []byte {
+	raw := bytes.Clone(b.Raw())
 	raw[17]++
 	return raw
 }
@@ -180,33 +187,33 @@ func zip(r *Run, stored []byte, length int32) {
 }
 
 func TestHostileRuns(t *testing.T) {
-	a, b := plain(t, 10, 3), plain(t, 11, 3)
+	a, b := batchtest.Plain(t, 10, 3), batchtest.Plain(t, 11, 3)
 	second := honest(t, b)
 	second.Frames[0].Position += int64(a.Len())
-	overlapping := append(bytes.Clone(a.raw), b.raw...)
+	overlapping := append(bytes.Clone(a.Raw()), b.Raw()...)
 	if err := verify(forge(overlapping, Version, nil, honest(t, a), second)); !isDamage(err) {
 		t.Error("runs that overlap:", err)
 	}
-	if err := verify(forge(a.raw, Version, nil, honest(t, a), honest(t, a))); !isDamage(err) {
+	if err := verify(forge(a.Raw(), Version, nil, honest(t, a), honest(t, a))); !isDamage(err) {
 		t.Error("a run twice:", err)
 	}
 	other := honest(t, a)
 	other.Topic = topic(2)
-	if err := verify(forge(a.raw, Version, nil, honest(t, a), other)); !isDamage(err) {
+	if err := verify(forge(a.Raw(), Version, nil, honest(t, a), other)); !isDamage(err) {
 		t.Error("a frame of two runs:", err)
 	}
-	if err := verify(forge(a.raw, Version, nil, other, honest(t, a))); !isDamage(err) {
+	if err := verify(forge(a.Raw(), Version, nil, other, honest(t, a))); !isDamage(err) {
 		t.Error("runs out of order:", err)
 	}
 }
 
 func TestVersions(t *testing.T) {
-	b := plain(t, 10, 3)
-	err := verify(forge(b.raw, Version+1, nil, honest(t, b)))
+	b := batchtest.Plain(t, 10, 3)
+	err := verify(forge(b.Raw(), Version+1, nil, honest(t, b)))
 	if v := new(VersionError); !errors.As(err, &v) || v.Version != Version+1 {
 		t.Error(err)
 	}
-	if err := verify(forge(b.raw, 0, nil, honest(t, b))); !isDamage(err) {
+	if err := verify(forge(b.Raw(), 0, nil, honest(t, b))); !isDamage(err) {
 		t.Error(err)
 	}
 	block := appendBlock(nil, honest(t, b))

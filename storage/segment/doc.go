@@ -1,5 +1,6 @@
 // Package segment is the format of the objects that hold record batches:
-// batches, index, aborted transactions. It knows no bucket and no client.
+// batches, index, aborted transactions. It knows no bucket and no client. The
+// batches themselves are of [github.com/kafkadr/kafkadr/storage/batch].
 //
 // # Layout
 //
@@ -29,8 +30,6 @@
 // # Limits
 //
 // Digests find damage, and don't prove who wrote: that is the manifest's
-// part. Batches are of magic 2; [ConvertLegacy] makes them of older messages,
-// except lz4 sets of magic 0, whose frame checksum was computed otherwise. A
-// Writer holds at most Options.BufferBytes of batches, some 100 bytes for each
+// part. A Writer holds at most Options.BufferBytes of batches, some 100 bytes for each
 // frame written, and the aborted transactions.
 package segment

@@ -1,38 +1,6 @@
 package segment
 
-import (
-	"errors"
-	"fmt"
-)
-
-// ErrShortBatch is returned where the bytes end inside a batch.
-var ErrShortBatch = errors.New("segment: bytes end inside a batch")
-
-// ErrTooLarge is returned where records would decompress to more than the
-// limit given. The error is a *[BatchError] that wraps it.
-var ErrTooLarge = errors.New("decompressed records exceed the limit")
-
-// BatchError is a record batch, or a message of magic 0 or 1, that is not as
-// Kafka writes it, or that can't be taken.
-type BatchError struct {
-	// BaseOffset is what the batch says is its base offset.
-	BaseOffset int64
-	// Reason says what is wrong.
-	Reason string
-	// Err is the cause, or nil.
-	Err error
-}
-
-func (e *BatchError) Error() string {
-	s := fmt.Sprintf("segment: batch at %d: %s", e.BaseOffset, e.Reason)
-	if e.Err != nil {
-		s += ": " + e.Err.Error()
-	}
-	return s
-}
-
-// Unwrap returns the cause.
-func (e *BatchError) Unwrap() error { return e.Err }
+import "fmt"
 
 // VersionError is a segment of a format version that this package doesn't
 // know: a newer kafkadr wrote it.

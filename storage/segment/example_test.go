@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -24,20 +25,20 @@ func Example() {
 
 func run() error {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	raw, err := segment.AppendBatch(nil, 1842, kgo.ZstdCompression(),
+	raw, err := batch.Append(nil, 1842, kgo.ZstdCompression(),
 		&kgo.Record{Offset: 1842, Value: []byte("paid"), Timestamp: at},
 		&kgo.Record{Offset: 1844, Value: []byte("shipped"), Timestamp: at})
 	if err != nil {
 		return err
 	}
-	batch, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		return err
 	}
 
 	var object bytes.Buffer
 	w := segment.NewWriter(&object, segment.Options{})
-	if err := w.Append(segment.Partition{Topic: kadm.TopicID{1}, Partition: 3}, batch); err != nil {
+	if err := w.Append(segment.Partition{Topic: kadm.TopicID{1}, Partition: 3}, b); err != nil {
 		return err
 	}
 	if _, err := w.Close(); err != nil {
@@ -67,7 +68,7 @@ func show(r *segment.Reader, info segment.RunInfo) error {
 		if err != nil {
 			return err
 		}
-		records, err := segment.DecodeBatch(b, 0)
+		records, err := batch.Decode(b, 0)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,9 @@ package segment
 import (
 	"crypto/sha256"
 	"fmt"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/unzstd"
 )
 
 // OpenFrame checks a frame's stored bytes against its digest and returns its
@@ -27,7 +30,7 @@ func OpenFrame(dst, stored []byte, f Frame) ([]byte, error) {
 	raw := stored
 	if f.Codec == codecZstd {
 		start := len(dst)
-		dst, err := unzstd(dst, stored, int(f.RawLength), true)
+		dst, err := unzstd.Append(dst, stored, int(f.RawLength), true)
 		if err != nil {
 			return damage("zstd", err)
 		}
@@ -46,19 +49,19 @@ func OpenFrame(dst, stored []byte, f Frame) ([]byte, error) {
 func (f *Frame) check(raw []byte) error {
 	var s summary
 	for len(raw) > 0 {
-		b, rest, err := SplitBatch(raw)
+		b, rest, err := batch.Split(raw)
 		if err != nil {
 			return err
 		}
 		if b.BaseOffset() < s.EndOffset {
-			return &BatchError{BaseOffset: b.BaseOffset(), Reason: "begins before the end of the one before it"}
+			return &batch.Error{BaseOffset: b.BaseOffset(), Reason: "begins before the end of the one before it"}
 		}
 		s.add(b, false)
 		raw = rest
 	}
 	if s.BaseOffset != f.BaseOffset || s.EndOffset != f.EndOffset || s.Records != f.Records ||
 		s.MinTimestamp != f.MinTimestamp || s.MaxTimestamp != f.MaxTimestamp {
-		return &BatchError{BaseOffset: s.BaseOffset, Reason: fmt.Sprintf("%d records up to %d", s.Records, s.EndOffset)}
+		return &batch.Error{BaseOffset: s.BaseOffset, Reason: fmt.Sprintf("%d records up to %d", s.Records, s.EndOffset)}
 	}
 	return nil
 }

@@ -13,6 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 // writeGolden makes the golden segment of a new format version. Those that
@@ -27,29 +30,29 @@ type goldenRun struct {
 	HoleRuns                      int64
 	MinTimestamp, MaxTimestamp    int64
 	LeaderEpoch, MaxBatch, Frames int32
-	Aborted                       []AbortedTxn
+	Aborted                       []batch.AbortedTxn
 	BatchesSHA256                 string
-	Decoded                       []fact
+	Decoded                       []batchtest.Fact
 }
 
 // goldenBatches hold every kind of batch.
-func goldenBatches(t *testing.T) (map[Partition][]Batch, map[Partition][]AbortedTxn) {
+func goldenBatches(t *testing.T) (map[Partition][]batch.Batch, map[Partition][]batch.AbortedTxn) {
 	a, b, c := Partition{topic(1), 0}, Partition{topic(1), 3}, Partition{topic(2), 0}
-	parts := map[Partition][]Batch{a: {}, c: {
-		encode(t, 1<<40, kgo.NoCompression(), &kgo.Record{Offset: 1<<40 + 2, Value: bytes.Repeat([]byte("long "), 60), Timestamp: time.UnixMilli(5)}),
-		plain(t, 1<<40+3, 4),
+	parts := map[Partition][]batch.Batch{a: {}, c: {
+		batchtest.Encode(t, 1<<40, kgo.NoCompression(), &kgo.Record{Offset: 1<<40 + 2, Value: bytes.Repeat([]byte("long "), 60), Timestamp: time.UnixMilli(5)}),
+		batchtest.Plain(t, 1<<40+3, 4),
 	}}
-	for i, codec := range codecs() {
+	for i, codec := range batchtest.Codecs() {
 		at := int64(100 + 10*i)
-		parts[a] = append(parts[a], encode(t, at, codec,
+		parts[a] = append(parts[a], batchtest.Encode(t, at, codec,
 			&kgo.Record{Offset: at, Key: []byte{}, Timestamp: time.UnixMilli(-1)},
 			&kgo.Record{Offset: at + 1, Value: []byte{}, Timestamp: time.UnixMilli(0)},
 			&kgo.Record{Offset: at + 5, Key: []byte("k"), Value: []byte("v"), Timestamp: time.UnixMilli(1700000000000),
 				Headers: []kgo.RecordHeader{{Key: "h", Value: []byte("1")}, {Key: "h"}, {Key: "\xff", Value: []byte{}}}}))
 	}
-	parts[b] = []Batch{transactional(plain(t, 0, 2), 9), transactional(plain(t, 2, 1), 8), marker(t, 3, 9, 0), marker(t, 4, 8, 1),
-		emptied(plain(t, 5, 3)), edit(plain(t, 8, 2), attribute(attrLogAppendTime))}
-	return parts, map[Partition][]AbortedTxn{b: {{9, 0}}}
+	parts[b] = []batch.Batch{batchtest.Transactional(batchtest.Plain(t, 0, 2), 9), batchtest.Transactional(batchtest.Plain(t, 2, 1), 8), batchtest.Marker(t, 3, 9, 0), batchtest.Marker(t, 4, 8, 1),
+		batchtest.Emptied(batchtest.Plain(t, 5, 3)), batchtest.Edit(batchtest.Plain(t, 8, 2), batchtest.Attribute(batchtest.LogAppendTime))}
+	return parts, map[Partition][]batch.AbortedTxn{b: {{ProducerID: 9, FirstOffset: 0}}}
 }
 
 func golden(t *testing.T, object []byte) []goldenRun {
@@ -74,12 +77,12 @@ func golden(t *testing.T, object []byte) []goldenRun {
 			if err != nil {
 				t.Fatal(err)
 			}
-			h.Write(b.raw)
-			rs, err := DecodeBatch(b, 0)
+			h.Write(b.Raw())
+			rs, err := batch.Decode(b, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.Decoded = append(g.Decoded, facts(rs)...)
+			g.Decoded = append(g.Decoded, batchtest.Facts(rs)...)
 		}
 		g.BatchesSHA256 = hex.EncodeToString(h.Sum(nil))
 		runs = append(runs, g)

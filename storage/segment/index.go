@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"math"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Least lengths of what counts are read for, in bytes.
@@ -47,7 +49,7 @@ func (p *parser) facts() (i RunInfo) {
 	epoch := p.varint()
 	i.LeaderEpoch = int32(epoch)
 	i.MaxBatch = p.int32()
-	if i.MinTimestamp > i.MaxTimestamp || epoch != int64(i.LeaderEpoch) || i.MaxBatch < HeaderSize || int64(i.MaxBatch) > i.Bytes {
+	if i.MinTimestamp > i.MaxTimestamp || epoch != int64(i.LeaderEpoch) || i.MaxBatch < batch.HeaderSize || int64(i.MaxBatch) > i.Bytes {
 		p.fail()
 	}
 	return i
@@ -111,24 +113,20 @@ func ParseRun(raw []byte, block Block) (*Run, error) {
 	return r, nil
 }
 
-func (p *parser) aborted(end int64) []AbortedTxn {
+func (p *parser) aborted(end int64) []batch.AbortedTxn {
 	n := p.count(minAborted)
 	if n == 0 {
 		return nil
 	}
-	txns := make([]AbortedTxn, n)
+	txns := make([]batch.AbortedTxn, n)
 	for i := range txns {
-		txns[i] = AbortedTxn{ProducerID: p.varint(), FirstOffset: p.int64()}
-		if txns[i].FirstOffset >= end || i > 0 && compareTxns(txns[i-1], txns[i]) >= 0 {
+		txns[i] = batch.AbortedTxn{ProducerID: p.varint(), FirstOffset: p.int64()}
+		if txns[i].FirstOffset >= end || i > 0 && batch.AbortedTxn.Compare(txns[i-1], txns[i]) >= 0 {
 			p.fail()
 			return nil
 		}
 	}
 	return txns
-}
-
-func compareTxns(a, b AbortedTxn) int {
-	return cmp.Or(cmp.Compare(a.FirstOffset, b.FirstOffset), cmp.Compare(a.ProducerID, b.ProducerID))
 }
 
 func (p *parser) frames(r *Run, limit int64) []Frame {
@@ -164,7 +162,7 @@ func (p *parser) frame(position, offset int64) (f Frame) {
 	f.MinTimestamp = p.varint()
 	f.MaxTimestamp = p.varint()
 	f.Records = int64(p.uvarint(uint64(f.EndOffset - f.BaseOffset)))
-	if f.MinTimestamp > f.MaxTimestamp || f.RawLength < HeaderSize || !f.known() {
+	if f.MinTimestamp > f.MaxTimestamp || f.RawLength < batch.HeaderSize || !f.known() {
 		p.fail()
 	}
 	return f

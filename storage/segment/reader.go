@@ -8,6 +8,8 @@ import (
 	"iter"
 	"math"
 	"slices"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Reader reads one segment. Safe for concurrent use if the io.ReaderAt is.
@@ -104,8 +106,8 @@ func (r *Reader) Run(info RunInfo) (*Run, error) {
 // Batches yields the run's batches whose end offset is beyond from. Each
 // frame is checked by [OpenFrame] before its first batch is yielded. A yielded
 // batch is valid until the next one is asked for. An error is yielded last.
-func (r *Reader) Batches(run *Run, from int64) iter.Seq2[Batch, error] {
-	return func(yield func(Batch, error) bool) {
+func (r *Reader) Batches(run *Run, from int64) iter.Seq2[batch.Batch, error] {
+	return func(yield func(batch.Batch, error) bool) {
 		var b frameBuffers
 		for i := range run.Frames {
 			if run.Frames[i].EndOffset <= from {
@@ -113,10 +115,10 @@ func (r *Reader) Batches(run *Run, from int64) iter.Seq2[Batch, error] {
 			}
 			raw, err := r.open(&b, run.Partition, run.Frames[i])
 			if err != nil {
-				yield(Batch{}, err)
+				yield(batch.Batch{}, err)
 				return
 			}
-			for batch, err := range Batches(raw) {
+			for batch, err := range batch.All(raw) {
 				if err == nil && batch.EndOffset() <= from {
 					continue
 				}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Partition names one partition of one incarnation of a topic. Names of
@@ -17,14 +19,6 @@ type Partition struct {
 // String is the topic ID as Kafka writes it, a slash, and the partition.
 func (p Partition) String() string {
 	return fmt.Sprintf("%s/%d", base64.RawURLEncoding.EncodeToString(p.Topic[:]), p.Partition)
-}
-
-// AbortedTxn is an aborted transaction that overlaps a run, as a fetch
-// response at read_committed lists it: from FirstOffset on, batches of
-// ProducerID are aborted until that producer's next control batch.
-type AbortedTxn struct {
-	ProducerID  int64
-	FirstOffset int64
 }
 
 // Digest is a SHA-256.
@@ -76,7 +70,7 @@ type RunInfo struct {
 type Run struct {
 	RunInfo
 	// Aborted lists the aborted transactions that overlap the run, by first offset.
-	Aborted []AbortedTxn
+	Aborted []batch.AbortedTxn
 	// Frames are the run's frames in offset order.
 	Frames []Frame
 }

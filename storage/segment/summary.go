@@ -1,6 +1,10 @@
 package segment
 
-import "math"
+import (
+	"math"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+)
 
 // summary gathers a run's facts, batch by batch.
 type summary struct {
@@ -10,14 +14,14 @@ type summary struct {
 
 // add takes a batch that follows those before it. aborted says that it
 // belongs to an aborted transaction.
-func (s *summary) add(b Batch, aborted bool) {
+func (s *summary) add(b batch.Batch, aborted bool) {
 	base, end, records := b.BaseOffset(), b.EndOffset(), int64(b.Records())
 	if s.Bytes == 0 {
 		s.BaseOffset, s.EndOffset = base, base
 		s.MinTimestamp, s.MaxTimestamp = math.MaxInt64, math.MinInt64
 	}
 	s.addHoles(base, end, records, aborted || b.Control())
-	first, last := b.timestamps()
+	first, last := b.Timestamps()
 	s.MinTimestamp, s.MaxTimestamp = min(s.MinTimestamp, first), max(s.MaxTimestamp, last)
 	s.Missing += base - s.EndOffset + end - base - records
 	s.Records += records
@@ -47,16 +51,4 @@ func (s *summary) hide() {
 		s.HoleRuns++
 	}
 	s.invisible = true
-}
-
-// timestamps are the batch's least timestamp, as far as its header tells, and
-// its largest. The field that holds the first timestamp is of no use where
-// the broker stamped the batch, or where the cleaner put a delete horizon
-// there (KIP-534).
-func (b Batch) timestamps() (first, last int64) {
-	first, last = b.FirstTimestamp(), b.MaxTimestamp()
-	if b.LogAppendTime() || b.deleteHorizon() || first > last {
-		first = last
-	}
-	return first, last
 }

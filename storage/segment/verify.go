@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // maxFindings bounds what Verify reports of one object.
@@ -21,9 +23,9 @@ type verifier struct {
 	r        *Reader
 	runs     []*Run // by place in the directory; nil where the block is damaged
 	sums     []summary
-	aborts   []AbortTracker
+	aborts   []batch.AbortTracker
 	skipped  []bool
-	each     func(run int, b Batch)
+	each     func(run int, b batch.Batch)
 	findings []error
 }
 
@@ -36,9 +38,9 @@ func (r *Reader) Verify() error { return r.VerifyBatches(nil) }
 
 // VerifyBatches is [Reader.Verify], and calls each for every batch that is
 // whole, with its run's place in [Reader.Runs]; those of one run in order.
-func (r *Reader) VerifyBatches(each func(run int, b Batch)) error {
+func (r *Reader) VerifyBatches(each func(run int, b batch.Batch)) error {
 	n := len(r.runs)
-	v := &verifier{r: r, runs: make([]*Run, n), sums: make([]summary, n), aborts: make([]AbortTracker, n), skipped: make([]bool, n), each: each}
+	v := &verifier{r: r, runs: make([]*Run, n), sums: make([]summary, n), aborts: make([]batch.AbortTracker, n), skipped: make([]bool, n), each: each}
 	for _, step := range []func() error{v.header, v.blocks, v.frames} {
 		if err := step(); err != nil {
 			return errors.Join(append(v.findings, err)...)
@@ -125,7 +127,7 @@ func (v *verifier) frame(buf *frameBuffers, f placed) error {
 		v.skip(f.run)
 		return v.found(err)
 	}
-	for b, err := range Batches(raw) {
+	for b, err := range batch.All(raw) {
 		if err == nil {
 			err = b.CheckCRC()
 		}

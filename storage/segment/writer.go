@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // Options are a Writer's settings. The zero value is the default.
@@ -52,8 +54,8 @@ type Writer struct {
 // runWriter is one partition's run under way.
 type runWriter struct {
 	summary
-	aborts  AbortTracker
-	aborted map[AbortedTxn]struct{}
+	aborts  batch.AbortTracker
+	aborted map[batch.AbortedTxn]struct{}
 	frames  []Frame
 	frame   summary // of what buf holds
 	plain   int     // bytes of it in batches that aren't compressed
@@ -79,20 +81,20 @@ func (w *Writer) run(p Partition) *runWriter {
 }
 
 // Append adds a copy of a batch to the partition's run. The batch must not
-// begin before the end of the run so far: that is a *[BatchError]. The CRC
+// begin before the end of the run so far: that is a *[batch.Error]. The CRC
 // isn't checked again. After an error of the underlying writer, every call
 // returns it.
-func (w *Writer) Append(p Partition, b Batch) error {
+func (w *Writer) Append(p Partition, b batch.Batch) error {
 	if w.err != nil {
 		return w.err
 	}
-	if p.Partition < 0 || len(b.raw) < HeaderSize {
+	if p.Partition < 0 || len(b.Raw()) < batch.HeaderSize {
 		return fmt.Errorf("segment: %v: append: not a partition, or no batch", p)
 	}
 	r := w.run(p)
 	if base := b.BaseOffset(); base < r.EndOffset {
 		return fmt.Errorf("segment: %v: append: %w", p,
-			&BatchError{BaseOffset: base, Reason: fmt.Sprintf("begins before the run's end %d", r.EndOffset)})
+			&batch.Error{BaseOffset: base, Reason: fmt.Sprintf("begins before the run's end %d", r.EndOffset)})
 	}
 	if len(r.buf) > 0 && len(r.buf)+b.Len() > w.o.FrameBytes {
 		w.endFrame(r, r.buf)
@@ -103,10 +105,10 @@ func (w *Writer) Append(p Partition, b Batch) error {
 		r.plain += b.Len()
 	}
 	if b.Len() >= w.o.FrameBytes {
-		w.endFrame(r, b.raw)
+		w.endFrame(r, b.Raw())
 		return w.err
 	}
-	w.hold(r, b.raw)
+	w.hold(r, b.Raw())
 	return w.err
 }
 
@@ -114,7 +116,7 @@ func (w *Writer) Append(p Partition, b Batch) error {
 // that begin at or beyond the run's end when the Writer is closed are left
 // out. Note them before the batches they cover are appended: HoleRuns counts
 // them only then.
-func (w *Writer) Aborted(p Partition, txns ...AbortedTxn) error {
+func (w *Writer) Aborted(p Partition, txns ...batch.AbortedTxn) error {
 	if w.err != nil {
 		return w.err
 	}
@@ -127,7 +129,7 @@ func (w *Writer) Aborted(p Partition, txns ...AbortedTxn) error {
 			continue
 		}
 		if r.aborted == nil {
-			r.aborted = map[AbortedTxn]struct{}{}
+			r.aborted = map[batch.AbortedTxn]struct{}{}
 		}
 		r.aborted[t] = struct{}{}
 		w.aborted++
@@ -244,7 +246,7 @@ func (w *Writer) finish() []*Run {
 				run.Aborted = append(run.Aborted, t)
 			}
 		}
-		slices.SortFunc(run.Aborted, compareTxns)
+		slices.SortFunc(run.Aborted, batch.AbortedTxn.Compare)
 	}
 	return runs
 }

@@ -8,17 +8,20 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 func TestRoundTrip(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range 40 {
-		parts := map[Partition][]Batch{}
+		parts := map[Partition][]batch.Batch{}
 		for n := range 1 + r.IntN(8) {
 			p := Partition{topic(byte(n / 3)), int32(n % 3)}
 			at := r.Int64N(1 << 40)
 			for range 1 + r.IntN(12) {
-				b := encode(t, at, codecs()[r.IntN(5)], hardRecords(r, at, 1+r.IntN(30))...)
+				b := batchtest.Encode(t, at, batchtest.Codecs()[r.IntN(5)], batchtest.HardRecords(r, at, 1+r.IntN(30))...)
 				parts[p] = append(parts[p], b)
 				at = b.EndOffset() + r.Int64N(2)*r.Int64N(100)
 			}
@@ -33,7 +36,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Fatalf("%v: %d batches, want %d", p, len(got[p]), len(parts[p]))
 			}
 			for i, b := range parts[p] {
-				if !bytes.Equal(b.raw, got[p][i].raw) {
+				if !bytes.Equal(b.Raw(), got[p][i].Raw()) {
 					t.Fatalf("%v: batch %d differs", p, i)
 				}
 			}
@@ -49,7 +52,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestWriterEmpty(t *testing.T) {
-	object, infos := write(t, Options{}, nil, map[Partition][]AbortedTxn{{}: {{1, 2}}})
+	object, infos := write(t, Options{}, nil, map[Partition][]batch.AbortedTxn{{}: {{ProducerID: 1, FirstOffset: 2}}})
 	if err := verify(object); err != nil || len(infos) != 0 || len(object) != headerLen+footerLen {
 		t.Error(err, infos, len(object))
 	}
@@ -66,7 +69,7 @@ func TestWriterBounds(t *testing.T) {
 		if r.IntN(2) == 0 {
 			p = 0
 		}
-		b := plain(t, next[p], 1+r.IntN(40))
+		b := batchtest.Plain(t, next[p], 1+r.IntN(40))
 		next[p] = b.EndOffset()
 		if err := w.Append(Partition{Partition: p}, b); err != nil {
 			t.Fatal(err)
@@ -101,19 +104,19 @@ func TestWriterBounds(t *testing.T) {
 func TestWriterRefuses(t *testing.T) {
 	w := NewWriter(io.Discard, Options{})
 	p := Partition{Partition: 1}
-	if err := w.Append(p, plain(t, 5, 5)); err != nil {
+	if err := w.Append(p, batchtest.Plain(t, 5, 5)); err != nil {
 		t.Fatal(err)
 	}
-	if e := new(BatchError); !errors.As(w.Append(p, plain(t, 9, 1)), &e) || e.BaseOffset != 9 {
+	if e := new(batch.Error); !errors.As(w.Append(p, batchtest.Plain(t, 9, 1)), &e) || e.BaseOffset != 9 {
 		t.Error(e)
 	}
-	if w.Append(p, Batch{}) == nil || w.Append(Partition{Partition: -1}, plain(t, 0, 1)) == nil || w.Aborted(p, AbortedTxn{1, -1}) == nil {
+	if w.Append(p, batch.Batch{}) == nil || w.Append(Partition{Partition: -1}, batchtest.Plain(t, 0, 1)) == nil || w.Aborted(p, batch.AbortedTxn{ProducerID: 1, FirstOffset: -1}) == nil {
 		t.Error("accepted")
 	}
 	if infos, err := w.Close(); err != nil || len(infos) != 1 || infos[0].EndOffset != 10 {
 		t.Error(infos, err)
 	}
-	if w.Append(p, plain(t, 50, 1)) == nil || w.Aborted(p) == nil {
+	if w.Append(p, batchtest.Plain(t, 50, 1)) == nil || w.Aborted(p) == nil {
 		t.Error("accepted after Close")
 	}
 	if _, err := w.Close(); err == nil {
@@ -139,7 +142,7 @@ func TestWriterFails(t *testing.T) {
 		w := NewWriter(f, Options{FrameBytes: 100})
 		var failed error
 		for i := range int64(3) {
-			if err := w.Append(Partition{}, plain(t, i, 1)); err != nil {
+			if err := w.Append(Partition{}, batchtest.Plain(t, i, 1)); err != nil {
 				failed = err
 			}
 		}
@@ -158,19 +161,19 @@ func TestWriterFails(t *testing.T) {
 
 func TestFacts(t *testing.T) {
 	for name, c := range map[string]struct {
-		batches []Batch
-		aborted []AbortedTxn
+		batches []batch.Batch
+		aborted []batch.AbortedTxn
 		want    RunInfo // counts alone
 	}{
-		"plain":            {[]Batch{plain(t, 3, 2), plain(t, 5, 1)}, nil, RunInfo{Records: 3}},
-		"gap":              {[]Batch{plain(t, 3, 2), plain(t, 9, 1)}, nil, RunInfo{Records: 3, Missing: 4, HoleRuns: 1}},
-		"marker":           {[]Batch{plain(t, 0, 1), marker(t, 1, 5, 1), plain(t, 2, 1)}, nil, RunInfo{Records: 3, HoleRuns: 1}},
-		"gap beside holes": {[]Batch{marker(t, 1, 5, 1), emptied(plain(t, 4, 2)), marker(t, 6, 5, 0), plain(t, 7, 1)}, nil, RunInfo{Records: 3, Missing: 4, HoleRuns: 1}},
-		"aborted": {[]Batch{transactional(plain(t, 0, 2), 5), plain(t, 2, 1), transactional(plain(t, 3, 1), 5), marker(t, 4, 5, 0), transactional(plain(t, 5, 1), 5)},
-			[]AbortedTxn{{5, 0}}, RunInfo{Records: 6, HoleRuns: 2}},
+		"plain":            {[]batch.Batch{batchtest.Plain(t, 3, 2), batchtest.Plain(t, 5, 1)}, nil, RunInfo{Records: 3}},
+		"gap":              {[]batch.Batch{batchtest.Plain(t, 3, 2), batchtest.Plain(t, 9, 1)}, nil, RunInfo{Records: 3, Missing: 4, HoleRuns: 1}},
+		"marker":           {[]batch.Batch{batchtest.Plain(t, 0, 1), batchtest.Marker(t, 1, 5, 1), batchtest.Plain(t, 2, 1)}, nil, RunInfo{Records: 3, HoleRuns: 1}},
+		"gap beside holes": {[]batch.Batch{batchtest.Marker(t, 1, 5, 1), batchtest.Emptied(batchtest.Plain(t, 4, 2)), batchtest.Marker(t, 6, 5, 0), batchtest.Plain(t, 7, 1)}, nil, RunInfo{Records: 3, Missing: 4, HoleRuns: 1}},
+		"aborted": {[]batch.Batch{batchtest.Transactional(batchtest.Plain(t, 0, 2), 5), batchtest.Plain(t, 2, 1), batchtest.Transactional(batchtest.Plain(t, 3, 1), 5), batchtest.Marker(t, 4, 5, 0), batchtest.Transactional(batchtest.Plain(t, 5, 1), 5)},
+			[]batch.AbortedTxn{{ProducerID: 5, FirstOffset: 0}}, RunInfo{Records: 6, HoleRuns: 2}},
 	} {
 		p := Partition{topic(1), 0}
-		object, infos := write(t, Options{}, map[Partition][]Batch{p: c.batches}, map[Partition][]AbortedTxn{p: c.aborted})
+		object, infos := write(t, Options{}, map[Partition][]batch.Batch{p: c.batches}, map[Partition][]batch.AbortedTxn{p: c.aborted})
 		i := infos[0]
 		if i.Records != c.want.Records || i.Missing != c.want.Missing || i.HoleRuns != c.want.HoleRuns {
 			t.Errorf("%s: %d records, %d missing, %d hole runs", name, i.Records, i.Missing, i.HoleRuns)
@@ -183,8 +186,8 @@ func TestFacts(t *testing.T) {
 
 func TestAbortedInIndex(t *testing.T) {
 	p := Partition{topic(1), 0}
-	object, _ := write(t, Options{}, map[Partition][]Batch{p: {plain(t, 10, 5)}},
-		map[Partition][]AbortedTxn{p: {{7, 12}, {9, 3}, {7, 12}, {8, 15}, {-1, 12}}})
+	object, _ := write(t, Options{}, map[Partition][]batch.Batch{p: {batchtest.Plain(t, 10, 5)}},
+		map[Partition][]batch.AbortedTxn{p: {{ProducerID: 7, FirstOffset: 12}, {ProducerID: 9, FirstOffset: 3}, {ProducerID: 7, FirstOffset: 12}, {ProducerID: 8, FirstOffset: 15}, {ProducerID: -1, FirstOffset: 12}}})
 	r, err := Open(bytes.NewReader(object), int64(len(object)))
 	if err != nil {
 		t.Fatal(err)
@@ -193,14 +196,14 @@ func TestAbortedInIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]AbortedTxn{{9, 3}, {-1, 12}, {7, 12}}, run.Aborted); d != "" {
+	if d := cmp.Diff([]batch.AbortedTxn{{ProducerID: 9, FirstOffset: 3}, {ProducerID: -1, FirstOffset: 12}, {ProducerID: 7, FirstOffset: 12}}, run.Aborted); d != "" {
 		t.Error(d)
 	}
 }
 
 func TestBatchesFrom(t *testing.T) {
 	p := Partition{topic(1), 0}
-	object, _ := write(t, Options{FrameBytes: 150}, map[Partition][]Batch{p: {plain(t, 0, 2), plain(t, 2, 2), plain(t, 10, 2), plain(t, 12, 2)}}, nil)
+	object, _ := write(t, Options{FrameBytes: 150}, map[Partition][]batch.Batch{p: {batchtest.Plain(t, 0, 2), batchtest.Plain(t, 2, 2), batchtest.Plain(t, 10, 2), batchtest.Plain(t, 12, 2)}}, nil)
 	r, err := Open(bytes.NewReader(object), int64(len(object)))
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"gocloud.dev/blob"
 
 	"github.com/kafkadr/kafkadr/storage"
+	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
@@ -99,11 +100,11 @@ func closedSegment(ctx context.Context, w *storage.Writer, base int64) (*storage
 	for i := range int64(10) {
 		rs = append(rs, &kgo.Record{Offset: base + i, Value: []byte("value"), Timestamp: time.UnixMilli(i)})
 	}
-	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), rs...)
+	raw, err := batch.Append(nil, base, kgo.NoCompression(), rs...)
 	if err != nil {
 		return nil, err
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		return nil, err
 	}

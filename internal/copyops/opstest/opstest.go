@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // History is a partition's log, made up.
@@ -40,11 +40,11 @@ type source struct {
 // Source yields the batches of [from, end), beginning with the one that holds from.
 func (h History) Source(from, end int64) copyops.Source { return &source{h: h, from: from, end: end} }
 
-func (s *source) Next() (segment.Batch, bool, error) {
+func (s *source) Next() (batch.Batch, bool, error) {
 	for s.i < len(s.h.Batches) {
 		st := s.h.Batches[s.i]
 		s.i++
-		b, err := segment.ParseBatch(st.Raw)
+		b, err := batch.Parse(st.Raw)
 		if err != nil {
 			return b, false, err
 		}
@@ -55,10 +55,10 @@ func (s *source) Next() (segment.Batch, bool, error) {
 			break
 		}
 		// A batch is valid until the next call only: hand out bytes that are overwritten then.
-		b, err = segment.ParseBatch(bytes.Clone(st.Raw))
+		b, err = batch.Parse(bytes.Clone(st.Raw))
 		return b, st.Aborted, err
 	}
-	return segment.Batch{}, false, io.EOF
+	return batch.Batch{}, false, io.EOF
 }
 
 func (s *source) Close() {}
@@ -72,12 +72,12 @@ func SetAttributes(raw []byte, bits uint16) {
 // EmptyBatch is what the cleaner keeps of a batch for its producer's sake.
 func EmptyBatch(t testing.TB, base int64, delta int32) []byte {
 	t.Helper()
-	raw, err := segment.AppendBatch(nil, base, kgo.NoCompression(), Rows(base, 1)...)
+	raw, err := batch.Append(nil, base, kgo.NoCompression(), Rows(base, 1)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw = raw[:segment.HeaderSize]
-	binary.BigEndian.PutUint32(raw[8:], segment.HeaderSize-12)
+	raw = raw[:batch.HeaderSize]
+	binary.BigEndian.PutUint32(raw[8:], batch.HeaderSize-12)
 	binary.BigEndian.PutUint32(raw[57:], 0)
 	SetLast(raw, delta)
 	return raw
@@ -134,14 +134,14 @@ func randomBatch(t testing.TB, r *rand.Rand, base int64) (raw []byte, end int64,
 		raw := EmptyBatch(t, base, int32(n-1))
 		return raw, base + n, false
 	}
-	raw, err := segment.AppendBatch(nil, base, Codecs()[r.IntN(len(Codecs()))], rs...)
+	raw, err := batch.Append(nil, base, Codecs()[r.IntN(len(Codecs()))], rs...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.IntN(3) == 0 {
 		SetLast(raw, int32(n-1))
 	}
-	b, err := segment.ParseBatch(raw)
+	b, err := batch.Parse(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,14 +195,14 @@ func Expected(t testing.TB, h History, f copyops.Filter) (places []Place, end in
 	at := map[int64]Place{}
 	lastLate, lastKept := int64(-1), h.Start-1
 	for _, st := range h.Batches {
-		b, err := segment.ParseBatch(st.Raw)
+		b, err := batch.Parse(st.Raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if b.Control() || st.Aborted {
 			continue
 		}
-		rs, err := segment.DecodeBatch(b, 0)
+		rs, err := batch.Decode(b, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

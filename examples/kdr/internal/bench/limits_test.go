@@ -19,7 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/kafkadr/kafkadr/storage/segment"
+	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
 // topicState is what the limits need to know of a topic.
@@ -104,7 +104,7 @@ func fetchRaw(ctx context.Context, cl *kgo.Client, topic string, handle func(par
 					return err
 				}
 				whole := 0
-				for b, err := range segment.Batches(p.RecordBatches) {
+				for b, err := range batch.All(p.RecordBatches) {
 					if err != nil {
 						return err
 					}
@@ -167,7 +167,7 @@ func prebuild(ctx context.Context, cl *kgo.Client, topic, dir string) (n int64, 
 			}
 			files[p] = f
 		}
-		for b, err := range segment.Batches(raw) {
+		for b, err := range batch.All(raw) {
 			if err != nil {
 				return err
 			}
@@ -323,7 +323,7 @@ func limitVerify(dir string) (int64, error) {
 // countRaw counts the records in a topic's batches.
 func countRaw(ctx context.Context, cl *kgo.Client, topic string, n *int64) error {
 	return fetchRaw(ctx, cl, topic, func(_ int32, raw []byte) error {
-		for b, err := range segment.Batches(raw) {
+		for b, err := range batch.All(raw) {
 			if err != nil {
 				return err
 			}

@@ -1,4 +1,4 @@
-package segment
+package batch
 
 import (
 	"encoding/binary"
@@ -25,14 +25,14 @@ const legacyOverhead = 26
 // timestamps, as consumers see them, stay. A message of magic 0 has timestamp
 // -1. Batches of magic 2 stay as they are; raw itself is returned where there
 // are no others. A short message at the end is left out, a short batch stays.
-// CRCs of messages are checked. Errors are *[BatchError].
+// CRCs of messages are checked. Errors are *[Error].
 func ConvertLegacy(raw []byte) ([]byte, error) {
 	var out []byte
 	rest := raw
 	for len(rest) >= 17 {
 		if rest[16] == 2 {
-			_, behind, err := SplitBatch(rest)
-			if errors.Is(err, ErrShortBatch) {
+			_, behind, err := Split(rest)
+			if errors.Is(err, ErrShort) {
 				break
 			}
 			if err != nil {
@@ -48,7 +48,7 @@ func ConvertLegacy(raw []byte) ([]byte, error) {
 			out = append(make([]byte, 0, len(raw)+HeaderSize), raw[:len(raw)-len(rest)]...)
 		}
 		m, behind, err := splitMessage(rest)
-		if errors.Is(err, ErrShortBatch) {
+		if errors.Is(err, ErrShort) {
 			return out, nil
 		}
 		if err == nil {
@@ -75,13 +75,13 @@ type message struct {
 func (m *message) codec() int8 { return m.attributes & legacyCodecMask }
 
 func (m *message) fail(reason string, err error) error {
-	return &BatchError{BaseOffset: m.offset, Reason: reason, Err: err}
+	return &Error{BaseOffset: m.offset, Reason: reason, Err: err}
 }
 
 // splitMessage takes the first message off the front of raw.
 func splitMessage(raw []byte) (m message, rest []byte, err error) {
 	if len(raw) < 17 {
-		return m, raw, ErrShortBatch
+		return m, raw, ErrShort
 	}
 	m.offset = int64(binary.BigEndian.Uint64(raw))
 	m.magic = int8(raw[16])
@@ -92,7 +92,7 @@ func splitMessage(raw []byte) (m message, rest []byte, err error) {
 	case n < legacyOverhead || m.offset < 0 || m.offset == math.MaxInt64:
 		return m, raw, m.fail("message's length or offset out of range", nil)
 	case n > int64(len(raw)):
-		return m, raw, ErrShortBatch
+		return m, raw, ErrShort
 	case crc32.ChecksumIEEE(raw[16:n]) != binary.BigEndian.Uint32(raw[12:]):
 		return m, raw, m.fail("CRC-32 mismatch", nil)
 	}
@@ -135,7 +135,7 @@ func (m *message) convert(dst []byte) ([]byte, error) {
 		rs[i] = &kgo.Record{Key: inner[i].key, Value: inner[i].value, Offset: inner[i].offset, Timestamp: time.UnixMilli(inner[i].timestamp)}
 	}
 	codecs := [...]kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(), kgo.Lz4Compression()}
-	return AppendBatch(dst, rs[0].Offset, codecs[m.codec()], rs...)
+	return Append(dst, rs[0].Offset, codecs[m.codec()], rs...)
 }
 
 // unwrap returns the messages of a compressed set. In one of magic 1, offsets

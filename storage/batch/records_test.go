@@ -1,4 +1,4 @@
-package segment
+package batch_test
 
 import (
 	"bytes"
@@ -17,6 +17,9 @@ import (
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 // decodeByKgo decodes by kgo's consumer, as what a record is to others.
@@ -37,36 +40,36 @@ func TestRecordsRoundTrip(t *testing.T) {
 		if i%50 == 0 {
 			n = 3000
 		}
-		want := hardRecords(r, base, n)
-		b := encode(t, base, codecs()[i%5], want...)
+		want := batchtest.HardRecords(r, base, n)
+		b := batchtest.Encode(t, base, batchtest.Codecs()[i%5], want...)
 		if err := b.CheckCRC(); err != nil {
 			t.Fatal(err)
 		}
-		got, err := DecodeBatch(b, 0)
+		got, err := batch.Decode(b, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(facts(want), facts(got)) {
-			t.Fatalf("other records than encoded: %v", cmp.Diff(facts(want), facts(got)))
+		if !reflect.DeepEqual(batchtest.Facts(want), batchtest.Facts(got)) {
+			t.Fatalf("other records than encoded: %v", cmp.Diff(batchtest.Facts(want), batchtest.Facts(got)))
 		}
 		checkHeader(t, b, want, int8(i%5))
-		again := encode(t, base, codecs()[i%5], got...)
-		if !bytes.Equal(again.raw, b.raw) {
+		again := batchtest.Encode(t, base, batchtest.Codecs()[i%5], got...)
+		if !bytes.Equal(again.Raw(), b.Raw()) {
 			t.Fatal("encoding what was decoded gives another batch")
 		}
-		byKgo := facts(decodeByKgo(t, b.raw))
+		byKgo := batchtest.Facts(decodeByKgo(t, b.Raw()))
 		for i := range byKgo { // kgo's times overflow beyond the year 2262
 			if ms := want[i].Timestamp.UnixMilli(); ms > math.MaxInt64/1000000 || ms < math.MinInt64/1000000 {
 				byKgo[i].Timestamp = ms
 			}
 		}
-		if !reflect.DeepEqual(facts(want), byKgo) {
-			t.Fatalf("kgo reads other records: %v", cmp.Diff(facts(want), byKgo))
+		if !reflect.DeepEqual(batchtest.Facts(want), byKgo) {
+			t.Fatalf("kgo reads other records: %v", cmp.Diff(batchtest.Facts(want), byKgo))
 		}
 	}
 }
 
-func checkHeader(t *testing.T, b Batch, rs []*kgo.Record, codec int8) {
+func checkHeader(t *testing.T, b batch.Batch, rs []*kgo.Record, codec int8) {
 	t.Helper()
 	latest := int64(math.MinInt64)
 	for _, r := range rs {
@@ -113,19 +116,19 @@ func TestAppendBatchOffsets(t *testing.T) {
 		"no records":         {0, nil, nil},
 	} {
 		dst := []byte("before")
-		raw, err := AppendBatch(dst, c.base, kgo.NoCompression(), c.rs...)
-		if e := new(BatchError); c.want == nil {
+		raw, err := batch.Append(dst, c.base, kgo.NoCompression(), c.rs...)
+		if e := new(batch.Error); c.want == nil {
 			if !errors.As(err, &e) || string(raw) != "before" {
 				t.Errorf("%s: %v", name, err)
 			}
 			continue
 		}
-		b, err2 := ParseBatch(raw[len(dst):])
+		b, err2 := batch.Parse(raw[len(dst):])
 		if err != nil || err2 != nil {
 			t.Errorf("%s: %v, %v", name, err, err2)
 			continue
 		}
-		rs, err := DecodeBatch(b, 0)
+		rs, err := batch.Decode(b, 0)
 		var got []int64
 		for _, r := range rs {
 			got = append(got, r.Offset)
@@ -137,18 +140,18 @@ func TestAppendBatchOffsets(t *testing.T) {
 }
 
 func TestDecodeBatchOfBrokers(t *testing.T) {
-	b := transactional(encode(t, 10, kgo.GzipCompression(),
+	b := batchtest.Transactional(batchtest.Encode(t, 10, kgo.GzipCompression(),
 		&kgo.Record{Offset: 10, Timestamp: time.UnixMilli(3)}, &kgo.Record{Offset: 12, Timestamp: time.UnixMilli(1)}), 77)
-	stamped := edit(b, func(raw []byte) {
-		attribute(attrLogAppendTime)(raw)
+	stamped := batchtest.Edit(b, func(raw []byte) {
+		batchtest.Attribute(batchtest.LogAppendTime)(raw)
 		binary.BigEndian.PutUint64(raw[35:], 99)
 		binary.BigEndian.PutUint32(raw[12:], 5)
 	})
-	got, err := DecodeBatch(stamped, 0)
+	got, err := batch.Decode(stamped, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(facts(decodeByKgo(t, stamped.raw)), facts(got)); d != "" {
+	if d := cmp.Diff(batchtest.Facts(decodeByKgo(t, stamped.Raw())), batchtest.Facts(got)); d != "" {
 		t.Error(d)
 	}
 	r := got[1]
@@ -156,24 +159,24 @@ func TestDecodeBatchOfBrokers(t *testing.T) {
 		r.ProducerID != 77 || r.ProducerEpoch != 1 || r.LeaderEpoch != 5 {
 		t.Errorf("%+v", r)
 	}
-	if rs, err := DecodeBatch(emptied(b), 0); b.Codec() == 0 && (err != nil || len(rs) != 0) {
+	if rs, err := batch.Decode(batchtest.Emptied(b), 0); b.Codec() == 0 && (err != nil || len(rs) != 0) {
 		t.Error(rs, err)
 	}
-	if rs, err := DecodeBatch(emptied(plain(t, 3, 3)), 0); err != nil || len(rs) != 0 {
+	if rs, err := batch.Decode(batchtest.Emptied(batchtest.Plain(t, 3, 3)), 0); err != nil || len(rs) != 0 {
 		t.Error(rs, err)
 	}
-	own := plain(t, 0, 1)
-	rs, _ := DecodeBatch(own, 0)
-	clear(own.raw)
+	own := batchtest.Plain(t, 0, 1)
+	rs, _ := batch.Decode(own, 0)
+	clear(own.Raw())
 	if string(rs[0].Value) != "value" {
 		t.Error("records share the batch's memory")
 	}
 }
 
 // withRecords is a batch with those bytes for records.
-func withRecords(t testing.TB, codec uint16, n int32, records []byte) Batch {
-	b := Batch{append(bytes.Clone(plain(t, 0, 1).raw[:HeaderSize]), records...)}
-	return edit(b, func(raw []byte) {
+func withRecords(t testing.TB, codec uint16, n int32, records []byte) batch.Batch {
+	b := batch.Unchecked(append(bytes.Clone(batchtest.Plain(t, 0, 1).Raw()[:batch.HeaderSize]), records...))
+	return batchtest.Edit(b, func(raw []byte) {
 		binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
 		binary.BigEndian.PutUint16(raw[21:], codec)
 		binary.BigEndian.PutUint32(raw[23:], uint32(n-1))
@@ -183,7 +186,7 @@ func withRecords(t testing.TB, codec uint16, n int32, records []byte) Batch {
 
 func TestDecodeBatchRefuses(t *testing.T) {
 	one := []byte{14, 0, 0, 0, 1, 1, 0, 0} // length 7: null key and value, no header, one byte too many
-	for name, b := range map[string]Batch{
+	for name, b := range map[string]batch.Batch{
 		"more records than bytes": withRecords(t, 0, math.MaxInt32, make([]byte, 100)),
 		"no bytes at all":         withRecords(t, 0, 3, nil),
 		"bytes behind":            withRecords(t, 0, 1, []byte{12, 0, 0, 0, 1, 1, 0, 9}),
@@ -198,13 +201,13 @@ func TestDecodeBatchRefuses(t *testing.T) {
 		"unknown codec":           withRecords(t, 5, 1, []byte{12, 0, 0, 0, 1, 1, 0}),
 		"not gzip":                withRecords(t, 1, 1, []byte{12, 0, 0, 0, 1, 1, 0}),
 		"not snappy":              withRecords(t, 2, 1, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}),
-		"broken xerial":           withRecords(t, 2, 1, append([]byte(xerial), make([]byte, 8)...)),
-		"cut xerial":              withRecords(t, 2, 1, append(append([]byte(xerial), make([]byte, 8)...), 0xff, 0xff, 0xff, 0xff)),
+		"broken batch.Xerial":     withRecords(t, 2, 1, append([]byte(batch.Xerial), make([]byte, 8)...)),
+		"cut batch.Xerial":        withRecords(t, 2, 1, append(append([]byte(batch.Xerial), make([]byte, 8)...), 0xff, 0xff, 0xff, 0xff)),
 		"not lz4":                 withRecords(t, 3, 1, []byte{12, 0, 0, 0, 1, 1, 0}),
 		"not zstd":                withRecords(t, 4, 1, []byte{12, 0, 0, 0, 1, 1, 0}),
 	} {
-		rs, err := DecodeBatch(b, 0)
-		if e := new(BatchError); !errors.As(err, &e) || rs != nil {
+		rs, err := batch.Decode(b, 0)
+		if e := new(batch.Error); !errors.As(err, &e) || rs != nil {
 			t.Errorf("%s: %v, %v", name, rs, err)
 		}
 	}
@@ -241,7 +244,7 @@ func bombs(t testing.TB) map[uint16][]byte {
 		t.Fatal(err)
 	}
 	block := s2.EncodeSnappy(nil, zeros[:1<<20])
-	framed := append([]byte(xerial), make([]byte, 8)...)
+	framed := append([]byte(batch.Xerial), make([]byte, 8)...)
 	for range 64 {
 		framed = append(binary.BigEndian.AppendUint32(framed, uint32(len(block))), block...)
 	}
@@ -252,28 +255,28 @@ func bombs(t testing.TB) map[uint16][]byte {
 func TestDecodeBatchIsBounded(t *testing.T) {
 	const limit = 8 << 20
 	for codec, bomb := range bombs(t) {
-		b := withRecords(t, codec&attrCodecMask, 1, bomb)
+		b := withRecords(t, codec&batchtest.CodecMask, 1, bomb)
 		var err error
-		made := allocated(func() { _, err = DecodeBatch(b, limit) })
-		if !errors.Is(err, ErrTooLarge) {
+		made := batchtest.Allocated(func() { _, err = batch.Decode(b, limit) })
+		if !errors.Is(err, batch.ErrTooLarge) {
 			t.Errorf("codec %#x: %v", codec, err)
 		}
 		if made > 12*limit { // all growth taken together; a whole bomb takes twice its length
 			t.Errorf("codec %#x: %d bytes allocated for a limit of %d", codec, made, limit)
 		}
 	}
-	if _, err := DecodeBatch(plain(t, 0, 5), 10); !errors.Is(err, ErrTooLarge) {
+	if _, err := batch.Decode(batchtest.Plain(t, 0, 5), 10); !errors.Is(err, batch.ErrTooLarge) {
 		t.Error(err)
 	}
 }
 
 func TestControlType(t *testing.T) {
 	for _, kind := range []byte{0, 1} {
-		if got, err := marker(t, 4, 1, kind).ControlType(); err != nil || got != int16(kind) {
+		if got, err := batchtest.Marker(t, 4, 1, kind).ControlType(); err != nil || got != int16(kind) {
 			t.Error(got, err)
 		}
 	}
-	for _, b := range []Batch{plain(t, 0, 1), emptied(marker(t, 4, 1, 0)), edit(plain(t, 0, 1), attribute(attrControl))} {
+	for _, b := range []batch.Batch{batchtest.Plain(t, 0, 1), batchtest.Emptied(batchtest.Marker(t, 4, 1, 0)), batchtest.Edit(batchtest.Plain(t, 0, 1), batchtest.Attribute(batchtest.Control))} {
 		if got, err := b.ControlType(); err == nil {
 			t.Error(got)
 		}
@@ -281,26 +284,26 @@ func TestControlType(t *testing.T) {
 }
 
 func TestForProduce(t *testing.T) {
-	b := edit(transactional(plain(t, 100, 3), 5), func(raw []byte) {
-		attribute(attrDeleteHorizon)(raw)
+	b := batchtest.Edit(batchtest.Transactional(batchtest.Plain(t, 100, 3), 5), func(raw []byte) {
+		batchtest.Attribute(batchtest.DeleteHorizon)(raw)
 		binary.BigEndian.PutUint32(raw[12:], 7)
 	})
-	before := bytes.Clone(b.raw)
+	before := bytes.Clone(b.Raw())
 	out := b.ForProduce([]byte("x"), 42, 3, 1<<30)
-	got, err := ParseBatch(out[1:])
+	got, err := batch.Parse(out[1:])
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := edit(plain(t, 100, 3), func(raw []byte) {
+	want := batchtest.Edit(batchtest.Plain(t, 100, 3), func(raw []byte) {
 		binary.BigEndian.PutUint64(raw, 0)
 		binary.BigEndian.PutUint64(raw[43:], 42)
 		binary.BigEndian.PutUint16(raw[51:], 3)
 		binary.BigEndian.PutUint32(raw[53:], 1<<30)
 	})
-	if !bytes.Equal(got.raw, want.raw) {
-		t.Errorf("got\n%x, want\n%x", got.raw, want.raw)
+	if !bytes.Equal(got.Raw(), want.Raw()) {
+		t.Errorf("got\n%x, want\n%x", got.Raw(), want.Raw())
 	}
-	if !bytes.Equal(before, b.raw) {
+	if !bytes.Equal(before, b.Raw()) {
 		t.Error("the batch itself was changed")
 	}
 }

@@ -1,4 +1,4 @@
-package segment
+package batch
 
 import (
 	"bytes"
@@ -6,54 +6,14 @@ import (
 	"errors"
 	"io"
 	"math"
-	"slices"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
-	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/storage/internal/unzstd"
 )
-
-// zstdDecoders spares making a decoder per frame and batch.
-var zstdDecoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return err
-	}
-	return d
-}}
-
-// minWindow is what a zstd decoder is allowed at least, in bytes: short
-// content may name a window as long, which counts against its limit.
-const minWindow = 8 << 20
-
-// unzstd appends what src decompresses to, at most limit bytes. With room, it
-// makes room for as much before, and the decoder takes no more.
-func unzstd(dst, src []byte, limit int, room bool) ([]byte, error) {
-	d, ok := zstdDecoders.Get().(*zstd.Decoder)
-	if !ok {
-		return nil, errors.New("no decoder")
-	}
-	defer zstdDecoders.Put(d)
-	if room {
-		dst = slices.Grow(dst, limit)
-		dst = dst[: len(dst) : len(dst)+limit]
-	}
-	err := d.ResetWithOptions(nil, zstd.WithDecoderMaxMemory(uint64(max(limit, minWindow))), zstd.WithDecodeAllCapLimit(room))
-	if err != nil && !errors.Is(err, zstd.ErrDecoderNilInput) { // nil: no stream, DecodeAll alone
-		return nil, err
-	}
-	out, err := d.DecodeAll(src, dst)
-	switch {
-	case errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || err == nil && len(out)-len(dst) > limit:
-		return nil, ErrTooLarge
-	case err != nil:
-		return nil, err
-	}
-	return out, nil
-}
 
 // decompress returns what src decompresses to, at most limit bytes, in
 // memory of its own. kgo's Decompressor is bounded for kgo's own fetches only.
@@ -75,7 +35,7 @@ func decompress(codec int8, src []byte, limit int) ([]byte, error) {
 	case kgo.CodecLz4:
 		return readLimited(lz4.NewReader(bytes.NewReader(src)), limit)
 	case kgo.CodecZstd:
-		return unzstd(nil, src, limit, false)
+		return unzstd.Append(nil, src, limit, false)
 	}
 	return nil, errors.New("unknown codec")
 }

@@ -1,4 +1,4 @@
-package segment
+package batch
 
 import (
 	"encoding/binary"
@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// DefaultMaxDecode is what [DecodeBatch] decompresses at most, in bytes,
+// DefaultMaxDecode is what [Decode] decompresses at most, in bytes,
 // where no limit is given.
 const DefaultMaxDecode = 256 << 20
 
@@ -18,23 +18,23 @@ const (
 	minHeader = 2
 )
 
-// DecodeBatch decodes the batch's records: offsets, timestamps, leader epochs
+// Decode decodes the batch's records: offsets, timestamps, leader epochs
 // and producer ids as stored, control records included (check
 // Attrs.IsControl), whether aborted or not. Records of a batch that the broker
 // stamped have its stamp. Topic and Partition are the caller's to fill in.
 //
 // The records share memory with each other and not with the batch. It never
 // makes more than limit bytes of decompressed records (0: DefaultMaxDecode);
-// beyond is [ErrTooLarge]. Errors are *[BatchError]. The CRC isn't checked.
+// beyond is [ErrTooLarge]. Errors are *[Error]. The CRC isn't checked.
 //
 // kgo's decoder isn't used because it takes timestamps that fit an int64 of
 // nanoseconds only, trusts counts, and calls a cut record the end.
-func DecodeBatch(b Batch, limit int) ([]*kgo.Record, error) {
+func Decode(b Batch, limit int) ([]*kgo.Record, error) {
 	if limit <= 0 {
 		limit = DefaultMaxDecode
 	}
 	fail := func(reason string, err error) ([]*kgo.Record, error) {
-		return nil, &BatchError{BaseOffset: b.BaseOffset(), Reason: reason, Err: err}
+		return nil, &Error{BaseOffset: b.BaseOffset(), Reason: reason, Err: err}
 	}
 	raw, err := decompress(b.Codec(), b.raw[HeaderSize:], limit)
 	if err != nil {
@@ -109,17 +109,17 @@ func (b Batch) attrs() kgo.RecordAttrs {
 }
 
 // ControlType is the type of a control batch's marker: 0 abort, 1 commit.
-// A control batch that the cleaner kept empty has none: a *[BatchError].
+// A control batch that the cleaner kept empty has none: a *[Error].
 func (b Batch) ControlType() (int16, error) {
 	if !b.Control() {
-		return 0, &BatchError{BaseOffset: b.BaseOffset(), Reason: "not a control batch"}
+		return 0, &Error{BaseOffset: b.BaseOffset(), Reason: "not a control batch"}
 	}
-	rs, err := DecodeBatch(b, 1<<20)
+	rs, err := Decode(b, 1<<20)
 	if err != nil {
 		return 0, err
 	}
 	if len(rs) == 0 || len(rs[0].Key) < 4 {
-		return 0, &BatchError{BaseOffset: b.BaseOffset(), Reason: "no marker in the control batch"}
+		return 0, &Error{BaseOffset: b.BaseOffset(), Reason: "no marker in the control batch"}
 	}
 	return int16(binary.BigEndian.Uint16(rs[0].Key[2:])), nil
 }

@@ -1,4 +1,4 @@
-package segment
+package batch_test
 
 import (
 	"encoding/binary"
@@ -6,23 +6,24 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 // sum is a batch's CRC, computed from its bytes.
-func sum(raw []byte) uint32 { return crc32.Checksum(raw[21:], castagnoli) }
+func sum(raw []byte) uint32 { return crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)) }
 
 // FuzzResum takes any two headers and records: the CRC of one follows from that of the other.
 func FuzzResum(f *testing.F) {
-	f.Add(make([]byte, HeaderSize), []byte("header"), []byte{})
+	f.Add(make([]byte, batch.HeaderSize), []byte("header"), []byte{})
 	f.Fuzz(func(t *testing.T, header, other, records []byte) {
-		raw := make([]byte, HeaderSize, HeaderSize+len(records))
+		raw := make([]byte, batch.HeaderSize, batch.HeaderSize+len(records))
 		copy(raw, header)
 		raw = append(raw, records...)
-		sign(raw)
-		was := headerSum(raw)
-		copy(raw[21:HeaderSize], other)
-		resum(raw, was)
+		batch.Sign(raw)
+		was := batch.HeaderSum(raw)
+		copy(raw[21:batch.HeaderSize], other)
+		batch.Resum(raw, was)
 		if got, want := binary.BigEndian.Uint32(raw[17:]), sum(raw); got != want {
 			t.Errorf("CRC %x, want %x", got, want)
 		}
@@ -32,17 +33,17 @@ func FuzzResum(f *testing.F) {
 // TestResum tries lengths of all sizes.
 func TestResum(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for n := HeaderSize; n < 4<<20; n += 1 + rng.IntN(1+n) {
+	for n := batch.HeaderSize; n < 4<<20; n += 1 + rng.IntN(1+n) {
 		raw := make([]byte, n)
 		for i := range raw {
 			raw[i] = byte(rng.Uint32())
 		}
-		sign(raw)
-		was := headerSum(raw)
-		for i := 21; i < HeaderSize; i++ {
+		batch.Sign(raw)
+		was := batch.HeaderSum(raw)
+		for i := 21; i < batch.HeaderSize; i++ {
 			raw[i] = byte(rng.Uint32())
 		}
-		resum(raw, was)
+		batch.Resum(raw, was)
 		if got, want := binary.BigEndian.Uint32(raw[17:]), sum(raw); got != want {
 			t.Errorf("%d bytes: CRC %x, want %x", n, got, want)
 		}
@@ -51,24 +52,13 @@ func TestResum(t *testing.T) {
 
 // TestForProduceDamaged: what was damaged isn't made right.
 func TestForProduceDamaged(t *testing.T) {
-	b := plain(t, 100, 3)
-	b.raw[len(b.raw)-1] ^= 1
-	got, err := ParseBatch(b.ForProduce(nil, 42, 3, 7))
+	b := batchtest.Plain(t, 100, 3)
+	b.Raw()[len(b.Raw())-1] ^= 1
+	got, err := batch.Parse(b.ForProduce(nil, 42, 3, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := got.CheckCRC(); err == nil {
 		t.Error("the damage is hidden")
-	}
-}
-
-func BenchmarkForProduce(b *testing.B) {
-	for _, n := range []int{10, 1000} {
-		batch := load(b, n, 1000, kgo.NoCompression())
-		var buf []byte
-		b.SetBytes(int64(batch.Len()))
-		for b.Loop() {
-			buf = batch.ForProduce(buf[:0], 1, 2, 3)
-		}
 	}
 }

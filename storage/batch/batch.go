@@ -1,4 +1,4 @@
-package segment
+package batch
 
 import (
 	"encoding/binary"
@@ -32,63 +32,63 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 //	       57 record count int32    61 records
 //
 // Base offset and leader epoch lie outside the CRC. The zero Batch holds
-// nothing. A Batch made by [ParseBatch] or [SplitBatch] aliases the bytes it
+// nothing. A Batch made by [Parse] or [Split] aliases the bytes it
 // was made from; its methods read them and are safe for concurrent use as
 // long as nobody writes the bytes.
 type Batch struct {
 	raw []byte
 }
 
-// ParseBatch takes raw as exactly one batch. It checks magic, length and the
+// Parse takes raw as exactly one batch. It checks magic, length and the
 // header's counts, and not the CRC: that is [Batch.CheckCRC]. Errors are a
-// *[BatchError].
-func ParseBatch(raw []byte) (Batch, error) {
-	b, rest, err := SplitBatch(raw)
+// *[Error].
+func Parse(raw []byte) (Batch, error) {
+	b, rest, err := Split(raw)
 	if err != nil {
 		return Batch{}, err
 	}
 	if len(rest) != 0 {
-		return Batch{}, &BatchError{BaseOffset: b.BaseOffset(), Reason: "bytes behind the batch"}
+		return Batch{}, &Error{BaseOffset: b.BaseOffset(), Reason: "bytes behind the batch"}
 	}
 	return b, nil
 }
 
-// SplitBatch takes the first batch off the front of raw and returns it and
+// Split takes the first batch off the front of raw and returns it and
 // what follows. A raw that ends inside the batch, as the last batch of a
-// fetch response may, gives [ErrShortBatch]; other errors are a *[BatchError].
-func SplitBatch(raw []byte) (b Batch, rest []byte, err error) {
+// fetch response may, gives [ErrShort]; other errors are a *[Error].
+func Split(raw []byte) (b Batch, rest []byte, err error) {
 	if len(raw) < 17 {
-		return Batch{}, raw, ErrShortBatch
+		return Batch{}, raw, ErrShort
 	}
 	base := int64(binary.BigEndian.Uint64(raw))
 	if raw[16] != 2 {
-		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "magic is not 2"}
+		return Batch{}, raw, &Error{BaseOffset: base, Reason: "magic is not 2"}
 	}
 	n := int64(int32(binary.BigEndian.Uint32(raw[8:]))) + 12
 	switch {
 	case n < HeaderSize:
-		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "length below a batch header's"}
+		return Batch{}, raw, &Error{BaseOffset: base, Reason: "length below a batch header's"}
 	case n > math.MaxInt32:
-		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "length beyond 2 GiB"}
+		return Batch{}, raw, &Error{BaseOffset: base, Reason: "length beyond 2 GiB"}
 	case n > int64(len(raw)):
-		return Batch{}, raw, ErrShortBatch
+		return Batch{}, raw, ErrShort
 	}
 	b = Batch{raw[:n:n]}
 	delta, records := int64(b.lastOffsetDelta()), int64(b.Records())
 	if base < 0 || delta < 0 || base >= math.MaxInt64-delta || records < 0 || records > delta+1 {
-		return Batch{}, raw, &BatchError{BaseOffset: base, Reason: "offsets or record count out of range"}
+		return Batch{}, raw, &Error{BaseOffset: base, Reason: "offsets or record count out of range"}
 	}
 	return b, raw[n:], nil
 }
 
-// Batches yields the whole batches at the front of raw, in order. A short
+// All yields the whole batches at the front of raw, in order. A short
 // batch at the end ends the sequence without an error, as in a fetch
-// response; damage is yielded as a *[BatchError], once, last.
-func Batches(raw []byte) iter.Seq2[Batch, error] {
+// response; damage is yielded as a *[Error], once, last.
+func All(raw []byte) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		for len(raw) > 0 {
-			b, rest, err := SplitBatch(raw)
-			if errors.Is(err, ErrShortBatch) {
+			b, rest, err := Split(raw)
+			if errors.Is(err, ErrShort) {
 				return
 			}
 			if !yield(b, err) || err != nil {
@@ -129,6 +129,18 @@ func (b Batch) FirstTimestamp() int64 { return int64(binary.BigEndian.Uint64(b.r
 // [Batch.LogAppendTime], the append time of all its records.
 func (b Batch) MaxTimestamp() int64 { return int64(binary.BigEndian.Uint64(b.raw[35:])) }
 
+// Timestamps are the batch's least timestamp, as far as its header tells, and
+// its largest. The field that holds the first timestamp is of no use where
+// the broker stamped the batch, or where the cleaner put a delete horizon
+// there (KIP-534).
+func (b Batch) Timestamps() (first, last int64) {
+	first, last = b.FirstTimestamp(), b.MaxTimestamp()
+	if b.LogAppendTime() || b.deleteHorizon() || first > last {
+		first = last
+	}
+	return first, last
+}
+
 // ProducerID is -1 for a batch of a producer without idempotence.
 func (b Batch) ProducerID() int64 { return int64(binary.BigEndian.Uint64(b.raw[43:])) }
 
@@ -155,10 +167,10 @@ func (b Batch) Transactional() bool { return b.attributes()&attrTransactional !=
 func (b Batch) Control() bool { return b.attributes()&attrControl != 0 }
 
 // CheckCRC computes the batch's CRC-32C and compares it. The error is a
-// *[BatchError].
+// *[Error].
 func (b Batch) CheckCRC() error {
 	if crc32.Checksum(b.raw[21:], castagnoli) != binary.BigEndian.Uint32(b.raw[17:]) {
-		return &BatchError{BaseOffset: b.BaseOffset(), Reason: "CRC-32C mismatch"}
+		return &Error{BaseOffset: b.BaseOffset(), Reason: "CRC-32C mismatch"}
 	}
 	return nil
 }

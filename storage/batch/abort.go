@@ -1,6 +1,22 @@
-package segment
+package batch
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
+
+// AbortedTxn is an aborted transaction that overlaps a run, as a fetch
+// response at read_committed lists it: from FirstOffset on, batches of
+// ProducerID are aborted until that producer's next control batch.
+type AbortedTxn struct {
+	ProducerID  int64
+	FirstOffset int64
+}
+
+// Compare orders transactions by first offset, then by producer id.
+func (a AbortedTxn) Compare(b AbortedTxn) int {
+	return cmp.Or(cmp.Compare(a.FirstOffset, b.FirstOffset), cmp.Compare(a.ProducerID, b.ProducerID))
+}
 
 // AbortTracker decides, batch by batch in offset order, which batches are
 // aborted. What the fetch responses list decides, not the markers alone: the
@@ -96,6 +112,6 @@ func (t *AbortTracker) Open(offset int64) []AbortedTxn {
 			txns = append(txns, AbortedTxn{ProducerID: id, FirstOffset: first})
 		}
 	}
-	slices.SortFunc(txns, compareTxns)
+	slices.SortFunc(txns, AbortedTxn.Compare)
 	return txns
 }

@@ -1,4 +1,4 @@
-package segment
+package batch_test
 
 import (
 	"bytes"
@@ -6,10 +6,13 @@ import (
 	"errors"
 	"math"
 	"testing"
+
+	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 func TestSplitBatch(t *testing.T) {
-	b := plain(t, 10, 3)
+	b := batchtest.Plain(t, 10, 3)
 	put32 := func(at int, v uint32) func([]byte) {
 		return func(raw []byte) { binary.BigEndian.PutUint32(raw[at:], v) }
 	}
@@ -18,7 +21,7 @@ func TestSplitBatch(t *testing.T) {
 	}
 	for name, change := range map[string]func([]byte){
 		"magic":                 func(raw []byte) { raw[16] = 1 },
-		"length":                put32(8, HeaderSize-13),
+		"length":                put32(8, batch.HeaderSize-13),
 		"negative length":       put32(8, math.MaxUint32),
 		"2 GiB":                 put32(8, math.MaxInt32-5),
 		"negative base":         put64(0, math.MaxUint64),
@@ -27,33 +30,33 @@ func TestSplitBatch(t *testing.T) {
 		"negative count":        put32(57, math.MaxUint32),
 		"more than its offsets": put32(57, 4),
 	} {
-		raw := bytes.Clone(b.raw)
+		raw := bytes.Clone(b.Raw())
 		change(raw)
-		_, rest, err := SplitBatch(raw)
-		if e := new(BatchError); !errors.As(err, &e) || len(rest) != len(raw) {
+		_, rest, err := batch.Split(raw)
+		if e := new(batch.Error); !errors.As(err, &e) || len(rest) != len(raw) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for n := range b.raw {
-		if _, _, err := SplitBatch(b.raw[:n]); !errors.Is(err, ErrShortBatch) {
+	for n := range b.Raw() {
+		if _, _, err := batch.Split(b.Raw()[:n]); !errors.Is(err, batch.ErrShort) {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
 	}
-	if _, err := ParseBatch(append(bytes.Clone(b.raw), 0)); err == nil {
+	if _, err := batch.Parse(append(bytes.Clone(b.Raw()), 0)); err == nil {
 		t.Error("a byte behind was taken")
 	}
-	for i := 21; i < len(b.raw); i++ {
-		raw := bytes.Clone(b.raw)
+	for i := 21; i < len(b.Raw()); i++ {
+		raw := bytes.Clone(b.Raw())
 		raw[i] ^= 4
-		if (Batch{raw}).CheckCRC() == nil {
+		if (batch.Unchecked(raw)).CheckCRC() == nil {
 			t.Errorf("byte %d flipped", i)
 		}
 	}
 }
 
-func TestBatches(t *testing.T) {
-	a, b := plain(t, 0, 2), plain(t, 2, 1)
-	raw := append(bytes.Clone(a.raw), b.raw...)
+func TestAll(t *testing.T) {
+	a, b := batchtest.Plain(t, 0, 2), batchtest.Plain(t, 2, 1)
+	raw := append(bytes.Clone(a.Raw()), b.Raw()...)
 	for n := range len(raw) + 1 {
 		want := 0
 		if n >= a.Len() {
@@ -63,7 +66,7 @@ func TestBatches(t *testing.T) {
 			want++
 		}
 		got := 0
-		for _, err := range Batches(raw[:n]) {
+		for _, err := range batch.All(raw[:n]) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +78,7 @@ func TestBatches(t *testing.T) {
 	}
 	raw[a.Len()+16] = 9
 	var errs []error
-	for _, err := range Batches(raw) {
+	for _, err := range batch.All(raw) {
 		errs = append(errs, err)
 	}
 	if len(errs) != 2 || errs[0] != nil || errs[1] == nil {

@@ -1,4 +1,4 @@
-package segment
+package batch
 
 import (
 	"bytes"
@@ -14,16 +14,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// AppendBatch appends to dst one batch of magic 2 that holds rs, from base
+// Append appends to dst one batch of magic 2 that holds rs, from base
 // offset base, compressed by codec. Records' Offset gives their place: it must
 // be ascending and at least base (all zero: base, base+1, …); offsets between
 // them become holes inside the batch. Timestamps are taken from Timestamp, in
 // milliseconds, as they are: time.UnixMilli(-1) is Kafka's "no timestamp", and
 // the zero Time is the year 1. The batch has no producer, leader epoch -1 and
-// type CreateTime. Errors are *[BatchError].
-func AppendBatch(dst []byte, base int64, codec kgo.CompressionCodec, rs ...*kgo.Record) ([]byte, error) {
+// type CreateTime. Errors are *[Error].
+func Append(dst []byte, base int64, codec kgo.CompressionCodec, rs ...*kgo.Record) ([]byte, error) {
 	fail := func(reason string, err error) ([]byte, error) {
-		return dst, &BatchError{BaseOffset: base, Reason: reason, Err: err}
+		return dst, &Error{BaseOffset: base, Reason: reason, Err: err}
 	}
 	if len(rs) == 0 || base < 0 {
 		return fail("no records, or a negative offset", nil)
