@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/offsets"
 )
 
 // stopsWith waits until a partition has stopped with an event of the kind, and the partition beside it still is mirrored.
@@ -132,6 +133,9 @@ func TestEvents(t *testing.T) {
 						t.Errorf("a stopped copy was changed: %s", d)
 					}
 				}
+				if tt.kind != StandbyDeleted {
+					neverExact(t, src, dst, "bad")
+				}
 				if s := r.Status(); s.Stopped != 1 || s.Events[tt.kind] != 1 {
 					t.Errorf("%d stopped, %d events, %v", s.Stopped, s.Events[tt.kind], s.Recent)
 				}
@@ -139,6 +143,35 @@ func TestEvents(t *testing.T) {
 			})
 		}
 	}
+}
+
+// neverExact waits until nobody is told that a copy is exact.
+func neverExact(t *testing.T, src, dst testkafka.Cluster, topic string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		got := translate(t, src, dst, topic)
+		if got.How == offsets.HowUnknown && strings.Contains(got.Evidence, "stopped it") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v", got)
+		}
+		pass(t, 50*time.Millisecond)
+	}
+}
+
+// translate asks the standby's ledger for offset 3 of a topic.
+func translate(t *testing.T, src, dst testkafka.Cluster, topic string) offsets.Translated {
+	t.Helper()
+	s, err := offsets.Open(t.Context(), testkafka.Client(t, dst), src.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Translate(t.Context(), topic, 0, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
 }
 
 // Where the copy was deleted to begin anew, Retry does, without a new start of the mirror.
@@ -163,6 +196,9 @@ func TestRetryAnew(t *testing.T) {
 			r.caughtUp(src, "bad")
 			same(t, src, dst, []string{"bad"})
 			r.stop()
+			if got := translate(t, src, dst, "bad"); got.How != offsets.HowExact || got.Offset != 3 {
+				t.Errorf("mirrored again: %+v", got)
+			}
 		})
 	}
 }

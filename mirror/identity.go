@@ -29,6 +29,8 @@ type identity struct {
 	Epoch int32     `json:"epoch"`
 	CRC   uint32    `json:"crc"`
 	At    time.Time `json:"at"`
+	// Stopped is the kind of event that has stopped the copy. Empty: it hasn't stopped.
+	Stopped EventKind `json:"stopped,omitempty"`
 }
 
 // known says that there is one.
@@ -54,9 +56,24 @@ func (fl *flow) noted(dst rawkafka.Partition) (identity, error) {
 	return id, nil
 }
 
-// identify is a partition's identity now; e.mu is held.
+// stoppedBy is the kind of event that has stopped a partition, if one has; e.mu is held.
+func (p *part) stoppedBy() EventKind {
+	switch {
+	case p.state != Stopped:
+		return ""
+	case p.why == nil:
+		return Failed
+	}
+	return p.why.Event.Kind
+}
+
+// identify is a partition's identity now; e.mu is held. That of one that has stopped is what it was, and that it has.
 func (e *engine) identify(p *part) identity {
 	id := p.note
+	if id.Stopped = p.stoppedBy(); id.Stopped != "" {
+		id.At = time.Now().UTC().Truncate(time.Millisecond)
+		return id
+	}
 	id.Flow, id.Topic, id.SourceID, id.TargetID, id.At = e.cfg.Name, p.source, p.sourceID.String(), p.targetID.String(), time.Now().UTC().Truncate(time.Millisecond)
 	id.Origins = e.origins[p.source]
 	id.Position = max(p.durable, 0)
@@ -93,15 +110,18 @@ func (e *engine) noteAll(ctx context.Context, parts []*part) error {
 	return nil
 }
 
-// toNote are the partitions whose identity is to be written: those that have moved, or, with soon, whose leader at the source has changed.
+// toNote are the partitions whose identity is to be written: those that have stopped, or have no more, and those that have moved, or, with soon, whose leader at the source has changed.
 func (e *engine) toNote(soon bool) []*part {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var ps []*part
 	for _, p := range e.parts {
 		p.reached()
-		moved := p.note.known() && p.durable > p.note.Position
-		if p.state != Opening && p.state != Stopped && (moved && !soon || soon && p.noteSoon && p.note.known()) {
+		if !p.note.known() || p.state == Opening {
+			continue
+		}
+		moved := p.state != Stopped && (!soon && p.durable > p.note.Position || soon && p.noteSoon)
+		if moved || p.stoppedBy() != p.note.Stopped {
 			ps = append(ps, p)
 		}
 	}

@@ -342,6 +342,9 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 		p.shifted = nil
 		if v.ev.Kind != "" {
 			p.position = f.standbyEnd
+			if !p.note.known() {
+				p.note = f.note
+			}
 		}
 		e.mu.Unlock()
 		if v.ev.Kind == "" && shifted != nil && !v.compare { // else it is what it should be: another mirror of the flow was there first

@@ -22,7 +22,7 @@ import (
 )
 
 // Stored translates by what is noted on the target cluster, with no need of the source: the maps of translated restores, and which partitions are
-// exact copies that a mirror keeps. It is as of [Open]. Safe for concurrent use.
+// exact copies, by a mirror or a restore. It is as of [Open]. Safe for concurrent use.
 type Stored struct {
 	source string
 	known  []string // sources that are noted
@@ -44,6 +44,8 @@ type noted struct {
 	gone     string // why it can't be used
 	start    int64  // of the target's log, at Open
 	end      int64  // an exact copy's, at Open
+	limited  bool   // what an exact restore has put there ends at limit
+	limit    int64
 }
 
 // Open reads what is noted on the cluster of cl about copies from a source: its cluster ID, an alias that a restore was given, or the name of a mirror's flow.
@@ -61,7 +63,9 @@ func Open(ctx context.Context, cl *kgo.Client, source string) (*Stored, error) {
 	}
 	s := &Stored{source: source, copies: map[place][]*noted{}, ledger: l}
 	s.restores()
+	s.exactRestores()
 	s.mirrors()
+	s.stop()
 	slices.Sort(s.known)
 	s.known = slices.Compact(s.known)
 	if err := s.look(ctx, c); err != nil {
@@ -132,6 +136,7 @@ type identity struct {
 	SourceID string    `json:"source_id"`
 	TargetID string    `json:"target_id"`
 	At       time.Time `json:"at"`
+	Stopped  string    `json:"stopped"`
 }
 
 // copyPrefix begins the keys of identity records: copy/<source cluster>/<target topic>/<partition>.
@@ -164,6 +169,43 @@ func (s *Stored) mirrors() {
 		n.gone = s.idOf(&n.target, r.TargetID)
 		at := place{r.Topic, target.Partition}
 		s.copies[at] = append(s.copies[at], n)
+	}
+}
+
+// exactRestores takes in what restores that keep offsets have noted.
+func (s *Stored) exactRestores() {
+	all, _ := s.ledger.ExactRestores() // others' faults aren't this source's
+	for _, r := range all {
+		if !s.is(r.SourceCluster, r.SourceAlias) {
+			continue
+		}
+		for partition, end := range r.Ends {
+			n := &noted{
+				at: r.DoneAt, sourceID: r.SourceTopicID, limited: true, limit: end,
+				what: fmt.Sprintf("exact restore of snapshot %s", r.Snapshot), target: rawkafka.Partition{Topic: r.TargetTopic, Partition: partition},
+			}
+			n.gone = s.idOf(&n.target, r.TargetTopicID)
+			at := place{r.SourceTopic, partition}
+			s.copies[at] = append(s.copies[at], n)
+		}
+	}
+}
+
+// stop has no copy count that a mirror keeps, or has gone on with, and that has stopped: why it has may be that the two logs differ.
+func (s *Stored) stop() {
+	stopped := make(map[rawkafka.Partition]string)
+	for key, raw := range s.ledger.Each(copyPrefix) {
+		var r identity
+		if _, target, ok := copyOf(key); ok && ledger.Decode(key, raw, &r) == nil && r.Stopped != "" && s.idOf(&target, r.TargetID) == "" {
+			stopped[target] = r.Stopped
+		}
+	}
+	for _, ns := range s.copies {
+		for _, n := range ns {
+			if why := stopped[n.target]; why != "" && n.gone == "" {
+				n.gone = fmt.Sprintf("the mirror has stopped it (%s)", why)
+			}
+		}
 	}
 }
 
@@ -219,7 +261,9 @@ func (s *Stored) look(ctx context.Context, c *rawkafka.Cluster) error {
 	}
 	for p, ns := range there {
 		for _, n := range ns {
-			n.start, n.end = starts[p].Offset, ends[p].Offset
+			if n.start, n.end = starts[p].Offset, ends[p].Offset; n.limited {
+				n.end = min(n.end, n.limit)
+			}
 			if err := errors.Join(starts[p].Err, ends[p].Err); err != nil {
 				n.gone = fmt.Sprintf("its offsets couldn't be read: %v", err)
 			}

@@ -228,3 +228,55 @@ func TestOpenReachesAsTheClient(t *testing.T) {
 		t.Errorf("%d members, %d joins", n, joins.Load())
 	}
 }
+
+// TestStoredStopped: what a mirror has stopped is no exact copy any more, also where a restore had put it there; what it mirrors again is one.
+func TestStoredStopped(t *testing.T) {
+	n := newNoting(t)
+	mirrored := func(stopped string) {
+		n.put(map[string]any{"copy/A/copy/0": map[string]any{
+			"flow": "east", "topic": "orders", "source_id": sourceID, "target_id": n.id.String(), "position": 20, "at": time.Unix(5, 0).UTC(), "stopped": stopped,
+		}})
+	}
+	mirrored("")
+	n.want("east", "orders", 7, 7, offsets.HowExact, "mirror east")
+	n.exactly(12, time.Unix(4, 0))
+	n.want("A", "orders", 7, 7, offsets.HowExact, "mirror east")
+	mirrored("truncated")
+	n.want("east", "orders", 7, -1, offsets.HowUnknown, "stopped it (truncated)")
+	n.want("A", "orders", 7, -1, offsets.HowUnknown, "stopped it (truncated)")
+	n.want("old", "orders", 7, -1, offsets.HowUnknown, "stopped it (truncated)")
+	mirrored("")
+	n.want("A", "orders", 20, 20, offsets.HowExact, "mirror east")
+}
+
+// exactly notes an exact restore of orders/0 up to end.
+func (n *noting) exactly(end int64, at time.Time) {
+	n.put(map[string]any{ledger.ExactKey("A", "orders", "copy"): ledger.ExactRestore{
+		SourceCluster: "A", SourceAlias: "old", SourceTopic: "orders", SourceTopicID: sourceID, TargetTopic: "copy", TargetTopicID: n.id.String(),
+		Snapshot: "s", Ends: map[int32]int64{0: end}, DoneAt: at,
+	}})
+}
+
+// TestStoredExactRestore: offsets are the same up to where the restore ended; what others wrote behind isn't the source's.
+func TestStoredExactRestore(t *testing.T) {
+	n := newNoting(t)
+	n.exactly(12, time.Unix(4, 0))
+	for _, source := range []string{"A", "old"} {
+		n.want(source, "orders", 0, 0, offsets.HowExact, "exact restore of snapshot s")
+		n.want(source, "orders", 12, 12, offsets.HowExact, "")
+		n.want(source, "orders", 13, 12, offsets.HowPastEnd, "")
+	}
+	n.want("B", "orders", 0, -1, offsets.HowUnknown, "noted are copies from: A, old")
+	n.exactly(0, time.Unix(6, 0))
+	n.want("A", "orders", 5, 0, offsets.HowPastEnd, "")
+	deleteTopics(t, n.cl, "copy")
+	n.create("copy")
+	n.want("A", "orders", 0, -1, offsets.HowUnknown, "made anew")
+}
+
+func deleteTopics(t *testing.T, cl *kgo.Client, topics ...string) {
+	t.Helper()
+	if _, err := kadm.NewClient(cl).DeleteTopics(t.Context(), topics...); err != nil {
+		t.Fatal(err)
+	}
+}

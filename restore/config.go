@@ -39,7 +39,7 @@ type Config struct {
 	// the target's topics hold, without holes between them, and maps the offsets: see the package's doc. Two translated restores are the same job if snapshot, topic
 	// incarnations on both sides and Until are the same, and both or neither have an Edit, which must be the same too.
 	Offsets Offsets
-	// SourceAlias is a name for the source cluster, noted with the map of a translated restore, so that it can be asked for by it (kdr translate
+	// SourceAlias is a name for the source cluster, noted with what is restored, so that it can be asked for by it (kdr translate
 	// --source). Default: none, it is known by its cluster ID.
 	SourceAlias string
 	// Until keeps the records with a timestamp at or before it, wherever in the log they are: later ones become holes,

@@ -19,6 +19,8 @@
 //   - No damaged byte is produced: objects are checked for existence and size before the first effect, each frame against its digest
 //     before its first batch; [Config.VerifyFirst] reads all before.
 //   - Two restores of the same snapshot at once do no harm: each appends only what the other hasn't.
+//   - At the end, the target's ledger (the topic __kafkadr) notes which topics are exact copies, and up to where: offsets.Open and kdr translate answer from it. Without rights to
+//     __kafkadr that is a warning.
 //
 // # Translated offsets
 //

@@ -67,6 +67,16 @@ func TestGroups(t *testing.T) {
 			t.Errorf("%s: committed %+v, want %d", g.Group, o.Offset, g.Offset)
 		}
 	}
+	s, err := offsets.Open(t.Context(), testkafka.Client(t, cl), cfg.Snapshot.Info().ClusterID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for partition, end := range []int64{15, 60} {
+		got, err := s.Translate(t.Context(), "t", int32(partition), end)
+		if err != nil || got.How != offsets.HowExact || got.Topic != "new.t" || got.Offset != end {
+			t.Errorf("%d at %d: %+v, %v", partition, end, got, err)
+		}
+	}
 	restored(t, cfg) // again: nothing is in the way
 }
 

@@ -309,6 +309,9 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	if err := r.saveMaps(ctx, res); err != nil {
 		return nil, err
 	}
+	if err := r.noteExact(ctx, res); err != nil {
+		return nil, err
+	}
 	if err := r.commitGroups(ctx, res); err != nil {
 		return nil, err
 	}

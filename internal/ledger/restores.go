@@ -100,3 +100,42 @@ func (l *Ledger) Restores() ([]Restore, error) {
 	}
 	return all, errors.Join(errs...)
 }
+
+// ExactRestore is what a restore that keeps offsets notes of one topic when it is done.
+type ExactRestore struct {
+	SourceCluster string `json:"source_cluster"`
+	SourceAlias   string `json:"source_alias,omitempty"`
+	SourceTopic   string `json:"source_topic"`
+	SourceTopicID string `json:"source_topic_id"`
+	TargetTopic   string `json:"target_topic"`
+	TargetTopicID string `json:"target_topic_id"`
+	Snapshot      string `json:"snapshot"`
+	// Ends are, by partition, where what was restored ends: records from there on are of others.
+	Ends   map[int32]int64 `json:"ends"`
+	DoneAt time.Time       `json:"done_at"`
+}
+
+// exactPrefix is what the keys of ExactRestore entries begin with.
+const exactPrefix = "exact/"
+
+// ExactKey is the key of an ExactRestore entry: the latest of a source cluster's topic into one of the target.
+func ExactKey(sourceCluster, sourceTopic, targetTopic string) string {
+	return exactPrefix + sourceCluster + "/" + sourceTopic + "/" + targetTopic
+}
+
+// ExactRestores are the notes of all restores that kept offsets, by key. Those that can't be read are skipped, and their errors joined.
+func (l *Ledger) ExactRestores() ([]ExactRestore, error) {
+	var all []ExactRestore
+	var errs []error
+	for key, raw := range l.Each(exactPrefix) {
+		var r ExactRestore
+		if err := Decode(key, raw, &r); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if key == ExactKey(r.SourceCluster, r.SourceTopic, r.TargetTopic) {
+			all = append(all, r)
+		}
+	}
+	return all, errors.Join(errs...)
+}
