@@ -126,6 +126,7 @@ func (l *Locks) put(id kadm.TopicID, t *lock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.topics[id] = t
+	l.signal()
 }
 
 // lost are those of the topics that were found to be another's.
@@ -180,8 +181,7 @@ func (l *Locks) look(ctx context.Context, topics []kadm.TopicID) error {
 	defer func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		close(l.changed)
-		l.changed = make(chan struct{})
+		l.signal()
 	}()
 	var errs []error
 	for some := range slices.Chunk(topics, perLook) {

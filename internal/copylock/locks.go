@@ -32,7 +32,8 @@ type Locks struct {
 
 	mu      sync.Mutex
 	topics  map[kadm.TopicID]*lock
-	changed chan struct{} // closed after each look
+	waiting map[kadm.TopicID]int // how many calls of Held wait for a look
+	changed chan struct{}        // closed after each look and claim
 }
 
 type lock struct {
@@ -63,11 +64,11 @@ func New(cl *rawkafka.Cluster, cfg Config) *Locks {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.System
 	}
-	return &Locks{cl: cl, cfg: cfg, wake: make(chan struct{}, 1), topics: make(map[kadm.TopicID]*lock), changed: make(chan struct{})}
+	return &Locks{cl: cl, cfg: cfg, wake: make(chan struct{}, 1), topics: make(map[kadm.TopicID]*lock), waiting: make(map[kadm.TopicID]int), changed: make(chan struct{})}
 }
 
 // Held returns nil when the topic was found unchanged within the lease, or its lock was denied. It waits for a look. Errors: [ErrTakenOver], which stays
-// until the topic is claimed again, [ErrNotClaimed], ctx's. A topic that wasn't asked for in the last four leases isn't looked at.
+// until the topic is claimed again, [ErrNotClaimed], ctx's. A topic that nobody waits for, and nobody asked for in the last four leases, isn't looked at.
 func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
 	for {
 		l.mu.Lock()
@@ -77,21 +78,46 @@ func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
 			return ErrNotClaimed
 		}
 		t.asked = time.Now()
-		fresh, lost, changed := t.denied || l.fresh(t), t.lost, l.changed
-		l.mu.Unlock()
-		if lost != nil || fresh {
+		if t.lost != nil || t.denied || l.fresh(t) {
+			lost := t.lost
+			l.mu.Unlock()
 			return lost
 		}
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		changed := l.changed
+		l.waiting[topic]++
+		l.mu.Unlock()
+		if err := l.await(ctx, topic, changed); err != nil {
+			return err
 		}
 	}
+}
+
+// await returns after the next look or claim. Run has to look at the topic as long as somebody waits:
+// it may find out late, where the process was stopped between the question and the look.
+func (l *Locks) await(ctx context.Context, topic kadm.TopicID, changed <-chan struct{}) error {
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.waiting[topic]--; l.waiting[topic] == 0 {
+			delete(l.waiting, topic)
+		}
+	}()
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// signal wakes those that wait in Held. The caller holds the lock.
+func (l *Locks) signal() {
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // fresh says whether the last look counts. A process that was stopped since, or whose machine was suspended, looks again. The caller holds the lock.
@@ -103,7 +129,7 @@ func (l *Locks) wanted() []kadm.TopicID {
 	defer l.mu.Unlock()
 	var ids []kadm.TopicID
 	for id, t := range l.topics {
-		if t.lost == nil && !t.denied && time.Since(t.asked) < 4*l.cfg.Lease {
+		if t.lost == nil && !t.denied && (l.waiting[id] > 0 || time.Since(t.asked) < 4*l.cfg.Lease) {
 			ids = append(ids, id)
 		}
 	}
