@@ -3,9 +3,7 @@ package mirror
 import (
 	"testing"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
@@ -23,11 +21,7 @@ func TestLacking(t *testing.T) {
 		{keys: []kmsg.Key{kmsg.DescribeClientQuotas}, says: "quotas_unread"},
 		{keys: []kmsg.Key{kmsg.DescribeCluster}},
 	} {
-		v := kversion.Stable()
-		for _, k := range c.keys {
-			v.SetMaxKeyVersion(int16(k), -1)
-		}
-		src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{Fake: []kfake.Opt{kfake.MaxVersions(v)}})
+		src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Without(c.keys...))
 		create(t, src, 1, nil, "t")
 		produce(t, src, "t", 1, 5)
 		transaction(t, src, "t", 3, true)

@@ -6,9 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
@@ -19,11 +17,7 @@ import (
 // lacking is a restore onto a kfake whose ApiVersions lacks requests.
 func lacking(t testing.TB, s *storage.Snapshot, keys ...kmsg.Key) (Config, testkafka.Cluster) {
 	t.Helper()
-	v := kversion.Stable()
-	for _, k := range keys {
-		v.SetMaxKeyVersion(int16(k), -1)
-	}
-	cl := testkafka.Fake(t, testkafka.Options{Fake: []kfake.Opt{kfake.MaxVersions(v)}})
+	cl := testkafka.Fake(t, testkafka.Without(keys...))
 	return Config{Target: cl.Opts(), Snapshot: s, quiet: 10 * time.Millisecond}, cl
 }
 
@@ -84,24 +78,7 @@ func TestMarkersIgnored(t *testing.T) {
 	kf := testkafka.Kfake(cl)
 	kf.ControlKey(int16(kmsg.WriteTxnMarkers), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		kf.KeepControl()
-		req := kreq.(*kmsg.WriteTxnMarkersRequest)
-		resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
-		for _, m := range req.Markers {
-			rm := kmsg.NewWriteTxnMarkersResponseMarker()
-			rm.ProducerID = m.ProducerID
-			for _, t := range m.Topics {
-				rt := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
-				rt.Topic = t.Topic
-				for _, p := range t.Partitions {
-					rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-					rp.Partition = p
-					rt.Partitions = append(rt.Partitions, rp)
-				}
-				rm.Topics = append(rm.Topics, rt)
-			}
-			resp.Markers = append(resp.Markers, rm)
-		}
-		return resp, nil, true
+		return testkafka.MarkersWritten(kreq.(*kmsg.WriteTxnMarkersRequest)), nil, true
 	})
 	p, err := NewPlan(t.Context(), cfg)
 	if err != nil {

@@ -11,20 +11,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
-
-// without are options of a kfake whose ApiVersions lacks requests.
-func without(keys ...kmsg.Key) testkafka.Options {
-	v := kversion.Stable()
-	for _, k := range keys {
-		v.SetMaxKeyVersion(int16(k), -1)
-	}
-	return testkafka.Options{Fake: []kfake.Opt{kfake.MaxVersions(v)}}
-}
 
 // TestWithout: a target that doesn't know WriteTxnMarkers gets its holes the weaker way; one that doesn't know transactions either gets copies without holes, and one without
 // DescribeProducers is asked for its log's tail.
@@ -40,7 +30,7 @@ func TestWithout(t *testing.T) {
 		"markers and transactions": {[]kmsg.Key{kmsg.WriteTxnMarkers, kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.EndTxn}, Transactions, false},
 	} {
 		t.Run(what, func(t *testing.T) {
-			tg := connect(t, testkafka.Fake(t, without(c.keys...)), Config{Quiet: 1})
+			tg := connect(t, testkafka.Fake(t, testkafka.Without(c.keys...)), Config{Quiet: 1})
 			if m, err := tg.copier.Method(t.Context()); m != c.want || err != nil {
 				t.Fatalf("%q, %v, want %q", m, err, c.want)
 			}
@@ -78,7 +68,7 @@ func TestMarkersIgnored(t *testing.T) {
 			if ignore.Add(-1) < 0 {
 				return nil, nil, false
 			}
-			return markersWritten(kreq.(*kmsg.WriteTxnMarkersRequest)), nil, true
+			return testkafka.MarkersWritten(kreq.(*kmsg.WriteTxnMarkersRequest)), nil, true
 		})
 		tg.must(p.Hole(t.Context(), 2)) // it only was slow of understanding
 		kinds = append(kinds, false, false)
@@ -95,27 +85,6 @@ func TestMarkersIgnored(t *testing.T) {
 		}
 		tg.check(name, kinds)
 	})
-}
-
-// markersWritten is an answer that says that all markers were written.
-func markersWritten(req *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
-	resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
-	for _, m := range req.Markers {
-		rm := kmsg.NewWriteTxnMarkersResponseMarker()
-		rm.ProducerID = m.ProducerID
-		for _, t := range m.Topics {
-			rt := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
-			rt.Topic = t.Topic
-			for _, p := range t.Partitions {
-				rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-				rp.Partition = p
-				rt.Partitions = append(rt.Partitions, rp)
-			}
-			rm.Topics = append(rm.Topics, rt)
-		}
-		resp.Markers = append(resp.Markers, rm)
-	}
-	return resp
 }
 
 // TestStamped: a topic that gives records times of its own is found at the first batch, and nothing is written behind it. The answer to a duplicate tells the batch's own time.

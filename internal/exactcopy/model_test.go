@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -319,7 +320,7 @@ func (m *modelLog) markers(node int32, kreq kmsg.Request) (kmsg.Response, error)
 }
 
 func answerMarkers(req *kmsg.WriteTxnMarkersRequest, code int16) *kmsg.WriteTxnMarkersResponse {
-	resp := markersWritten(req)
+	resp := testkafka.MarkersWritten(req)
 	for _, m := range resp.Markers {
 		for _, t := range m.Topics {
 			for i := range t.Partitions {
