@@ -157,7 +157,7 @@ func (e *engine) begin(ctx context.Context, p *part) error {
 			return err
 		}
 	}
-	if err := deleteBefore(ctx, e.target, p.dst, p.fill); err != nil {
+	if err := e.target.DeleteBefore(ctx, p.dst, p.fill); err != nil {
 		return err
 	}
 	e.mu.Lock()

@@ -11,40 +11,6 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// deleteBefore moves the log start offset of a partition to an offset.
-func deleteBefore(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) error {
-	const tries = 8
-	for n := 1; ; n++ {
-		err := deleteOnce(ctx, c, p, offset)
-		if err == nil || ctx.Err() != nil || n == tries || !rawkafka.Retriable(err) {
-			return err
-		}
-		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return err
-		}
-	}
-}
-
-func deleteOnce(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) error {
-	var os kadm.Offsets
-	os.Add(kadm.Offset{Topic: p.Topic, Partition: p.Partition, At: offset})
-	resp, err := c.Admin().DeleteRecords(ctx, os)
-	if err != nil {
-		return fmt.Errorf("delete records: %w", err)
-	}
-	r, ok := resp.Lookup(p.Topic, p.Partition)
-	if !ok {
-		return errors.New("delete records: the answer has no partition")
-	}
-	if r.Err != nil {
-		return fmt.Errorf("delete records: %w", r.Err)
-	}
-	if r.LowWatermark < offset {
-		return fmt.Errorf("delete records before %d: the log start offset is %d", offset, r.LowWatermark)
-	}
-	return nil
-}
-
 // trimmedFor is in how many looks at log starts in a row the standby's lies beyond the source's until that is said: the source's own may not have been heard yet.
 const trimmedFor = 2
 

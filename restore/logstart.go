@@ -53,7 +53,7 @@ func (r *runner) moveStarts(ctx context.Context, ps []rawkafka.Partition, jobs m
 			continue
 		}
 		if err == nil {
-			err = deleteBefore(ctx, r.cluster, p, j.start())
+			err = r.cluster.DeleteBefore(ctx, p, j.start())
 		}
 		if err != nil {
 			failed = j.wrap(j.start(), fmt.Errorf("log start offset: %w", err))

@@ -157,7 +157,7 @@ func (c *partitionCopy) begin(ctx context.Context, to *exactcopy.Partition) erro
 	if low >= start {
 		return nil
 	}
-	return deleteBefore(ctx, c.cluster, c.job.target(), start)
+	return c.cluster.DeleteBefore(ctx, c.job.target(), start)
 }
 
 // stream appends the archive's batches and makes its holes, from position to the end.

@@ -3,10 +3,7 @@ package restore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-
-	"github.com/twmb/franz-go/pkg/kadm"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage/batch"
@@ -61,27 +58,6 @@ func (s *targetSource) Close() {}
 func readTarget(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) ([]byte, error) {
 	a, _, err := c.Read(ctx, p, offset, rawkafka.ReadConfig{MaxBytes: fetchBytes})
 	return a.RecordBatches, err
-}
-
-// deleteBefore moves the log start offset of a target partition to an offset.
-func deleteBefore(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) error {
-	var os kadm.Offsets
-	os.Add(kadm.Offset{Topic: p.Topic, Partition: p.Partition, At: offset})
-	resp, err := c.Admin().DeleteRecords(ctx, os)
-	if err != nil {
-		return fmt.Errorf("delete records: %w", err)
-	}
-	r, ok := resp.Lookup(p.Topic, p.Partition)
-	if !ok {
-		return errors.New("delete records: the answer has no partition")
-	}
-	if r.Err != nil {
-		return fmt.Errorf("delete records: %w", r.Err)
-	}
-	if r.LowWatermark != offset {
-		return fmt.Errorf("delete records before %d: the log start offset is %d", offset, r.LowWatermark)
-	}
-	return nil
 }
 
 // one asks for a single partition's offset.

@@ -105,7 +105,7 @@ func TestTranslatedAfterDeletion(t *testing.T) {
 	first := restored(t, cfg)
 	c := connectTo(t, cl)
 	j := planned(t, cfg).job.topics[0].partitions[0]
-	if err := deleteBefore(t.Context(), c, j.target(), 17); err != nil {
+	if err := c.DeleteBefore(t.Context(), j.target(), 17); err != nil {
 		t.Fatal(err)
 	}
 	forgetDone(t, cfg)

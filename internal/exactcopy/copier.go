@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/time/rate"
 
@@ -195,7 +194,7 @@ func (c *Copier) RoundTrip(ctx context.Context) (time.Duration, error) {
 		start := time.Now()
 		req := kmsg.NewPtrMetadataRequest() // which every broker knows
 		req.Topics = []kmsg.MetadataRequestTopic{}
-		if _, err := c.any(ctx, req); err != nil {
+		if _, err := anyone(ctx, c, "round trip", req); err != nil {
 			return 0, fmt.Errorf("exactcopy: round trip: %w", err)
 		}
 		took = append(took, time.Since(start))
@@ -204,42 +203,19 @@ func (c *Copier) RoundTrip(ctx context.Context) (time.Duration, error) {
 	return took[len(took)/2], nil
 }
 
-// anyTimeout is each broker's deadline.
-const anyTimeout = 10 * time.Second
+// anyTries is how often all brokers are asked for what any could answer.
+const anyTries = 3
 
-// any asks whichever broker answers, and all of them again where a connection was lost. kgo's own choice would split the request up, or look for a coordinator.
-func (c *Copier) any(ctx context.Context, req kmsg.Request) (resp kmsg.Response, err error) {
-	const tries = 3
-	for n := 1; ; n++ {
-		if resp, err = c.anyOnce(ctx, req); err == nil || n == tries || !rawkafka.Retriable(err) {
-			return resp, err
-		}
-		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func (c *Copier) anyOnce(ctx context.Context, req kmsg.Request) (resp kmsg.Response, err error) {
-	err = rawkafka.ErrUnknownBroker
-	for _, b := range askable(c.cfg.Cluster.Client()) {
-		tctx, cancel := context.WithTimeout(ctx, anyTimeout)
-		resp, err = b.Request(tctx, req)
-		cancel()
-		if err == nil || ctx.Err() != nil {
-			break
-		}
-	}
+// anyone asks whichever broker answers first, and all of them again where connections were lost.
+func anyone[T any, R interface {
+	*T
+	kmsg.Request
+}](ctx context.Context, c *Copier, op string, req R) (resp kmsg.Response, err error) {
+	err = c.cfg.Cluster.Tries(ctx, op, anyTries, func() (err error) {
+		resp, err = rawkafka.Anyone(ctx, c.cfg.Cluster, req)
+		return err
+	})
 	return resp, err
-}
-
-// askable are the brokers that kgo knows, or its seeds where it knows none: Connect may have learnt the
-// cluster's ID from a seed that was asked beside kgo, and nothing else makes kgo look for brokers.
-func askable(cl *kgo.Client) []*kgo.Broker {
-	if known := cl.DiscoveredBrokers(); len(known) > 0 {
-		return known
-	}
-	return cl.SeedBrokers()
 }
 
 // decisive errors of produce and marker answers.

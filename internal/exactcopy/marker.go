@@ -40,7 +40,7 @@ func (c *Copier) Method(ctx context.Context) (Method, error) {
 	}
 	req := kmsg.NewPtrWriteTxnMarkersRequest()
 	req.Markers = append(req.Markers, marker(1<<62, 0, "kafkadr.no.such.topic", 0))
-	resp, err := c.any(ctx, req)
+	resp, err := anyone(ctx, c, "write txn markers", req)
 	switch {
 	case rawkafka.Unsupported(err):
 		m = Transactions

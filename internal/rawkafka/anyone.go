@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -20,90 +19,106 @@ type request[T any] interface {
 	kmsg.Request
 }
 
-// Anyone asks what any broker can answer: one as kgo sees fit, and beside it, as long as no answer has come, one more of the others each 250 ms, the one first that
-// answered last. The first answer counts. It ends with Config.RequestTimeout. What a broker does for a request twice must be the same as once.
+// Anyone asks what any broker can answer: one, and another each 250 ms for as long as no answer has come, or at
+// once where one has failed. Those that have answered before others come first. The first answer counts; where none
+// comes, the first error does, but a *[WrongClusterError] goes before. It ends with Config.RequestTimeout. What a
+// broker does for a request twice must be the same as once.
+//
+// Metadata are asked for through kgo first, which learns from the answer which brokers there are. Everything else goes
+// to one broker as it is: kgo would split it up by leader, or look for a coordinator.
 func Anyone[T any, R request[T]](ctx context.Context, c *Cluster, req R) (kmsg.Response, error) {
 	dctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, errDeadline)
 	defer cancel()
 	type answer struct {
-		resp  kmsg.Response
-		err   error
-		other *other // nil: kgo's choice
+		resp kmsg.Response
+		err  error
+		from other
 	}
-	answers := make(chan answer)
-	ask := func(other *other) {
-		own := *req // kgo writes the version into it
-		var a answer
-		if a.other = other; other == nil {
-			a.resp, a.err = c.cl.Request(dctx, R(&own))
-		} else {
-			a.resp, a.err = other.broker.Request(dctx, R(&own))
+	left := c.others(req.Key() == int16(kmsg.Metadata))
+	answers := make(chan answer, len(left))
+	asked := 0
+	ask := func() {
+		if len(left) == 0 {
+			return
 		}
-		select {
-		case answers <- a:
-		case <-dctx.Done():
-		}
+		from, own := left[0], *req // kgo writes the version into it
+		left, asked = left[1:], asked+1
+		go func() {
+			a := answer{from: from}
+			a.resp, a.err = from.Request(dctx, R(&own))
+			answers <- a
+		}()
 	}
-	go ask(nil)
+	ask()
 	next := time.NewTicker(askNext)
 	defer next.Stop()
-	var others []*other
-	for asked, begun := 1, false; ; {
+	var failed error
+	for {
 		select {
 		case a := <-answers:
 			if asked--; a.err == nil {
-				c.noteAnswer(a.other, a.resp)
+				c.noteAnswer(a.from, a.resp)
 				return a.resp, nil
 			}
-			if asked == 0 || ctx.Err() != nil {
-				return nil, a.err
+			if failed == nil || isWrong(a.err) && !isWrong(failed) {
+				failed = a.err
+			}
+			if dctx.Err() != nil {
+				return nil, context.Cause(dctx)
+			}
+			if ask(); asked == 0 {
+				return nil, failed
 			}
 		case <-next.C:
-			if !begun {
-				others, begun = c.others(), true
-			}
-			if len(others) > 0 {
-				go ask(others[0])
-				others, asked = others[1:], asked+1
-			}
+			ask()
 		case <-dctx.Done():
 			return nil, context.Cause(dctx)
 		}
 	}
 }
 
-// other is a broker that may be asked too.
+// other is a broker that may be asked.
 type other struct {
-	id     int32 // -1: not known
-	broker *kgo.Broker
+	kmsg.Requestor
+	id int32 // -1: not known
 }
 
-// others are all brokers that are known, the one that answered last in front.
-func (c *Cluster) others() []*other {
+// others are whom to ask, in this order: the brokers that are known, the one that answered last in front and before all
+// of them, for metadata, kgo's own choice. Where no broker is known it is kgo's choice alone, as often as there are
+// seeds: kgo takes another one each time.
+func (c *Cluster) others(metadata bool) []other {
 	c.mu.Lock()
 	nodes, answered := slices.Clone(c.nodes), c.answered
 	c.mu.Unlock()
-	var others []*other
-	if len(nodes) == 0 {
-		for _, b := range c.cl.DiscoveredBrokers() {
-			others = append(others, &other{-1, b})
-		}
-	}
 	rand.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	if i := slices.Index(nodes, answered); i >= 0 {
+		nodes[0], nodes[i] = nodes[i], nodes[0]
+	}
+	chosen := other{c.cl, -1}
+	var others []other
+	if metadata {
+		others = append(others, chosen)
+	}
 	for _, id := range nodes {
-		others = append(others, &other{id, c.cl.Broker(int(id))})
-		if last := len(others) - 1; id == answered {
-			others[0], others[last] = others[last], others[0]
-		}
+		others = append(others, other{c.cl.Broker(int(id)), id})
+	}
+	if len(nodes) > 0 {
+		return others
+	}
+	for _, b := range c.cl.DiscoveredBrokers() {
+		others = append(others, other{b, -1})
+	}
+	if len(others) == 0 || metadata && len(others) == 1 {
+		return slices.Repeat([]other{chosen}, max(len(c.cl.SeedBrokers()), 1))
 	}
 	return others
 }
 
 // noteAnswer notes who has answered instead of whom kgo has asked, and which brokers there are.
-func (c *Cluster) noteAnswer(from *other, resp kmsg.Response) {
+func (c *Cluster) noteAnswer(from other, resp kmsg.Response) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if from != nil && from.id >= 0 {
+	if from.id >= 0 {
 		c.answered = from.id
 	}
 	if m, ok := resp.(*kmsg.MetadataResponse); ok {

@@ -94,7 +94,7 @@ type connection struct {
 
 	mu       sync.Mutex
 	nodes    []int32 // the brokers of the last metadata
-	answered int32   // the broker that answered last instead of another; see Anyone
+	answered int32   // the broker that answered Anyone last, but kgo's choice
 	leaders  map[Partition]leader
 	wanted   map[string]struct{} // topics whose leaders somebody waits for
 }
@@ -152,16 +152,18 @@ func Over(cl *kgo.Client, cfg Config) *Cluster {
 	return c
 }
 
-// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and beside that one more of the seeds each second. Of a broker that stands still kgo waits for an answer
-// until its timeout, so that two of three would take more time than there is. It returns when the context ends, which kgo's dials outlive.
+// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and one more each second, which is the
+// next seed. Of a broker that stands still kgo waits for an answer until its timeout, so that two of three would take
+// more time than there is. Each of them is asked through kgo, so that it knows the cluster's brokers afterwards. It
+// returns when the context ends, which kgo's dials outlive.
 func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	usual, found := make(chan error, 1), make(chan string, 1)
-	ask := func(r kmsg.Requestor) error {
+	ask := func() error {
 		req := kmsg.NewPtrMetadataRequest()
 		req.Topics = []kmsg.MetadataRequestTopic{}
-		resp, err := req.RequestWith(ctx, r)
+		resp, err := req.RequestWith(ctx, cl)
 		id, err := idOf(resp, err)
 		if err == nil {
 			select {
@@ -171,8 +173,8 @@ func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 		}
 		return err
 	}
-	go func() { usual <- ask(cl) }()
-	seeds := cl.SeedBrokers()
+	go func() { usual <- ask() }()
+	more := len(cl.SeedBrokers())
 	hedge := time.NewTicker(hedgeEvery)
 	defer hedge.Stop()
 	for {
@@ -184,10 +186,9 @@ func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 				return "", err
 			}
 		case <-hedge.C:
-			if len(seeds) > 0 {
-				seed := seeds[0]
-				seeds = seeds[1:]
-				go func() { _ = ask(seed) }()
+			if more > 0 {
+				more--
+				go func() { _ = ask() }()
 			}
 		case <-ctx.Done():
 			return "", context.Cause(ctx)

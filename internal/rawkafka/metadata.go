@@ -67,16 +67,12 @@ const others = 2 * time.Second
 // doesn't know aren't in its answer. A broker that has just started, or lags behind, doesn't know what others do. Brokers that don't answer, or only 2 s after the first, have no say,
 // unless none does: that is the error.
 func (c *Cluster) Everywhere(ctx context.Context, names ...string) ([]map[string]Topic, error) {
-	for n := 1; ; n++ {
-		views, err := c.views(ctx, names)
-		if err == nil || n == metadataTries || ctx.Err() != nil || !Retriable(err) {
-			return views, err
-		}
-		c.retrying("metadata", err)
-		if err := Sleep(ctx, Backoff(n)); err != nil {
-			return nil, err
-		}
-	}
+	var views []map[string]Topic
+	err := c.Tries(ctx, "metadata", metadataTries, func() (err error) {
+		views, err = c.views(ctx, names)
+		return err
+	})
+	return views, err
 }
 
 // views asks each broker once.

@@ -66,16 +66,14 @@ func (c *Cluster) ReadNow(ctx context.Context, p Partition, offset int64, cfg Re
 	if cfg.Tries <= 0 {
 		cfg.Tries = 8
 	}
-	for n := 1; ; n++ {
-		a, err := c.readOnce(ctx, p, offset, cfg)
-		if err == nil || ctx.Err() != nil || n == cfg.Tries || !Retriable(err) {
-			return a, err
+	var a kmsg.FetchResponseTopicPartition
+	err := c.Tries(ctx, "fetch", cfg.Tries, func() (err error) {
+		if a, err = c.readOnce(ctx, p, offset, cfg); Retriable(err) {
+			c.Forget(p)
 		}
-		c.Forget(p)
-		if err := Sleep(ctx, Backoff(n)); err != nil {
-			return a, err
-		}
-	}
+		return err
+	})
+	return a, err
 }
 
 func (c *Cluster) readOnce(ctx context.Context, p Partition, offset int64, cfg ReadConfig) (a kmsg.FetchResponseTopicPartition, err error) {
