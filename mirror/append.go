@@ -10,6 +10,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copylock"
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -41,7 +42,7 @@ func (e *engine) next(ctx context.Context, p *part) *chunk {
 	for {
 		e.mu.Lock()
 		switch {
-		case p.broken || ctx.Err() != nil:
+		case !p.right() || ctx.Err() != nil:
 			e.mu.Unlock()
 			e.fail(ctx, p, nil)
 			return nil
@@ -92,7 +93,7 @@ func (e *engine) fail(ctx context.Context, p *part, err error) {
 	e.mu.Lock()
 	to := p.to
 	p.to = nil
-	e.breakLocked(p)
+	e.void(p, source.Break)
 	e.mu.Unlock()
 	e.steer(p)
 	if to != nil {
@@ -112,7 +113,7 @@ func (e *engine) fail(ctx context.Context, p *part, err error) {
 // done takes an appended chunk off.
 func (e *engine) done(p *part, c *chunk) {
 	e.mu.Lock()
-	if p.broken || len(p.chunks) == 0 || p.chunks[0] != c {
+	if !p.right() || len(p.chunks) == 0 || p.chunks[0] != c {
 		e.mu.Unlock()
 		return
 	}
@@ -137,7 +138,7 @@ func (e *engine) begin(ctx context.Context, p *part) error {
 		}
 		e.mu.Lock()
 		p.to = to
-		if p.created && p.checked == 0 && p.life == 0 { // nor had this process markers under way
+		if p.created && p.checked == 0 && p.Fresh() { // nor had this process markers under way
 			to.Settled()
 		}
 		moved := to.Position() != p.checked

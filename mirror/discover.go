@@ -349,7 +349,7 @@ func (e *engine) recreated(ctx context.Context, t *topic, ev Event) {
 func (e *engine) stoppedAll(t *topic) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(t.parts) > 0 && !slices.ContainsFunc(t.parts, func(p *part) bool { return p.state != Stopped })
+	return len(t.parts) > 0 && !slices.ContainsFunc(t.parts, func(p *part) bool { return p.state() != Stopped })
 }
 
 // stopTopic stops all partitions of a topic.
@@ -358,20 +358,13 @@ func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
 	for _, p := range t.parts {
 		own := ev
 		own.Time, own.Topic, own.Target, own.Partition, own.Policy, own.Offset = time.Now(), t.source, t.target, p.src.Partition, policy, p.position
-		p.state, p.why, p.last = Stopped, &EventError{Event: own}, &own
-		e.breakLocked(p)
+		p.why, p.last = &EventError{Event: own}, &own
+		e.stop(p, policy)
 		p.abandon()
-		p.look = time.Time{}
-		if policy == Retry {
-			p.look = time.Now().Add(e.cfg.tuning.pause)
-		}
 	}
 	parts := slices.Clone(t.parts)
-	e.tell()
 	e.mu.Unlock()
-	for _, p := range parts {
-		e.steer(p)
-	}
+	e.steer(parts...)
 	e.poke()
 }
 
@@ -404,7 +397,7 @@ func (e *engine) backAgain(t *topic) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range t.parts {
-		if p.state == Stopped && p.why != nil && p.why.Event.Kind == StandbyDeleted {
+		if p.state() == Stopped && p.why != nil && p.why.Event.Kind == StandbyDeleted {
 			delete(t.said, StandbyDeleted)
 			e.lookAt(p, 0)
 		}
@@ -413,22 +406,16 @@ func (e *engine) backAgain(t *topic) {
 
 // drop forgets a topic.
 func (e *engine) drop(t *topic) {
-	e.steering.Lock()
 	e.mu.Lock()
 	delete(e.topics, t.source)
 	for _, p := range t.parts {
 		delete(e.parts, p.src)
-		e.breakLocked(p)
+		e.void(p, source.Drop)
 		p.abandon()
-		p.state = Stopped
 	}
 	parts := t.parts
-	e.tell()
 	e.mu.Unlock()
-	for _, p := range parts {
-		e.f.Remove(p.src)
-	}
-	e.steering.Unlock()
+	e.steer(parts...)
 	for _, p := range parts {
 		e.closeIdle(p)
 	}

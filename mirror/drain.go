@@ -21,14 +21,9 @@ const (
 // drain ends cleanly: what was read is appended and durable, and positions are noted. A broker that stands still isn't waited for: what it lacks is read again by the next mirror.
 func (e *engine) drain(ctx context.Context) error {
 	e.mu.Lock()
-	e.draining = true // looks that are under way read nothing on
-	for _, p := range e.parts {
-		p.following, p.paused, p.over = false, false, false
-	}
+	e.draining = true // nothing is read on, nor by looks that are under way
 	e.mu.Unlock()
-	for _, p := range e.all() {
-		e.steer(p)
-	}
+	e.steer(e.all()...)
 	if err := e.idle(ctx); err != nil {
 		return err
 	}
@@ -90,7 +85,7 @@ func (e *engine) positions(ps []*part) (sum int64) {
 func (e *engine) flush(ctx context.Context) error {
 	errs := make(chan error, 1)
 	var wg sync.WaitGroup
-	for broker, ps := range e.byBroker(func(p *part) bool { return p.to != nil && p.state == Copying && !p.working }) {
+	for broker, ps := range e.byBroker(func(p *part) bool { return p.to != nil && p.state() == Copying && !p.working }) {
 		wg.Go(func() {
 			if err := e.flushAll(ctx, ps); err != nil {
 				select {

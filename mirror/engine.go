@@ -14,22 +14,20 @@ import (
 	"github.com/kafkadr/kafkadr/internal/source"
 )
 
-// engine moves batches from the source to the standby. The fetcher's goroutines queue what they read; workers, as many as have something to do, append
+// engine moves batches from the source to the standby: it is the sink of its reader. The reader's goroutines queue what they read; workers, as many as have something to do, append
 // it; the goroutine that runs loop has everything else done, in lanes by broker.
 //
 // Topics are changed by the goroutine of discovery alone, partitions by whoever holds mu.
-// mu is never held while the fetcher's methods, hooks or requests are under way.
+// mu is never held while the reader's methods, hooks or requests are under way.
 type engine struct {
 	*flow
 
 	copier *exactcopy.Copier
-	f      *rawkafka.Fetcher
+	reader *source.Loop
 	locks  locks
 	keep   *keeper
 
 	wake chan struct{} // something for loop to do
-
-	steering sync.Mutex // held while the fetcher is told; never with mu held
 
 	workers *workers
 	lanes   lanes
@@ -47,7 +45,7 @@ type engine struct {
 	topics     map[string]*topic
 	parts      map[rawkafka.Partition]*part
 	leftOut    map[string]string
-	over       map[*part]struct{}  // those that are part.over, and that have been
+	over       map[*part]struct{}  // those that are held since their broker has filled its part of the memory
 	origins    map[string][]string // of the source's topics that are copies: see identity
 	soon       bool
 	draining   bool                    // nothing is read on any more
@@ -104,10 +102,7 @@ func (e *engine) tell() {
 
 // lookAt has a partition looked at after a while; e.mu is held.
 func (e *engine) lookAt(p *part, after time.Duration) {
-	at := time.Now().Add(after)
-	if p.look.IsZero() || at.Before(p.look) {
-		p.look = at
-	}
+	p.LookBy(time.Now().Add(after))
 	e.poke()
 }
 
@@ -116,7 +111,7 @@ func (e *engine) retry(topics []string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range e.parts {
-		if p.state == Stopped && (len(topics) == 0 || slices.Contains(topics, p.source)) {
+		if p.state() == Stopped && (len(topics) == 0 || slices.Contains(topics, p.source)) {
 			p.said, p.retried = nil, true
 			if p.why != nil && p.why.Event.Kind == TakenOver {
 				p.unclaim()

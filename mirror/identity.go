@@ -59,7 +59,7 @@ func (fl *flow) noted(dst rawkafka.Partition) (identity, error) {
 // stoppedBy is the kind of event that has stopped a partition, if one has; e.mu is held.
 func (p *part) stoppedBy() EventKind {
 	switch {
-	case p.state != Stopped:
+	case p.state() != Stopped:
 		return ""
 	case p.why == nil:
 		return Failed
@@ -117,10 +117,10 @@ func (e *engine) toNote(soon bool) []*part {
 	var ps []*part
 	for _, p := range e.parts {
 		p.reached()
-		if !p.note.known() || p.state == Opening {
+		if !p.note.known() || p.state() == Opening {
 			continue
 		}
-		moved := p.state != Stopped && (!soon && p.durable > p.note.Position || soon && p.noteSoon)
+		moved := p.state() != Stopped && (!soon && p.durable > p.note.Position || soon && p.noteSoon)
 		if moved || p.stoppedBy() != p.note.Stopped {
 			ps = append(ps, p)
 		}

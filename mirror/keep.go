@@ -221,7 +221,7 @@ func (e *engine) settled() bool {
 		return false
 	}
 	for _, p := range e.parts {
-		if p.state == Opening && p.tries == 0 {
+		if p.state() == Opening && !p.Fails() {
 			return false
 		}
 	}
@@ -248,7 +248,7 @@ func (e *engine) view() instep.View {
 		vt := instep.Topic{Source: t.source, SourceID: t.sourceID, Target: t.target, TargetID: t.targetID, ReplicationFactor: t.rf, Ready: true}
 		for _, p := range t.parts {
 			p.reached()
-			stopped := p.state == Stopped || p.state == Opening
+			stopped := p.state() == Stopped || p.state() == Opening
 			vt.Partitions = append(vt.Partitions, instep.Partition{LogStart: p.standbyStart, Durable: p.durable, Stopped: stopped})
 			vt.Ready = vt.Ready && p.fill < 0 && p.standbyStart >= 0 && (p.caught || p.gone())
 		}

@@ -45,7 +45,7 @@ func (e *engine) followStarts(ctx context.Context, all []*part) {
 	for _, p := range all {
 		p.reached()
 		to := min(p.logStart, p.durable)
-		if p.state != Copying && p.state != Done || p.fill >= 0 || p.compact || to <= p.standbyStart {
+		if p.state() != Copying && p.state() != Done || p.fill >= 0 || p.compact || to <= p.standbyStart {
 			continue
 		}
 		os.Add(kadm.Offset{Topic: p.target, Partition: p.dst.Partition, At: to})

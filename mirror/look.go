@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -28,14 +29,14 @@ func (e *engine) due(now time.Time) map[lane][]*part {
 	defer e.mu.Unlock()
 	by := make(map[lane][]*part)
 	for _, p := range e.parts {
-		if p.look.IsZero() || p.look.After(now) || p.working || p.looking || p.state == Done {
+		if !p.Due(now) || p.working {
 			continue
 		}
 		at := e.askedOf(p)
 		if len(by[at]) == lookAtOnce || len(by[at]) == 0 && !e.lanes.free(at) {
 			continue
 		}
-		p.look, p.looking, p.looked = time.Time{}, true, p.life
+		p.BeginLook()
 		by[at] = append(by[at], p)
 	}
 	return by
@@ -83,7 +84,7 @@ func (e *engine) endLook(ps []*part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range ps {
-		p.looking = false
+		p.EndLook()
 	}
 }
 
@@ -103,7 +104,7 @@ func (e *engine) unled(ps []*part) (unled []*part) {
 
 // current says that nothing has become of a partition since the look at it began; e.mu is held.
 func (p *part) current(e *engine) bool {
-	return e.parts[p.src] == p && p.life == p.looked && !e.draining
+	return e.parts[p.src] == p && p.Current() && !e.draining
 }
 
 // isCurrent is current, without the lock.
@@ -158,7 +159,7 @@ func (e *engine) blame(ps []*part) []*part {
 	for _, p := range ps {
 		e.mu.Lock()
 		err, to := p.failed, p.to
-		p.failed, p.to, p.following = nil, nil, false
+		p.failed, p.to = nil, nil
 		e.mu.Unlock()
 		if to != nil {
 			to.Close()
@@ -189,7 +190,7 @@ func (e *engine) blame(ps []*part) []*part {
 				e.mu.Unlock()
 			}
 		case errors.Is(err, errMoved) && e.movedOften(p): // two mirrors of the flow, maybe
-		case errors.Is(err, errMoved), suspicious(err):
+		case errors.Is(err, errMoved), source.Suspicious(err):
 			left = append(left, p)
 		default:
 			e.later(p, err)
@@ -217,18 +218,12 @@ func (e *engine) later(p *part, err error) {
 		e.mu.Unlock()
 		return
 	}
-	if p.failing.IsZero() {
-		p.failing = time.Now()
-	}
-	p.tries++
-	overdue := time.Since(p.failing) >= patience
+	tries, since := p.Fail(time.Now())
+	overdue := since >= patience
 	wait := !is && (!overdue || rawkafka.Retriable(err))
 	if wait {
-		e.breakLocked(p)
-		if p.state != Stopped {
-			p.state = Opening
-		}
-		e.lookAt(p, rawkafka.Backoff(p.tries))
+		e.void(p, source.Unseen)
+		e.lookAt(p, rawkafka.Backoff(tries))
 	}
 	ev.Offset = p.position
 	_, said := p.said[Failed]
@@ -289,11 +284,11 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 			e.later(p, err)
 		case rawkafka.Unknown(from.Err), rawkafka.Unknown(to.Err), from.Err == nil && from.ID != p.src.TopicID, to.Err == nil && to.ID != p.dst.TopicID:
 			e.mu.Lock()
-			if p.retried && p.state == Stopped && !rawkafka.Unknown(from.Err) { // it is taken in anew
+			if p.retried && p.state() == Stopped && !rawkafka.Unknown(from.Err) { // it is taken in anew
 				anew[p.topic] = struct{}{}
 			}
 			p.retried = false
-			if p.state != Stopped || p.why == nil {
+			if p.state() != Stopped || p.why == nil {
 				e.soon = true
 				e.lookAt(p, time.Second)
 			}
@@ -409,7 +404,8 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	if p.why != nil {
 		p.was = p.why
 	}
-	p.state, p.why, p.broken, p.paused, p.over = Copying, nil, false, false, false
+	p.Turn(source.Right)
+	p.why = nil
 	grown := f.standbyEnd > p.position
 	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
 	p.position, p.durable = f.standbyEnd, f.certain(v)
@@ -441,7 +437,9 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	if f.stable > p.next { // something comes: the standby's partition is opened meanwhile
 		e.start(p)
 	}
-	p.following = p.end < 0 || p.next < p.end
+	if p.end >= 0 && p.next >= p.end {
+		p.Turn(source.End)
+	}
 	e.finish(p)
 	e.tell()
 	e.mu.Unlock()
@@ -453,11 +451,11 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 
 // finish notes that a Once is done with a partition; e.mu is held.
 func (e *engine) finish(p *part) {
-	if p.end < 0 || p.state != Copying || p.working || p.fill >= 0 || p.position < p.end {
+	if p.end < 0 || p.state() != Copying || p.working || p.fill >= 0 || p.position < p.end {
 		return
 	}
 	e.poke()
 	if p.durable >= p.end {
-		p.state, p.following = Done, false
+		p.Turn(source.Arrive)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 const (
@@ -83,7 +84,7 @@ func (e *engine) ask(ctx context.Context, s *schedule) {
 		}
 	}
 	if s.watch.due(e.cfg.Discover) {
-		e.each(watching, func(p *part) bool { return p.state == Copying || p.state == Done }, func(ps []*part) {
+		e.each(watching, func(p *part) bool { return p.state() == Copying || p.state() == Done }, func(ps []*part) {
 			e.watch(ctx, ps)
 			e.watchStarts(ctx, ps)
 			e.sayTrimmed(ps)
@@ -179,7 +180,7 @@ func (e *engine) watch(ctx context.Context, all []*part) {
 	positions := make(map[*part]int64)
 	e.mu.Lock()
 	for _, p := range all {
-		if p.state == Copying && !p.working && !p.broken && !p.looking && p.position >= 0 && p.look.IsZero() {
+		if p.right() && !p.working && p.position >= 0 && p.Unlooked() {
 			p.reached()
 			at[p.dst], positions[p] = p, p.position
 		}
@@ -190,8 +191,8 @@ func (e *engine) watch(ctx context.Context, all []*part) {
 	defer e.mu.Unlock()
 	for dst, end := range ends {
 		p := at[dst]
-		if end != positions[p] && p.position == positions[p] && !p.working && !p.looking && p.state == Copying && len(p.chunks) == 0 {
-			e.breakLocked(p)
+		if end != positions[p] && p.position == positions[p] && !p.working && p.Unlooked() && p.state() == Copying && len(p.chunks) == 0 {
+			e.void(p, source.Break)
 			e.lookAt(p, 0)
 		}
 	}
@@ -217,7 +218,7 @@ func (e *engine) watchStarts(ctx context.Context, all []*part) {
 	at := make(map[rawkafka.Partition]*part)
 	e.mu.Lock()
 	for _, p := range all {
-		if (p.state == Copying || p.state == Done) && p.fill < 0 {
+		if (p.state() == Copying || p.state() == Done) && p.fill < 0 {
 			at[p.dst] = p
 		}
 	}
@@ -233,7 +234,7 @@ func (e *engine) watchStarts(ctx context.Context, all []*part) {
 // unsettled says that the answers of what was appended didn't say that it is durable; the engine's lock is held.
 func (p *part) unsettled() bool {
 	p.reached()
-	return p.state == Copying && p.durable < p.position
+	return p.state() == Copying && p.durable < p.position
 }
 
 // settle asks how far the standby is durable, where the answers of what was appended didn't say so.
@@ -246,7 +247,7 @@ func (e *engine) settle(ctx context.Context, ps []*part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for dst, end := range ends {
-		if p := at[dst]; p.state == Copying {
+		if p := at[dst]; p.state() == Copying {
 			p.durable = max(p.durable, min(end, p.position))
 			p.count()
 			e.finish(p)
@@ -308,12 +309,12 @@ func (e *engine) lookForWell() {
 	stopped := make(map[*part]*EventError)
 	e.mu.Lock()
 	for _, p := range e.parts {
-		if p.was != nil && p.doubt == noDoubt && p.state != Stopped {
+		if p.was != nil && p.doubt == noDoubt && p.state() != Stopped {
 			stopped[p], p.was = p.was, nil
 		}
 	}
 	for _, t := range e.topics {
-		if _, said := t.said[Failed]; said && !slices.ContainsFunc(t.parts, func(p *part) bool { return !p.failing.IsZero() }) {
+		if _, said := t.said[Failed]; said && !slices.ContainsFunc(t.parts, func(p *part) bool { return p.Fails() }) {
 			delete(t.said, Failed)
 			well = append(well, t)
 		}
@@ -372,7 +373,7 @@ func (e *engine) stopped() error {
 	defer e.mu.Unlock()
 	var errs []error
 	for _, p := range e.parts {
-		if p.state == Stopped && p.why != nil {
+		if p.state() == Stopped && p.why != nil {
 			errs = append(errs, p.why)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // A response counts once and whole while any chunk keeps it; what is a small part of one is copied, and counts itself.
@@ -59,7 +60,7 @@ func TestRelease(t *testing.T) {
 			t.Errorf("at %d: %d bytes, want %d", step.position, e.memory.bytes, step.bytes)
 		}
 	}
-	if e.breakLocked(p); e.memory.bytes != 0 || len(p.sent) > 0 {
+	if e.void(p, source.Stop); e.memory.bytes != 0 || len(p.sent) > 0 {
 		t.Errorf("given up: %d bytes, %d chunks", e.memory.bytes, len(p.sent))
 	}
 }

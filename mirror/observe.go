@@ -111,13 +111,15 @@ func (fl *flow) observeParts(ctx context.Context, ps []*part) error {
 			continue
 		}
 		p.position, p.durable = f.standbyEnd, min(max(durable[p.dst].Offset, 0), f.standbyEnd)
-		p.hw, p.lso, p.logStart, p.standbyStart, p.heard, p.state = f.high, f.stable, f.start, f.standbyStart, f.at, Copying
+		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.high, f.stable, f.start, f.standbyStart, f.at
+		p.Turn(source.Right)
 		g.Go(func() error {
 			v, err := fl.verdict(gctx, copies[i], f)
 			if err == nil && v.ev.Kind != "" && v.ev.Kind != StandbyBack {
 				ev := v.ev
 				ev.Time, ev.Topic, ev.Target, ev.Partition, ev.Policy = time.Now(), p.source, p.target, p.src.Partition, fl.cfg.Policies.of(ev.Kind)
-				p.state, p.last = Stopped, &ev
+				p.last = &ev
+				p.Turn(source.Stop)
 			}
 			if p.lag() > 0 {
 				p.behind = fl.timeAt(gctx, p)

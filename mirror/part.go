@@ -37,28 +37,23 @@ func (t pair) onStandby() source.Known { return source.Known{Name: t.target, ID:
 // newPart begins with a partition of a topic.
 func newPart(t *topic, n int32) *part {
 	return &part{
-		topic: t,
-		src:   rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: n},
-		dst:   rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: n},
-		state: Opening, position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
+		topic:    t,
+		src:      rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: n},
+		dst:      rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: n},
+		position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
 	}
 }
 
 // part is a partition that is mirrored. Everything is guarded by the engine's lock but to, which is the worker's while it is at work.
 type part struct {
 	*topic
+	source.Following
 	src, dst rawkafka.Partition
 
-	state     State
 	why       *EventError // why it has stopped
 	was       *EventError // why it had stopped, while it isn't known that this is over
 	last      *Event
-	following bool   // the fetcher reads it
-	paused    bool   // it isn't read, since too much is queued
-	over      bool   // and that of its broker: it is read on once that has let go of some
 	working   bool   // a worker has it, or it stands in the line
-	broken    bool   // what is queued is void; it is looked at again
-	life      int64  // raised whenever it breaks: what was fetched before isn't queued
 	broker    int32  // of the standby, that led it when that was last known; -1: not yet
 	queuedFor int32  // the broker that it was queued for
 	giveUp    func() // ends the wait of the worker that has, or had it; nil: none had yet
@@ -99,16 +94,11 @@ type part struct {
 	noteSoon bool
 	noted    bool // by this process
 
-	shifted *Event    // the copier said so
-	skip    int64     // a hole is to be made up to there; 0: none
-	failed  error     // why it is to be looked at, where that says more than looking
-	look    time.Time // when it is to be looked at; zero: not
-	looking bool      // a look is under way
-	looked  int64     // life, when the look began that is, or was, under way
-	retried bool      // it has stopped, and Retry was asked for
-	tries   int
-	moves   int       // how often somebody else had written, since something was appended
-	failing time.Time // since when it can't be looked at, or what looking doesn't prove cured fails again and again
+	shifted *Event // the copier said so
+	skip    int64  // a hole is to be made up to there; 0: none
+	failed  error  // why it is to be looked at, where that says more than looking
+	retried bool   // it has stopped, and Retry was asked for
+	moves   int    // how often somebody else had written, since something was appended
 	doubt   doubt
 
 	handed                 []handed // to the copier, and not known to be durable yet, in order
@@ -148,7 +138,30 @@ const (
 )
 
 // well forgets that the partition failed; the engine's lock is held.
-func (p *part) well() { p.tries, p.failing, p.doubt = 0, time.Time{}, noDoubt }
+func (p *part) well() {
+	p.Well()
+	p.doubt = noDoubt
+}
+
+// state is the stage as a Status has it.
+func (p *part) state() State {
+	switch p.Stage() {
+	case source.Waiting:
+		return Opening
+	case source.Stopped, source.Dropped:
+		return Stopped
+	case source.Done:
+		return Done
+	case source.Reading, source.Held, source.Ended, source.Broken:
+	}
+	return Copying
+}
+
+// right says that what is queued is right, so far.
+func (p *part) right() bool {
+	s := p.Stage()
+	return s == source.Reading || s == source.Held || s == source.Ended
+}
 
 // handed is a batch that was given to the copier.
 type handed struct{ end, records, bytes int64 }
@@ -206,7 +219,7 @@ func (p *part) copied() copied {
 	return copied{src: p.src, dst: p.dst, traits: p.traits, durable: p.durable, batch: p.batch, shifted: p.shifted}
 }
 
-func (p *part) gone() bool { return p.state == Stopped || p.state == Done }
+func (p *part) gone() bool { return p.state() == Stopped || p.state() == Done }
 
 // stable is up to where the source may be mirrored.
 func (p *part) stable() int64 { return p.lso }
@@ -247,7 +260,7 @@ func (p *part) oldest(now time.Time) time.Duration {
 		return 0
 	}
 	since := p.behind
-	if since.IsZero() && p.why != nil && p.state == Stopped {
+	if since.IsZero() && p.why != nil && p.state() == Stopped {
 		since = p.why.Event.Time
 	}
 	if len(p.chunks) > 0 {

@@ -3,57 +3,25 @@ package mirror
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// Fetched implements rawkafka.Handler: it queues what came. It waits while memory is full; a partition that is slower than the others,
+// Arrived implements [source.Sink]: it queues what came. It waits while memory is full; a partition that is slower than the others,
 // or whose broker has filled its part of the memory and stands still, is read no more for a while instead.
-func (e *engine) Fetched(ctx context.Context, f rawkafka.Fetched) error {
+func (e *engine) Arrived(ctx context.Context, f rawkafka.Fetched) (steer bool, err error) {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	p := e.parts[f.Partition]
-	turn, err := e.fetched(ctx, p, f)
-	e.mu.Unlock()
-	if turn {
-		e.steer(p)
-	}
-	return err
-}
-
-// steer has the fetcher do what the partition's state says now. Whoever changes the state calls it afterwards; of several, the last one's state holds.
-func (e *engine) steer(p *part) {
-	e.steering.Lock()
-	defer e.steering.Unlock()
-	e.mu.Lock()
-	mine, follow, paused, at := e.parts[p.src] == p, p.following, p.paused, p.from()
-	e.mu.Unlock()
-	switch {
-	case !mine: // dropped; there may be another under the same name
-	case follow:
-		e.f.Set(p.src, at)
-	case paused:
-		e.f.Pause(p.src)
-	default:
-		e.f.Remove(p.src)
-	}
-}
-
-// fetched says that the fetcher is to be steered.
-func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn bool, err error) {
-	if p == nil {
-		return false, nil
-	}
 	for waited := false; ; waited = true {
 		switch {
-		case !p.following && !p.paused || f.Tag != p.life || f.Position < p.next:
+		case p == nil || e.draining || p.Use(f, p.next) == source.Stale:
 			return false, nil
-		case f.Position > p.next: // the answer of another broker has overtaken
+		case p.Use(f, p.next) == source.Overtaken:
 			return true, nil
 		}
 		if !waited {
@@ -63,7 +31,7 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 		r := e.memory.room(keepingOf(f, len(f.Batches), p.broker))
 		switch {
 		case r.over: // it is read again
-			p.following, p.paused, p.over = false, true, true
+			p.Turn(source.Full)
 			e.over[p] = struct{}{}
 			return true, nil
 		case !r.fits:
@@ -72,8 +40,28 @@ func (e *engine) fetched(ctx context.Context, p *part, f rawkafka.Fetched) (turn
 			}
 			continue
 		}
-		return e.queue(p, f)
+		return e.queue(p, f), nil
 	}
+}
+
+// Wanted implements [source.Sink].
+func (e *engine) Wanted(src rawkafka.Partition) source.Want {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.parts[src]
+	if p == nil || e.draining {
+		return source.Want{}
+	}
+	return p.Want(p.from())
+}
+
+// steer has partitions read as their stages say now.
+func (e *engine) steer(ps ...*part) {
+	srcs := make([]rawkafka.Partition, len(ps))
+	for i, p := range ps {
+		srcs[i] = p.src
+	}
+	e.reader.Steer(srcs...)
 }
 
 // waitFor waits until something may have room, with e.mu given up meanwhile.
@@ -103,22 +91,22 @@ func (e *engine) ledBy(p *part) {
 	}
 }
 
-// queue queues what was fetched, for which there is room; e.mu is held. turn says that the fetcher is to be steered.
-func (e *engine) queue(p *part, f rawkafka.Fetched) (turn bool, err error) {
+// queue queues what was fetched, for which there is room; e.mu is held.
+func (e *engine) queue(p *part, f rawkafka.Fetched) (steer bool) {
 	c, whole, err := e.take(p, f)
 	if err != nil {
-		e.breakLocked(p)
+		e.void(p, source.Break)
 		e.lookAt(p, 0)
-		return true, nil
+		return true
 	}
 	if c != nil {
 		e.push(p, c)
 	}
 	if p.queued > 0 && (!whole || p.queued+keepingOf(f, len(f.Batches), p.broker).bytes > e.memory.share(p.broker)) { // the next response will be like this one
-		p.following, p.paused = false, true
-		return true, nil
+		p.Turn(source.Full)
+		return true
 	}
-	return !whole, nil
+	return !whole
 }
 
 // told takes in what a response says of the log.
@@ -215,15 +203,15 @@ func (e *engine) pop(p *part) (again bool) {
 	e.release(p)
 	p.batch = c.tail
 	e.tell()
-	if p.paused && !p.over && !p.broken && p.queued <= e.memory.share(p.broker)/2 {
-		p.paused, p.following = false, true
-		return true
+	if _, over := e.over[p]; over || p.Stage() != source.Held || p.queued > e.memory.share(p.broker)/2 {
+		return false
 	}
-	return false
+	p.Turn(source.Room)
+	return true
 }
 
-// breakLocked drops what is queued: the partition is looked at again. e.mu is held.
-func (e *engine) breakLocked(p *part) {
+// void drops what is queued, at a turn that makes it void; e.mu is held.
+func (e *engine) void(p *part, t source.Turn) {
 	for _, c := range p.chunks {
 		e.memory.drop(c.keeps)
 	}
@@ -234,8 +222,8 @@ func (e *engine) breakLocked(p *part) {
 		e.memory.queuing(p.queuedFor, -1)
 	}
 	p.chunks, p.sent, p.queued = nil, nil, 0
-	p.life++
-	p.following, p.paused, p.over, p.broken = false, false, false, true
+	delete(e.over, p)
+	p.Turn(t)
 	e.tell()
 }
 
@@ -246,19 +234,14 @@ func (e *engine) readOn(ctx context.Context) error {
 		var on []*part
 		e.mu.Lock()
 		for p := range e.over {
-			if p.over && !e.memory.calm(p.broker) {
-				continue
-			}
-			delete(e.over, p)
-			if p.over && p.paused {
-				p.following, p.paused, p.over = true, false, false
+			if e.memory.calm(p.broker) {
+				delete(e.over, p)
+				p.Turn(source.Room)
 				on = append(on, p)
 			}
 		}
 		e.mu.Unlock()
-		for _, p := range on {
-			e.steer(p)
-		}
+		e.steer(on...)
 		select {
 		case <-freed:
 		case <-ctx.Done():
@@ -269,7 +252,7 @@ func (e *engine) readOn(ctx context.Context) error {
 
 // from is where the fetcher goes on.
 func (p *part) from() rawkafka.Position {
-	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: p.epoch, LastEpoch: -1, Tag: p.life, Log: p.log}
+	at := rawkafka.Position{Offset: p.next, Until: p.end, CurrentEpoch: p.epoch, LastEpoch: -1, Log: p.log}
 	if p.end < 0 {
 		at.Until = 0
 	}
@@ -279,29 +262,17 @@ func (p *part) from() rawkafka.Position {
 	return at
 }
 
-// Failed implements rawkafka.Handler: the partition is looked at, but for what passes by itself after a pause.
+// Failed implements [source.Sink]: the partition is looked at, but for what passes by itself after a pause.
 func (e *engine) Failed(src rawkafka.Partition, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	p := e.parts[src]
-	if p == nil || !p.following {
+	if p == nil || e.draining || p.Stage() != source.Reading {
 		return
 	}
-	p.following = false
-	p.broken = true
-	p.life++
-	if !suspicious(err) {
+	p.Turn(source.Break)
+	if !source.Suspicious(err) {
 		p.failed, p.doubt = err, reading
 	}
 	e.lookAt(p, 0)
-}
-
-// suspicious errors are no faults: the log must be looked at.
-func suspicious(err error) bool {
-	for _, is := range []error{rawkafka.ErrLeaderChanged, rawkafka.ErrDiverged, kerr.OffsetOutOfRange} {
-		if errors.Is(err, is) {
-			return true
-		}
-	}
-	return err == nil || rawkafka.Unknown(err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // raise notes an event of a partition. Where the policy isn't to go on, the partition stops. It returns the policy.
@@ -19,13 +20,8 @@ func (e *engine) raise(p *part, ev Event, cause error) Policy {
 	again := ev.same(p.why) || ev.same(p.was)
 	p.last = &ev
 	if ev.Policy == Stop || ev.Policy == Retry {
-		p.state, p.why, p.was = Stopped, &EventError{Event: ev, Err: cause}, nil
-		e.breakLocked(p)
-		p.look = time.Time{}
-		if ev.Policy == Retry {
-			p.look = time.Now().Add(e.cfg.tuning.pause)
-		}
-		e.tell()
+		p.why, p.was = &EventError{Event: ev, Err: cause}, nil
+		e.stop(p, ev.Policy)
 		e.poke()
 	}
 	e.mu.Unlock()
@@ -33,6 +29,15 @@ func (e *engine) raise(p *part, ev Event, cause error) Policy {
 		e.hooks.event(ev)
 	}
 	return ev.Policy
+}
+
+// stop stops a partition, until Retry, or, by that policy, for a while; e.mu is held.
+func (e *engine) stop(p *part, policy Policy) {
+	e.void(p, source.Stop)
+	p.LookAt(time.Time{})
+	if policy == Retry {
+		p.LookAt(time.Now().Add(e.cfg.tuning.pause))
+	}
 }
 
 // same says that a partition has, or had, stopped for this already.
@@ -98,7 +103,7 @@ func errorEvent(err error) (ev Event, ok bool) {
 		ev.Kind = TooLarge
 	case rawkafka.Denies(err):
 		ev.Kind = Denied
-	case errors.Is(err, errMoved), errors.Is(err, errAhead), errors.Is(err, exactcopy.ErrUndecided), errors.Is(err, exactcopy.ErrClosed), rawkafka.Unknown(err), rawkafka.Retriable(err), suspicious(err):
+	case errors.Is(err, errMoved), errors.Is(err, errAhead), errors.Is(err, exactcopy.ErrUndecided), errors.Is(err, exactcopy.ErrClosed), rawkafka.Unknown(err), rawkafka.Retriable(err), source.Suspicious(err):
 		return ev, false
 	default:
 		ev.Kind = Failed

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
@@ -106,7 +107,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 		return err
 	}
 	defer e.copier.Close()
-	e.f = rawkafka.NewFetcher(e.source, rawkafka.FetchConfig{
+	e.reader = source.NewLoop(e.source, rawkafka.FetchConfig{
 		MaxBytes: int32(min(6<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, InTurn: true, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
 	}, e)
 	keep := e.newKeeper()
@@ -116,7 +117,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	e.workers = e.newWorkers(ctx)
 	g, gctx := errgroup.WithContext(ctx)
 	sctx, end := context.WithCancel(gctx) // of those that run beside the loop
-	for _, run := range []func(context.Context) error{e.f.Run, e.locks.Run, e.keep.run, e.heartbeats, e.noteLag, e.report, e.readOn} {
+	for _, run := range []func(context.Context) error{e.reader.Run, e.locks.Run, e.keep.run, e.heartbeats, e.noteLag, e.report, e.readOn} {
 		g.Go(func() error {
 			if err := run(sctx); sctx.Err() == nil || gctx.Err() != nil {
 				return err

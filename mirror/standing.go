@@ -96,7 +96,7 @@ func (s *Status) topics(all iter.Seq[*topic], now time.Time) {
 
 func (p *part) status(now time.Time) PartitionStatus {
 	return PartitionStatus{
-		Partition: p.src.Partition, State: p.state, Position: p.position, Durable: p.durable,
+		Partition: p.src.Partition, State: p.state(), Position: p.position, Durable: p.durable,
 		SourceLSO: p.lso, SourceHighWatermark: p.hw, SourceLogStart: p.logStart,
 		LagRecords: p.lag(), LagMillis: p.oldest(now).Milliseconds(), LSOLag: max(0, p.hw-p.lso),
 		Records: p.records, Bytes: p.bytes, RecordsPerSecond: p.rateRecords.value, BytesPerSecond: p.rateBytes.value, Event: p.last,
@@ -140,7 +140,7 @@ func (t *Totals) sum(o Totals) {
 
 // add takes in what isn't durable of a partition.
 func (r *RPO) add(p *part, ps PartitionStatus, now time.Time) {
-	if p.why != nil && p.state == Stopped { // it isn't read: there may be more by now
+	if p.why != nil && p.state() == Stopped { // it isn't read: there may be more by now
 		r.Unknown++
 		r.AgeMillis = max(r.AgeMillis, now.Sub(p.why.Event.Time).Milliseconds())
 	} else if p.hw < 0 || p.durable < 0 {
@@ -150,7 +150,7 @@ func (r *RPO) add(p *part, ps PartitionStatus, now time.Time) {
 	if missing < 0 {
 		return
 	}
-	if p.state != Stopped {
+	if p.state() != Stopped {
 		r.SourceAgeMillis = max(r.SourceAgeMillis, now.Sub(p.heard).Milliseconds())
 	}
 	r.Records += missing

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // Of a mirror that has heard nothing yet nothing is known: not that nothing is missing.
@@ -35,9 +36,9 @@ func TestStoppedRPO(t *testing.T) {
 		records int64
 		lag     int64 // milliseconds
 	}{
-		{"caught up", part{topic: &topic{}, state: Stopped, why: why, hw: 20, lso: 20, position: 20, durable: 20}, 0, 0},
-		{"never begun", part{topic: &topic{}, state: Stopped, why: why, hw: 20, lso: 20, position: 5, durable: -1}, 15, time.Minute.Milliseconds()},
-		{"not known", part{topic: &topic{}, state: Stopped, why: why, hw: -1, lso: -1, position: -1, durable: -1}, 0, 0},
+		{"caught up", part{topic: &topic{}, Following: hasStopped(), why: why, hw: 20, lso: 20, position: 20, durable: 20}, 0, 0},
+		{"never begun", part{topic: &topic{}, Following: hasStopped(), why: why, hw: 20, lso: 20, position: 5, durable: -1}, 15, time.Minute.Milliseconds()},
+		{"not known", part{topic: &topic{}, Following: hasStopped(), why: why, hw: -1, lso: -1, position: -1, durable: -1}, 0, 0},
 	} {
 		var r RPO
 		r.add(&tt.p, tt.p.status(now), now)
@@ -54,10 +55,21 @@ func TestStoppedRPO(t *testing.T) {
 func TestMovedOften(t *testing.T) {
 	e := &engine{parts: map[rawkafka.Partition]*part{}, wake: make(chan struct{}, 1)}
 	p := &part{topic: &topic{}}
-	if e.movedOften(p) || !p.look.IsZero() {
+	if e.movedOften(p) || !p.Unlooked() {
 		t.Error("the first time isn't looked at at once")
 	}
-	if !e.movedOften(p) || !p.look.After(time.Now()) {
+	if !e.movedOften(p) || p.Unlooked() || p.Due(time.Now()) {
 		t.Error("the second time is looked at at once")
 	}
+}
+
+// isRead is of a partition that is read, hasStopped of one that has stopped.
+func isRead() (f source.Following) {
+	f.Turn(source.Right)
+	return f
+}
+
+func hasStopped() (f source.Following) {
+	f.Turn(source.Stop)
+	return f
 }

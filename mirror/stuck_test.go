@@ -16,7 +16,7 @@ import (
 // What is appended and doesn't become durable is an event after a minute without any progress, once, and again once it had become durable.
 func TestUnderReplicated(t *testing.T) {
 	cfg := Config{Logger: slog.New(slog.DiscardHandler)}
-	p := &part{topic: &topic{pair: pair{source: "t"}}, state: Copying, position: 10, durable: 5, stuckAt: -1}
+	p := &part{topic: &topic{pair: pair{source: "t"}}, Following: isRead(), position: 10, durable: 5, stuckAt: -1}
 	e := &engine{flow: &flow{cfg: cfg, hooks: newHooks(cfg)}, parts: map[rawkafka.Partition]*part{{Topic: "t"}: p}, moved: make(chan struct{}), memory: newMemory(1000)}
 	now := time.Now()
 	for i, step := range []struct {
@@ -34,8 +34,8 @@ func TestUnderReplicated(t *testing.T) {
 			t.Fatalf("step %d: %d events, want %d", i, n, step.events)
 		}
 	}
-	if ev := p.last; ev == nil || ev.Offset != 20 || ev.Other != 30 || ev.Policy != "" || p.state != Copying {
-		t.Errorf("%+v, %s", ev, p.state)
+	if ev := p.last; ev == nil || ev.Offset != 20 || ev.Other != 30 || ev.Policy != "" || p.state() != Copying {
+		t.Errorf("%+v, %s", ev, p.state())
 	}
 }
 
