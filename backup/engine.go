@@ -16,17 +16,17 @@ import (
 )
 
 // engine moves batches from a cluster into segments and commits them: what
-// Run and Follower share. The fetcher's goroutines append; one segment is
+// Run and Follower share. It is the sink of its reader, whose goroutines append; one segment is
 // closed while the next fills; everything else is done by the goroutine that
 // calls its methods.
 //
-// e.mu is never held while the fetcher's methods or hooks are called.
+// e.mu is never held while the reader's methods or hooks are called.
 type engine struct {
-	cfg   Config
-	hooks *hooks
-	c     *rawkafka.Cluster
-	w     *storage.Writer
-	f     *rawkafka.Fetcher
+	cfg    Config
+	hooks  *hooks
+	c      *rawkafka.Cluster
+	w      *storage.Writer
+	reader *source.Loop
 
 	// wake tells the main goroutine of failures and ends.
 	wake chan struct{}
@@ -98,7 +98,7 @@ func newEngine(ctx context.Context, cfg Config, c *rawkafka.Cluster, w *storage.
 	if cfg.MaxBytesPerSecond > 0 {
 		fc.Limiter = rate.NewLimiter(rate.Limit(cfg.MaxBytesPerSecond), int(min(cfg.MaxBytesPerSecond, 64<<20)))
 	}
-	e.f = rawkafka.NewFetcher(c, fc, e)
+	e.reader = source.NewLoop(c, fc, e)
 	return e
 }
 
@@ -128,50 +128,50 @@ func (e *engine) wait(ctx context.Context) error {
 	}
 }
 
-// Failed implements rawkafka.Handler.
+// Failed implements [source.Sink].
 func (e *engine) Failed(p rawkafka.Partition, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p := e.parts[p]; p != nil {
-		p.following = false
+	if p := e.parts[p]; p != nil && p.Stage() == source.Reading {
+		p.Turn(source.Break)
 		e.failures = append(e.failures, failure{p, err})
 		e.poke()
 	}
 }
 
-// Fetched implements rawkafka.Handler. It waits while the store is behind.
-func (e *engine) Fetched(ctx context.Context, f rawkafka.Fetched) error {
+// Arrived implements [source.Sink]. It waits while the store is behind.
+func (e *engine) Arrived(ctx context.Context, f rawkafka.Fetched) (steer bool, err error) {
 	e.mu.Lock()
-	again, err := e.fetched(ctx, f)
-	var at rawkafka.Position
-	if again != nil {
-		at = again.from()
-	}
-	e.mu.Unlock()
-	if again != nil {
-		e.f.Set(again.Partition, at)
-	}
-	return err
-}
-
-func (e *engine) fetched(ctx context.Context, f rawkafka.Fetched) (again *part, err error) {
+	defer e.mu.Unlock()
 	for {
 		p := e.parts[f.Partition]
-		switch {
-		case p == nil || !p.following:
-			return nil, nil
-		case f.Position > p.now.offset && e.broken == nil: // another broker's answer overtook the one before
-			return p, nil
-		case f.Position < p.now.offset:
-			return nil, nil
-		case e.broken == nil && e.room():
+		if p == nil {
+			return false, nil
+		}
+		switch use := p.Use(f, p.now.offset); {
+		case use == source.Stale:
+			return false, nil
+		case e.broken != nil:
+		case use == source.Overtaken:
+			return true, nil
+		case e.room():
 			e.append(p, f)
-			return nil, nil
+			return false, nil
 		}
 		if err := e.wait(ctx); err != nil {
-			return nil, err
+			return false, err
 		}
 	}
+}
+
+// Wanted implements [source.Sink].
+func (e *engine) Wanted(p rawkafka.Partition) source.Want {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.parts[p]; p != nil {
+		return p.Want(p.from())
+	}
+	return source.Want{}
 }
 
 // room makes it so that there is a segment to append to, if one may be.
@@ -186,7 +186,7 @@ func (e *engine) room() bool {
 }
 
 func (p *part) from() rawkafka.Position {
-	return rawkafka.Position{Offset: p.now.offset, Until: p.cut, CurrentEpoch: -1, LastEpoch: p.lastEpoch(), Log: p.topic.log}
+	return rawkafka.Position{Offset: p.now.offset, Until: p.cut, CurrentEpoch: p.epoch, LastEpoch: p.lastEpoch(), Log: p.topic.log}
 }
 
 // lastEpoch is for the broker to compare with: only where the last batch ends
@@ -233,7 +233,7 @@ func (e *engine) append(p *part, f rawkafka.Fetched) {
 		e.found(p, p.topic.gap(p.now.offset, end))
 	}
 	if p.now.offset >= p.cut {
-		p.following = false
+		p.Turn(source.End)
 		e.poke()
 	}
 }
@@ -275,7 +275,7 @@ func (e *engine) found(p *part, h storage.Hole) {
 }
 
 func (e *engine) unreadable(p *part, err error) {
-	p.following = false
+	p.Turn(source.Break)
 	e.failures = append(e.failures, failure{p, err})
 	e.poke()
 }

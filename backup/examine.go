@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
 )
@@ -50,19 +48,13 @@ func (p *position) judge(s logFacts) (parts int64, reason string) {
 	return 0, ""
 }
 
-// suspicious errors are no faults: the log must be looked at.
-func suspicious(err error) bool {
-	return err == nil || errors.Is(err, rawkafka.ErrLeaderChanged) || errors.Is(err, rawkafka.ErrDiverged) ||
-		errors.Is(err, kerr.OffsetOutOfRange) || rawkafka.Unknown(err)
-}
-
 // examine looks at partitions that the fetcher gave back, or that aren't read
 // yet, and reads them on where it is right: from the position, behind a hole,
 // in a new history, or not at all. An error is the store's or the context's.
 func (e *engine) examine(ctx context.Context, failures []failure) error {
 	var suspects []*part
 	for _, f := range failures {
-		if suspicious(f.err) {
+		if source.Suspicious(f.err) {
 			suspects = append(suspects, f.part)
 		} else {
 			e.fault(f.part, f.err)
@@ -134,7 +126,8 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 func (e *engine) doubted(p *part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	p.following, p.again, p.retry = false, true, time.Now().Add(lookPause)
+	p.Turn(source.Unseen)
+	p.LookAt(time.Now().Add(lookPause))
 }
 
 // sources asks for log starts, true log ends, and the ends of archived epochs.
@@ -181,7 +174,9 @@ func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]logFacts, e
 // has overtaken it.
 func (e *engine) resume(p *part, s logFacts) {
 	e.mu.Lock()
-	p.fault, p.again, p.failing = nil, false, time.Time{}
+	p.fault = nil
+	p.Turn(source.Right)
+	p.Well()
 	if !p.known { // nothing is archived: begin at the log start
 		p.known = true
 		p.now = newPosition(0, min(s.logStart, p.cut))
@@ -198,31 +193,27 @@ func (e *engine) resume(p *part, s logFacts) {
 	if lost {
 		e.found(p, hole)
 	}
-	at := p.from()
-	at.CurrentEpoch = s.currentEpoch
-	p.following = p.now.offset < p.cut && !p.gone()
-	follow := p.following
+	p.epoch = s.currentEpoch
+	if p.now.offset >= p.cut {
+		p.Turn(source.End)
+	}
 	e.poke()
 	e.mu.Unlock()
 	if lost {
 		e.hooks.hole(p, hole)
 	}
-	if follow {
-		e.f.Set(p.Partition, at)
-	}
+	e.reader.Steer(p.Partition)
 }
 
 // later looks again at a partition soon, or notes a fault where the error
 // doesn't pass in time.
 func (e *engine) later(p *part, err error) {
 	e.mu.Lock()
-	if p.failing.IsZero() {
-		p.failing = time.Now()
-	}
-	wait := rawkafka.Retriable(err) && time.Since(p.failing) < e.patience
+	_, since := p.Fail(time.Now())
+	wait := rawkafka.Retriable(err) && since < e.patience
 	if wait {
-		pause := min(max(lookPause, time.Since(p.failing)/4), faultPause) // looks hold up flushes
-		p.following, p.again, p.retry = false, true, time.Now().Add(pause)
+		p.Turn(source.Unseen)
+		p.LookAt(time.Now().Add(min(max(lookPause, since/4), faultPause))) // looks hold up flushes
 	}
 	e.mu.Unlock()
 	if !wait {
@@ -236,7 +227,7 @@ func (e *engine) due(faulted bool) []failure {
 	defer e.mu.Unlock()
 	var due []failure
 	for _, p := range e.parts {
-		if (p.again || faulted && p.fault != nil) && !p.gone() && time.Now().After(p.retry) {
+		if p.Due(time.Now()) && (faulted || p.Stage() != source.Stopped) {
 			due = append(due, failure{p, nil})
 		}
 	}
@@ -246,10 +237,11 @@ func (e *engine) due(faulted bool) []failure {
 // fault notes that a partition can't be read.
 func (e *engine) fault(p *part, err error) {
 	e.mu.Lock()
-	p.following, p.again = false, false
+	p.Turn(source.Stop)
+	p.LookAt(time.Now().Add(faultPause))
 	p.fault = err
-	p.retry = time.Now().Add(faultPause)
 	e.mu.Unlock()
+	e.reader.Steer(p.Partition)
 	e.cfg.Logger.Warn("partition can't be read", "topic", p.Topic, "partition", p.Partition.Partition, "err", err)
 	e.poke()
 }

@@ -141,7 +141,7 @@ func (f *Follower) session(ctx context.Context, c *rawkafka.Cluster, again bool)
 	fctx, stop := context.WithCancel(gctx)
 	defer stop()
 	g.Go(func() error {
-		if err := s.e.f.Run(fctx); fctx.Err() == nil || gctx.Err() != nil {
+		if err := s.e.reader.Run(fctx); fctx.Err() == nil || gctx.Err() != nil {
 			return err
 		}
 		return nil // stopped

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -20,16 +21,15 @@ func (e *engine) gone(t *topic) {
 	var stop []rawkafka.Partition
 	for _, p := range e.parts {
 		if p.topic == t {
-			p.following, p.fault = false, nil
+			p.Turn(source.Drop)
+			p.fault = nil
 			stop = append(stop, p.Partition)
 		}
 	}
 	told := t.Topic
 	e.poke()
 	e.mu.Unlock()
-	for _, p := range stop {
-		e.f.Remove(p)
-	}
+	e.reader.Steer(stop...)
 	e.hooks.incarnation(told)
 }
 
@@ -58,6 +58,8 @@ func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState)
 		} else if !back {
 			continue
 		}
+		p.Turn(source.Return)
+		p.LookAt(time.Now())
 		look = append(look, p)
 	}
 	return look, fresh
@@ -67,7 +69,7 @@ func (e *engine) adopt(d storage.Topic, states map[int32]storage.PartitionState)
 func (e *engine) add(id rawkafka.Partition, t *topic, states map[int32]storage.PartitionState) *part {
 	p := &part{
 		Partition: id, key: segment.Partition{Topic: id.TopicID, Partition: id.Partition}, topic: t,
-		cut: math.MaxInt64, stable: -1, logStart: -1, highWatermark: -1, lastStable: -1,
+		epoch: -1, cut: math.MaxInt64, stable: -1, logStart: -1, highWatermark: -1, lastStable: -1,
 	}
 	if st, ok := states[id.Partition]; ok {
 		p.now, p.committedFault, p.known = positionOf(st), st.Fault, true
@@ -76,6 +78,7 @@ func (e *engine) add(id rawkafka.Partition, t *topic, states map[int32]storage.P
 		e.uncommitted[p] = struct{}{}
 	}
 	p.durable, p.committed = p.now, p.now
+	p.LookAt(time.Now())
 	e.parts[id] = p
 	return p
 }

@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
 // part is a partition of an incarnation that is backed up.
 type part struct {
+	source.Following
 	rawkafka.Partition
 	key   segment.Partition
 	topic *topic
@@ -35,11 +37,9 @@ type part struct {
 	committedFault string
 	// ended are histories that end with the next commit.
 	ended []storage.PartitionState
-	// following says that the fetcher has it.
-	following bool
-	retry     time.Time // it is looked at again then, if again or with a fault
-	again     bool
-	failing   time.Time // since when it can't be looked at
+	// epoch is the source's leader epoch under which the position was found
+	// right; -1: any.
+	epoch int32
 }
 
 // topic is an incarnation as the next full snapshot has it.

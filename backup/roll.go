@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // roll begins to close the open segment; nothing may be closing. What was
@@ -91,21 +92,17 @@ func (e *engine) rollback(ctx context.Context) error {
 		e.open.seg.Abort()
 		e.open = nil
 	}
-	again := make(map[rawkafka.Partition]rawkafka.Position)
+	var again []rawkafka.Partition
 	for p := range maps.Keys(e.dirtyOrAhead()) {
 		p.now = p.durable
-		if p.fault == nil && p.now.offset < p.cut && !p.gone() {
-			p.following = true
-			again[p.Partition] = p.from()
-		}
+		p.Turn(source.Rewind)
+		again = append(again, p.Partition)
 	}
 	clear(e.dirty)
 	e.broken = nil
 	e.tell()
 	e.mu.Unlock()
-	for p, at := range again {
-		e.f.Set(p, at)
-	}
+	e.reader.Steer(again...)
 	return nil
 }
 
@@ -120,7 +117,7 @@ func (e *engine) dirtyOrAhead() map[*part]struct{} {
 	return ahead
 }
 
-func (p *part) gone() bool { return !p.topic.Deleted.IsZero() }
+func (p *part) gone() bool { return p.Stage() == source.Dropped }
 
 // abandon ends what is under way, for good.
 func (e *engine) abandon() {

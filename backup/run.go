@@ -191,7 +191,6 @@ func (e *engine) uncut(p *part, err error) {
 	endless := p.fault == nil && !p.gone()
 	e.mu.Unlock()
 	if endless {
-		e.f.Remove(p.Partition)
 		e.fault(p, fmt.Errorf("last stable offset: %w", err))
 	}
 }
@@ -201,7 +200,7 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 	fctx, stop := context.WithCancel(gctx)
 	defer stop()
 	g.Go(func() error {
-		if err := r.e.f.Run(fctx); fctx.Err() == nil || gctx.Err() != nil {
+		if err := r.e.reader.Run(fctx); fctx.Err() == nil || gctx.Err() != nil {
 			return err
 		}
 		return nil // stopped
