@@ -3,11 +3,10 @@ package tree
 import (
 	"bytes"
 	"context"
-	"iter"
 	"sort"
 )
 
-// Load reads the bytes of a node. They may be shared and are not changed.
+// Load reads the bytes of a node. They may be shared and are not changed. It is called from several goroutines.
 type Load func(ctx context.Context, r Ref) ([]byte, error)
 
 // Tree is one map. Get and Scan are safe for concurrent use as long as nobody
@@ -32,12 +31,17 @@ func (t *Tree) open(ctx context.Context, k kid, level int, low, high []byte) (*n
 	if err != nil {
 		return nil, err
 	}
-	n, err := decodeNode(raw, k.ref, low, high)
+	return decodeAt(raw, k.ref, level, low, high)
+}
+
+// decodeAt decodes a node that is at a level; -1 is any.
+func decodeAt(raw []byte, ref Ref, level int, low, high []byte) (*node, error) {
+	n, err := decodeNode(raw, ref, low, high)
+	if err == nil && level >= 0 && n.level != level {
+		err = &DamageError{Ref: ref, Err: errLevel}
+	}
 	if err != nil {
 		return nil, err
-	}
-	if level >= 0 && n.level != level {
-		return nil, &DamageError{Ref: k.ref, Err: errLevel}
 	}
 	return n, nil
 }
@@ -88,40 +92,6 @@ func (t *Tree) Floor(ctx context.Context, key []byte) (Item, bool, error) {
 		return Item{}, false, nil
 	}
 	return Item{Key: n.keys[i], Value: n.vals[i]}, true, nil
-}
-
-// Scan yields the items with from <= key < to in order; a nil to is no bound.
-func (t *Tree) Scan(ctx context.Context, from, to []byte) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
-		if !t.empty() {
-			t.scan(ctx, t.root, -1, 0, nil, nil, from, to, yield)
-		}
-	}
-}
-
-// scan yields what lies below a kid; held is what the nodes above it take.
-func (t *Tree) scan(ctx context.Context, k kid, level, held int, low, high, from, to []byte, yield func(Item, error) bool) bool {
-	n, err := t.open(ctx, k, level, low, high)
-	if err == nil && held+n.held > maxPathBytes {
-		err = &DamageError{Ref: k.ref, Err: errLarge}
-	}
-	if err != nil {
-		yield(Item{}, err)
-		return false
-	}
-	if n.level == 0 {
-		return n.scanLeaf(from, to, yield)
-	}
-	for i := n.child(from); i < len(n.kids); i++ {
-		if to != nil && i > 0 && bytes.Compare(n.keys[i], to) >= 0 {
-			return true
-		}
-		l, h := n.bounds(i, low, high)
-		if !t.scan(ctx, n.kids[i], n.level-1, held+n.held, l, h, from, to, yield) {
-			return false
-		}
-	}
-	return true
 }
 
 func (n *node) scanLeaf(from, to []byte, yield func(Item, error) bool) bool {
