@@ -2,6 +2,7 @@
 # make test GOTESTFLAGS='-run Crash ./restore'
 # make test-long                    the same with the long counts (hours; needs Kafka, MinIO, kcat and promtool)
 # make bench                        the README's tables, against a real Kafka and MirrorMaker 2; what failover costs, and how long it takes
+# make bench-archive                what reading an archive asks of its store: exact counts, no cluster needed
 # make lint fuzz
 
 GO            ?= go
@@ -11,7 +12,7 @@ FUZZTIME      ?= 10s
 BENCHFLAGS    ?=
 MODULES        = $(shell $(GO) list -m -f '{{.Dir}}')
 
-.PHONY: all build test test-long bench bench-memory lint fuzz
+.PHONY: all build test test-long bench bench-memory bench-archive lint fuzz
 
 all: build lint test
 
@@ -32,6 +33,9 @@ bench:
 
 bench-memory:
 	cd examples/kdr && KAFKADR_BENCH_FLAT=1 KAFKADR_REQUIRE=kafka $(GO) test -v -run '^TestFlat$$' -timeout 3h -count 1 $(BENCHFLAGS) ./internal/bench
+
+bench-archive:
+	KAFKADR_BENCH=1 $(GO) test -v -run '^TestOperations$$' -timeout 1h -count 1 $(BENCHFLAGS) ./storage
 
 lint:
 	for m in $(MODULES); do (cd $$m && $(GO) vet ./... && $(GOLANGCI_LINT) run ./...) || exit 1; done

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
@@ -59,9 +61,10 @@ const (
 
 const (
 	maxProblems = 10_000
-	// verifyAtOnce objects are read at once, verifyBytes of each are in memory.
+	// verifyBytes of an object are in memory, as many as verifyAtOnce large objects have in all; verifyReads bounds how many small ones are read at once.
 	verifyAtOnce = 4
 	verifyBytes  = 4 << 20
+	verifyReads  = 64
 )
 
 // Verify reads and checks everything the snapshot names, and the lineage's
@@ -141,21 +144,36 @@ func (v *verifier) chain(ctx context.Context) error {
 	return v.damaged(err, problemManifest, "")
 }
 
-// objects reads all objects, several at once.
+// objects checks all objects, and reads those that are chosen, several at once.
 func (v *verifier) objects(ctx context.Context) error {
-	var all []storage.Object
-	for o, err := range v.s.Objects(ctx) {
+	for _, err := range v.s.Objects(ctx) {
 		if err != nil {
 			return v.damaged(err, problemManifest, "")
 		}
-		all = append(all, o)
+		v.total++
 	}
-	v.total = len(all)
-	whole := v.sample(len(all))
+	whole := v.sample(v.total)
+	room := semaphore.NewWeighted(verifyAtOnce * verifyBytes)
 	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(verifyAtOnce)
-	for i, o := range all {
-		g.Go(func() error { return v.object(gctx, o, whole[i]) })
+	g.SetLimit(verifyReads)
+	for o, err := range v.s.CheckEach(gctx) {
+		if err == nil {
+			err = v.object(o)
+		}
+		if err != nil {
+			return cmp.Or(g.Wait(), v.damaged(err, problemManifest, ""))
+		}
+		if read := whole[0]; read && o.Err == nil {
+			held := min(o.Size, verifyBytes)
+			if err := room.Acquire(gctx, held); err != nil {
+				return cmp.Or(g.Wait(), err)
+			}
+			g.Go(func() error {
+				defer room.Release(held)
+				return v.read(gctx, o.Object)
+			})
+		}
+		whole = whole[1:]
 	}
 	return g.Wait()
 }
@@ -173,33 +191,23 @@ func (v *verifier) sample(n int) []bool {
 	return whole
 }
 
-func (v *verifier) object(ctx context.Context, o storage.Object, whole bool) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	tail := min(o.Size, 1)
-	_, size, err := v.s.ReadObject(ctx, o.Key, o.Size-tail, tail)
+// object notes what is wrong with an object's existence and size.
+func (v *verifier) object(o storage.CheckedObject) error {
 	var damage *storage.DamageError
 	switch {
-	case errors.As(err, &damage) && errors.Is(err, storage.ErrMissing):
-		v.broken(o.Key, problemMissing, err)
-	case errors.As(err, &damage), err == nil && size != o.Size:
-		v.broken(o.Key, problemSize, err)
-	case err != nil:
-		return err
-	case whole:
-		return v.read(ctx, o)
+	case errors.Is(o.Err, storage.ErrMissing):
+		v.broken(o.Key, problemMissing, o.Err)
+	case errors.As(o.Err, &damage):
+		v.broken(o.Key, problemSize, o.Err)
+	default:
+		return o.Err
 	}
 	return nil
 }
 
 // broken notes an object that can't be read at all: name lists its runs.
 func (v *verifier) broken(key, kind string, err error) {
-	detail := "its size isn't the manifest's"
-	if err != nil {
-		detail = err.Error()
-	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.bad[key] = Problem{Kind: kind, Object: key, Detail: detail}
+	v.bad[key] = Problem{Kind: kind, Object: key, Detail: err.Error()}
 }

@@ -114,7 +114,7 @@ func (v *verifier) segmentDamage(object string, err error) error {
 	return nil
 }
 
-// objectReader reads an object forwards, some megabytes at a time.
+// objectReader reads an object forwards, some megabytes at a time; a small one as a whole.
 type objectReader struct {
 	ctx  context.Context //nolint:containedctx // io.ReaderAt has no context
 	s    *storage.Snapshot
@@ -142,6 +142,9 @@ func (r *objectReader) ReadAt(p []byte, at int64) (int, error) {
 }
 
 func (r *objectReader) fill(at, length int64) error {
+	if r.o.Size <= verifyBytes {
+		at, length = 0, r.o.Size
+	}
 	raw, _, err := r.s.ReadObject(r.ctx, r.o.Key, at, min(max(length, verifyBytes), r.o.Size-at))
 	if err != nil {
 		return err

@@ -28,16 +28,12 @@ func (j *partitionJob) cursor(ctx context.Context, s *storage.Snapshot, from int
 // findDamage notes the runs that can't be read: by their indexes and the sizes of their objects, and, where all is read, by their batches. What
 // a run holds behind a damaged frame isn't restored either: the frame may have held the marker that ends a transaction. Damage of the manifest is an error.
 func (j *partitionJob) findDamage(ctx context.Context, s *storage.Snapshot, all bool) error {
-	for r, err := range s.Runs(ctx, j.state.Partition, j.state.History, j.start()) {
+	for r, err := range s.CheckRuns(ctx, j.state.Partition, j.state.History, j.start(), j.state.EndOffset) {
 		if err != nil {
 			return err
 		}
-		if r.BaseOffset >= j.state.EndOffset {
-			break
-		}
-		_, err = s.CheckRun(ctx, r)
-		if err == nil && all {
-			err = j.readRun(ctx, s, r)
+		if err = r.Err; err == nil && all {
+			err = j.readRun(ctx, s, r.Run)
 		}
 		var damage *storage.DamageError
 		if errors.As(err, &damage) && damage.Object == r.Object {

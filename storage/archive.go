@@ -64,6 +64,8 @@ type Archive struct {
 	cfg   Config
 	log   *slog.Logger
 	cache *blockCache
+	// ahead has a place for each read that is made before it is waited for.
+	ahead chan struct{}
 }
 
 const (
@@ -78,7 +80,7 @@ const (
 // with Config.ReadOnly; a format of a later version is a *[VersionError], an archive whose marker is gone a *[DamageError].
 func Open(ctx context.Context, b *blob.Bucket, cfg Config) (*Archive, error) {
 	cfg.setDefaults()
-	a := &Archive{b: b, cfg: cfg, log: cfg.Logger, cache: newBlockCache()}
+	a := &Archive{b: b, cfg: cfg, log: cfg.Logger, cache: newBlockCache(), ahead: make(chan struct{}, readsAhead)}
 	if err := a.open(ctx); err != nil {
 		return nil, fmt.Errorf("storage: open: %w", err)
 	}

@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
+	"slices"
 
 	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-// coalesceBytes bounds how many bytes of neighbouring frames are read at once.
-const coalesceBytes = 1 << 20
-
-// maxBlockBytes bounds a run's index.
-const maxBlockBytes = 64 << 20
+const (
+	// coalesceBytes bounds the frames that are read at once: neighbours in one object by one operation, those of several runs side by side.
+	coalesceBytes = 1 << 20
+	// indexBytes bounds the indexes that are read at once.
+	indexBytes = 1 << 20
+	// maxBlockBytes bounds a run's index.
+	maxBlockBytes = 64 << 20
+)
 
 // fetcher reads the frames of a partition's history one after another.
 type fetcher struct {
@@ -24,23 +27,34 @@ type fetcher struct {
 	history   int32
 	from, end int64
 	skip      func(Run) bool
-	// run is the one that is being read, frames are what is left of it.
-	run     Run
-	frames  []segment.Frame
-	aborted []batch.AbortedTxn
+	// opened are runs in order whose frames weren't all read; those up to the offset after were opened, width at once the next time.
+	opened []*openedRun
+	after  int64
+	width  int
 	// stored are frames that were read and not asked for yet, compressed as they may be: each is opened when it is, so that small
 	// frames that become large ones aren't in memory together.
 	stored []storedFrame
-	after  int64
 }
 
+// openedRun is a run with the frames that are left of it, or why its index can't be read.
+type openedRun struct {
+	run     Run
+	frames  []segment.Frame
+	aborted []batch.AbortedTxn
+	err     error
+}
+
+// storedFrame is a frame of a run, or why it can't be read.
 type storedFrame struct {
 	segment.Frame
-	raw []byte
+	run     Run
+	raw     []byte
+	aborted []batch.AbortedTxn
+	err     error
 }
 
 func newFetcher(s *Snapshot, p segment.Partition, history int32, from, end int64) *fetcher {
-	return &fetcher{s: s, p: p, history: history, from: from, end: end, after: from}
+	return &fetcher{s: s, p: p, history: history, from: from, end: end, after: from, width: 1}
 }
 
 // chunk is a frame's batches.
@@ -62,119 +76,138 @@ func (c *chunk) damage(err error) error {
 // next returns the next frame, or io.EOF.
 func (f *fetcher) next(ctx context.Context) (*chunk, error) {
 	for len(f.stored) == 0 {
-		var err error
-		if len(f.frames) == 0 {
-			err = f.nextRun(ctx)
-		} else {
-			err = f.read(ctx)
+		if len(f.opened) == 0 {
+			if err := f.open(ctx); err != nil {
+				return nil, err
+			}
 		}
-		if err != nil {
-			return nil, err
-		}
+		f.read(ctx)
 	}
 	fr := f.stored[0]
 	f.stored[0] = storedFrame{}
 	f.stored = f.stored[1:]
+	if fr.err != nil {
+		return nil, fr.err
+	}
 	batches, err := segment.OpenFrame(nil, fr.raw, fr.Frame)
 	if err != nil {
-		return nil, f.s.objectError(f.run, fr.BaseOffset, fr.EndOffset, &DamageError{Err: err})
+		return nil, f.s.objectError(fr.run, fr.BaseOffset, fr.EndOffset, &DamageError{Err: err})
 	}
-	c := &chunk{raw: batches, base: fr.BaseOffset, end: fr.EndOffset, partition: f.p, object: f.run.Object, aborted: f.aborted}
-	f.aborted = nil
-	return c, nil
+	return &chunk{raw: batches, base: fr.BaseOffset, end: fr.EndOffset, partition: f.p, object: fr.run.Object, aborted: fr.aborted}, nil
 }
 
-// nextRun opens the index of the first run that ends behind the last one.
-func (f *fetcher) nextRun(ctx context.Context) error {
-	r, ok, err := first(f.s.Runs(ctx, f.p, f.history, f.after))
-	for err == nil && ok && f.skip != nil && f.skip(r) {
-		f.after = r.EndOffset
-		r, ok, err = first(f.s.Runs(ctx, f.p, f.history, f.after))
+// open reads the indexes of the next runs side by side: of one at first, then of twice as many each time.
+func (f *fetcher) open(ctx context.Context) error {
+	var runs []Run
+	size := int64(0)
+	for r, err := range f.s.Runs(ctx, f.p, f.history, f.after) {
+		if err != nil && len(runs) == 0 {
+			return err
+		}
+		if err != nil || r.BaseOffset >= f.end || len(runs) == f.width {
+			break
+		}
+		if f.skip != nil && f.skip(r) {
+			f.after = r.EndOffset
+			continue
+		}
+		if size += int64(r.Block.Length); size > indexBytes && len(runs) > 0 {
+			break
+		}
+		runs, f.after = append(runs, r), r.EndOffset
 	}
-	if err != nil {
-		return err
-	}
-	if !ok || r.BaseOffset >= f.end {
+	if len(runs) == 0 {
 		return io.EOF
 	}
-	f.run, f.after = r, r.EndOffset
-	run, err := f.s.openRun(ctx, r)
-	if err != nil {
-		return err
-	}
-	f.frames, f.aborted = run.Frames, run.Aborted
-	f.cut()
+	f.width = min(2*f.width, readsAhead)
+	f.opened = sideBySide(ctx, f.s.a, runs, f.openRun)
 	return nil
 }
 
-func first[T any](seq iter.Seq2[T, error]) (v T, ok bool, err error) {
-	for v, err := range seq {
-		return v, err == nil, err
+func (f *fetcher) openRun(ctx context.Context, r Run) *openedRun {
+	run, err := f.s.openRun(ctx, r)
+	if err != nil {
+		return &openedRun{run: r, err: err}
 	}
-	return v, false, nil
+	return &openedRun{run: r, frames: f.cut(run.Frames, run.Aborted), aborted: run.Aborted}
 }
 
 // cut leaves the frames that are needed: those with offsets in [from, end), and those before them if a
 // transaction began there whose end has to be seen.
-func (f *fetcher) cut() {
-	keep := f.frames[:0:0]
-	for _, fr := range f.frames {
-		if fr.BaseOffset < f.end && (fr.EndOffset > f.from || f.matters()) {
+func (f *fetcher) cut(frames []segment.Frame, aborted []batch.AbortedTxn) []segment.Frame {
+	keep := frames[:0:0]
+	for _, fr := range frames {
+		if fr.BaseOffset < f.end && (fr.EndOffset > f.from || f.matters(aborted)) {
 			keep = append(keep, fr)
 		}
 	}
-	f.frames = keep
+	return keep
 }
 
-func (f *fetcher) matters() bool {
-	for _, t := range f.aborted {
-		if t.FirstOffset < f.from {
-			return true
+func (f *fetcher) matters(aborted []batch.AbortedTxn) bool {
+	return slices.ContainsFunc(aborted, func(t batch.AbortedTxn) bool { return t.FirstOffset < f.from })
+}
+
+// piece is neighbouring frames of a run, which one operation reads; or none, and why.
+type piece struct {
+	run     Run
+	frames  []segment.Frame
+	length  int64
+	aborted []batch.AbortedTxn
+	err     error
+}
+
+// read fetches the next frames side by side, as far as they are small.
+func (f *fetcher) read(ctx context.Context) {
+	for _, stored := range sideBySide(ctx, f.s.a, f.pieces(), f.readPiece) {
+		f.stored = append(f.stored, stored...)
+	}
+}
+
+// pieces takes the next frames of the opened runs. Behind a run that can't be read nothing is.
+func (f *fetcher) pieces() (pieces []piece) {
+	size := int64(0)
+	for len(f.opened) > 0 && len(pieces) < readsAhead {
+		o := f.opened[0]
+		switch {
+		case o.err != nil:
+			f.opened = nil
+			return append(pieces, piece{run: o.run, err: o.err})
+		case len(o.frames) == 0:
+			f.opened = f.opened[1:]
+			continue
 		}
+		head := o.frames[0]
+		if size += int64(head.Length); size > coalesceBytes && len(pieces) > 0 {
+			return pieces
+		}
+		n, length := 1, int64(head.Length)
+		for n < len(o.frames) && o.frames[n].Position == head.Position+length && size+int64(o.frames[n].Length) <= coalesceBytes {
+			length += int64(o.frames[n].Length)
+			size += int64(o.frames[n].Length)
+			n++
+		}
+		pieces = append(pieces, piece{run: o.run, frames: o.frames[:n], length: length, aborted: o.aborted})
+		o.frames, o.aborted = o.frames[n:], nil
 	}
-	return false
+	return pieces
 }
 
-// read fetches the next frame and its neighbours, as far as they are small.
-func (f *fetcher) read(ctx context.Context) error {
-	head := f.frames[0]
-	n, length := 1, int64(head.Length)
-	for n < len(f.frames) && f.frames[n].Position == head.Position+length && length+int64(f.frames[n].Length) <= coalesceBytes {
-		length += int64(f.frames[n].Length)
-		n++
+func (f *fetcher) readPiece(ctx context.Context, p piece) []storedFrame {
+	if p.err != nil {
+		return []storedFrame{{run: p.run, err: p.err}}
 	}
-	last := f.frames[n-1]
-	raw, err := f.s.a.readExactly(ctx, f.run.Object, head.Position, length)
+	head, last := p.frames[0], p.frames[len(p.frames)-1]
+	raw, err := f.s.a.readExactly(ctx, p.run.Object, head.Position, p.length)
 	if err != nil {
-		return f.s.objectError(f.run, head.BaseOffset, last.EndOffset, err)
+		return []storedFrame{{run: p.run, err: f.s.objectError(p.run, head.BaseOffset, last.EndOffset, err)}}
 	}
-	for _, fr := range f.frames[:n] {
-		f.stored = append(f.stored, storedFrame{fr, raw[fr.Position-head.Position:][:fr.Length]})
+	stored := make([]storedFrame, len(p.frames))
+	for i, fr := range p.frames {
+		stored[i] = storedFrame{Frame: fr, run: p.run, raw: raw[fr.Position-head.Position:][:fr.Length]}
 	}
-	f.frames = f.frames[n:]
-	return nil
-}
-
-// CheckRun is OpenRun, and checks as well that the run's object has the size that the manifest says: so much of a segment is found
-// to be damaged without reading its batches.
-func (s *Snapshot) CheckRun(ctx context.Context, r Run) (*segment.Run, error) {
-	run, size, err := s.readRun(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	generation, number, _ := s.l.parseSegmentKey(r.Object)
-	raw, ok, err := s.tree.Get(ctx, objectKey(generation, number))
-	if err != nil {
-		return nil, s.manifestError(err)
-	}
-	o, err := decodeObject(raw)
-	if !ok || err != nil {
-		return nil, s.objectError(r, r.BaseOffset, r.EndOffset, &DamageError{Err: errors.New("the manifest doesn't name the object")})
-	}
-	if size != o.Size {
-		return nil, s.objectError(r, r.BaseOffset, r.EndOffset, &DamageError{Err: fmt.Errorf("it has %d bytes of %d", size, o.Size)})
-	}
-	return run, nil
+	stored[0].aborted = p.aborted
+	return stored
 }
 
 // openRun reads a run's index and checks that it is the one the manifest means.

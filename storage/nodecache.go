@@ -31,6 +31,16 @@ type blockCache struct {
 	mu     sync.Mutex
 	order  *list.List
 	blocks map[blockID]*list.Element
+	reads  map[blockID]*blockRead
+}
+
+// blockRead is a block that is being read, for all who want it. Its fields are set when done is closed.
+type blockRead struct {
+	done chan struct{}
+	raw  []byte
+	err  error
+	// again says that the error is of the reader's own context.
+	again bool
 }
 
 type cached struct {
@@ -39,7 +49,7 @@ type cached struct {
 }
 
 func newBlockCache() *blockCache {
-	return &blockCache{order: list.New(), blocks: map[blockID]*list.Element{}}
+	return &blockCache{order: list.New(), blocks: map[blockID]*list.Element{}, reads: map[blockID]*blockRead{}}
 }
 
 func (c *blockCache) get(id blockID) ([]byte, bool) {
@@ -92,17 +102,50 @@ func (c *blockCache) forget(key string) bool {
 	return len(c.blocks) < n
 }
 
+// join is the read of a block that is under way, or a new one that the caller makes.
+func (c *blockCache) join(id blockID) (r *blockRead, mine bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.reads[id]; r != nil {
+		return r, false
+	}
+	r = &blockRead{done: make(chan struct{})}
+	c.reads[id] = r
+	return r, true
+}
+
+func (c *blockCache) finish(id blockID, r *blockRead) {
+	if r.err == nil {
+		c.put(id, r.raw)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.reads, id)
+	close(r.done)
+}
+
 // block returns a block of a log entry, the last one perhaps short.
 func (a *Archive) block(ctx context.Context, id blockID) ([]byte, error) {
-	if raw, ok := a.cache.get(id); ok {
-		return raw, nil
+	for {
+		if raw, ok := a.cache.get(id); ok {
+			return raw, nil
+		}
+		r, mine := a.cache.join(id)
+		if mine {
+			r.raw, _, r.err = a.readRange(ctx, id.key, true, id.block*blockBytes, blockBytes)
+			r.again = r.err != nil && ctx.Err() != nil
+			a.cache.finish(id, r)
+			return r.raw, r.err
+		}
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if !r.again {
+			return r.raw, r.err
+		}
 	}
-	raw, _, err := a.readRange(ctx, id.key, true, id.block*blockBytes, blockBytes)
-	if err != nil {
-		return nil, err
-	}
-	a.cache.put(id, raw)
-	return raw, nil
 }
 
 // loadNode reads the bytes of a manifest node of the lineage.

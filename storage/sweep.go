@@ -81,17 +81,23 @@ func (a *Archive) sweepable(ctx context.Context, l Lineage, o SweepOptions) (*en
 	return w.base, w.generation, nil
 }
 
-// unnamed yields the segments of older generations that no commit up to e names.
+// unnamed yields the segments of older generations that no commit up to e names: objects stay in the manifest when their last run leaves it.
 func (a *Archive) unnamed(ctx context.Context, l Lineage, e *entry, generation int64) iter.Seq2[*blob.ListObject, error] {
 	return func(yield func(*blob.ListObject, error) bool) {
-		named, err := a.named(ctx, l, e)
-		if err != nil {
-			yield(nil, err)
-			return
+		n := &namer{}
+		if e != nil {
+			n.s = a.snapshot(l, e)
+			n.next, n.stop = iter.Pull2(items(ctx, n.s, []byte{'o'}, n.s.decodeObject))
+			defer n.stop()
 		}
 		for obj, err := range a.list(ctx, l.segmentPrefix(), "") {
 			if err == nil {
-				if gen, _, ok := l.parseSegmentKey(obj.Key); !ok || gen >= generation || named[obj.Key] {
+				gen, number, ok := l.parseSegmentKey(obj.Key)
+				if !ok || gen >= generation {
+					continue
+				}
+				var named bool
+				if named, err = n.names(ctx, gen, number); named && err == nil {
 					continue
 				}
 			}
@@ -102,20 +108,35 @@ func (a *Archive) unnamed(ctx context.Context, l Lineage, e *entry, generation i
 	}
 }
 
-// named are the segments that the commit or any one before it names: objects stay in the manifest when their last run leaves it.
-func (a *Archive) named(ctx context.Context, l Lineage, e *entry) (map[string]bool, error) {
-	named := map[string]bool{}
-	if e == nil {
-		return named, nil
+// namer says of segments, asked for in the order of keys, whether a manifest names them.
+type namer struct {
+	s    *Snapshot // nil where there is no commit
+	next func() (namedObject, error, bool)
+	stop func()
+	at   string
+	end  bool
+}
+
+func (n *namer) names(ctx context.Context, generation, number int64) (bool, error) {
+	if n.s == nil {
+		return false, nil
 	}
-	s := a.snapshot(l, e)
-	for o, err := range items(ctx, s, []byte{'o'}, s.decodeObject) {
-		if err != nil {
-			return nil, err
+	for key := n.s.l.segmentKey(generation, number); !n.end && n.at <= key; {
+		if n.at == key {
+			return true, nil
 		}
-		named[o.Key] = true
+		o, err, ok := n.next()
+		if err != nil {
+			return false, err
+		}
+		n.at, n.end = o.Key, !ok
 	}
-	return named, nil
+	// A store may list in another order: what is to be removed is looked up by itself.
+	_, ok, err := n.s.tree.Get(ctx, objectKey(generation, number))
+	if err != nil {
+		return false, n.s.manifestError(err)
+	}
+	return ok, nil
 }
 
 // remove deletes an object, or says that the store refuses.

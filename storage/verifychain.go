@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
+	"iter"
 
 	"github.com/kafkadr/kafkadr/storage/internal/wire"
 )
@@ -18,9 +18,12 @@ func (a *Archive) verifyChain(ctx context.Context, l Lineage) ([]ChainProblem, e
 	if err != nil {
 		return nil, fmt.Errorf("storage: verify the log: %w", err)
 	}
-	v := &chainVerifier{a: a, l: l, known: map[string]bool{}, damaged: map[int64]bool{}}
-	for seq := int64(1); seq <= last; seq++ {
-		if err := v.entry(ctx, seq); err != nil {
+	v := &chainVerifier{a: a, l: l, damaged: map[int64]bool{}}
+	for r, err := range inOrder(ctx, a, sequences(last), func(ctx context.Context, seq int64) entryRead {
+		e, err := a.readWholeEntry(ctx, l, seq)
+		return entryRead{seq, e, err}
+	}) {
+		if err = errors.Join(err, v.entry(r)); err != nil {
 			return v.problems, fmt.Errorf("storage: verify the log: %w", err)
 		}
 	}
@@ -37,8 +40,8 @@ type chainVerifier struct {
 	before *entry
 	broken bool
 	claim  int64
-	// known are the keys of the commits' witnesses, damaged the entries that have a problem.
-	known    map[string]bool
+	// known are the nonces of the entries that were read, from number 1 on; damaged are the entries that have a problem.
+	known    []nonce
 	damaged  map[int64]bool
 	problems []ChainProblem
 }
@@ -48,8 +51,35 @@ func (v *chainVerifier) problem(seq int64, kind string, err error) {
 	v.problems = append(v.problems, ChainProblem{Sequence: seq, Object: v.l.logKey(seq), Kind: kind, Detail: err.Error()})
 }
 
-func (v *chainVerifier) entry(ctx context.Context, seq int64) error {
-	e, err := v.a.readWholeEntry(ctx, v.l, seq)
+// nonce is what a witness's key has of an entry's, if the entry is known.
+type nonce struct {
+	known bool
+	begin [4]byte
+}
+
+// entryRead is an entry, or why it couldn't be read.
+type entryRead struct {
+	seq int64
+	e   *entry
+	err error
+}
+
+// sequences yields 1 to last.
+func sequences(last int64) iter.Seq2[int64, error] {
+	return func(yield func(int64, error) bool) {
+		for seq := int64(1); seq <= last && yield(seq, nil); seq++ {
+		}
+	}
+}
+
+// witness says whether the key is that of the witness of an entry that was read.
+func (v *chainVerifier) witness(key string, seq int64) bool {
+	return seq > 0 && seq <= int64(len(v.known)) && v.known[seq-1].known && v.l.witnessAt(seq, v.known[seq-1].begin) == key
+}
+
+// entry takes the next entry of the log.
+func (v *chainVerifier) entry(r entryRead) error {
+	seq, e, err := r.seq, r.e, r.err
 	var damage *DamageError
 	var version *VersionError
 	switch {
@@ -64,13 +94,14 @@ func (v *chainVerifier) entry(ctx context.Context, seq int64) error {
 	}
 	if err != nil {
 		v.before, v.broken = nil, true
+		v.known = append(v.known, nonce{})
 		return nil
 	}
 	if fault := v.check(e); fault != nil {
 		v.problem(seq, "chain", fault)
 	}
 	v.before, v.broken = e, false
-	v.known[v.l.witnessKey(&e.record)] = true
+	v.known = append(v.known, nonce{true, [4]byte(e.Nonce[:4])})
 	if e.Kind == kindClaim {
 		v.claim = e.Sequence
 	}
@@ -123,42 +154,60 @@ func (v *chainVerifier) lost(ctx context.Context, last int64) error {
 	return nil
 }
 
-// readWholeEntry reads every byte of an entry and checks it.
+// readWholeEntry reads every byte of an entry, once, and checks it. Damage is read twice before it is told.
 func (a *Archive) readWholeEntry(ctx context.Context, l Lineage, sequence int64) (*entry, error) {
-	e, err := a.readEntry(ctx, l, sequence, true)
-	if err != nil {
-		return nil, err
+	e, err := a.readWholeOnce(ctx, l, sequence)
+	var damage *DamageError
+	if errors.As(err, &damage) {
+		return a.readWholeOnce(ctx, l, sequence)
 	}
+	return e, err
+}
+
+// hashBytes are read of an entry at once: in one piece where it isn't larger.
+const hashBytes = 512 << 10
+
+// readWholeOnce keeps no more of a large entry than its tail.
+func (a *Archive) readWholeOnce(ctx context.Context, l Lineage, sequence int64) (*entry, error) {
 	key, sum := l.logKey(sequence), sha256.New()
-	header, err := a.hashObject(ctx, key, sum)
+	var header string
+	var tail []byte
+	size := int64(hashBytes)
+	for position := int64(0); position < size; {
+		raw, total, err := a.readRange(ctx, key, true, position, hashBytes)
+		if err == nil && len(raw) == 0 {
+			err = errTruncated
+		}
+		if err != nil {
+			return nil, a.entryError(key, err)
+		}
+		if size = total; position == 0 {
+			header = string(raw[:min(len(raw), len(entryHeader))])
+		}
+		sum.Write(raw[:max(0, min(int64(len(raw)), size-footerBytes+36-position))])
+		if position += int64(len(raw)); len(tail) > 0 {
+			tail = append(tail[max(0, len(tail)-tailBytes):], raw...)
+		} else {
+			tail = raw
+		}
+	}
+	e, need, err := parseTail(tail)
+	if errors.Is(err, errShortTail) && int64(need) <= size {
+		if tail, err = a.readExactly(ctx, key, size-int64(need), int64(need)); err == nil {
+			e, _, err = parseTail(tail)
+		}
+	}
+	switch {
+	case err != nil:
+	case header != entryHeader:
+		err = fmt.Errorf("%w: no header", wire.ErrMalformed)
+	case [32]byte(sum.Sum(nil)) != e.SHA256:
+		err = fmt.Errorf("%w: digest mismatch", wire.ErrMalformed)
+	case e.Sequence != sequence || e.ClusterID != l.ClusterID:
+		err = fmt.Errorf("%w: it is entry %d of cluster %s", wire.ErrMalformed, e.Sequence, e.ClusterID)
+	}
 	if err != nil {
 		return nil, a.entryError(key, err)
 	}
-	if header != entryHeader || [32]byte(sum.Sum(nil)) != e.SHA256 {
-		return nil, &DamageError{Object: key, Err: fmt.Errorf("%w: digest mismatch", wire.ErrMalformed)}
-	}
 	return e, nil
-}
-
-const hashBytes = 1 << 20
-
-// hashObject digests what an entry's digest covers, and returns its first bytes.
-func (a *Archive) hashObject(ctx context.Context, key string, sum hash.Hash) (header string, err error) {
-	var raw []byte
-	var size int64
-	for position := int64(0); position == 0 || position < size-footerBytes+36; {
-		if raw, size, err = a.readRange(ctx, key, true, position, hashBytes); err != nil {
-			return "", err
-		}
-		if len(raw) == 0 {
-			return "", errTruncated
-		}
-		if position == 0 {
-			header = string(raw[:min(len(raw), len(entryHeader))])
-		}
-		covered := max(0, min(int64(len(raw)), size-footerBytes+36-position))
-		sum.Write(raw[:covered])
-		position += int64(len(raw))
-	}
-	return header, nil
 }

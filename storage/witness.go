@@ -20,7 +20,11 @@ const witnessTimeout = 5 * time.Second
 func (l Lineage) witnessPrefix() string { return l.prefix() + "end/" }
 
 func (l Lineage) witnessKey(r *record) string {
-	return fmt.Sprintf("%s%012d-%x", l.witnessPrefix(), r.Sequence, r.Nonce[:4])
+	return l.witnessAt(r.Sequence, [4]byte(r.Nonce[:4]))
+}
+
+func (l Lineage) witnessAt(sequence int64, nonce [4]byte) string {
+	return fmt.Sprintf("%s%012d-%x", l.witnessPrefix(), sequence, nonce)
 }
 
 // witness writes a commit's. The commit stands without it, so it is tried once and not for long.
@@ -106,12 +110,9 @@ func (v *chainVerifier) witnesses(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if v.known[o.Key] {
-			continue
-		}
 		number, nonce, _ := strings.Cut(strings.TrimPrefix(o.Key, v.l.witnessPrefix()), "-")
 		seq, _ := parseDigits(number)
-		if v.damaged[seq] {
+		if v.witness(o.Key, seq) || v.damaged[seq] {
 			continue
 		}
 		if e, err := v.a.readEntry(ctx, v.l, seq, true); err == nil && v.l.witnessKey(&e.record) == o.Key {
