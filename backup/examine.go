@@ -2,9 +2,7 @@ package backup
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -19,33 +17,13 @@ const (
 	lookPause  = 500 * time.Millisecond
 )
 
-// logFacts is what the source says of a partition's log.
-type logFacts struct {
-	logStart, logEnd int64
-	epochEnd         rawkafka.EpochEnd // EndOffset is -1 where nothing is known
-	currentEpoch     int32
-	err              error
-}
-
 // judge says whether the source's log still is the one that was archived; if
 // not, where it parts and why.
-func (p *position) judge(s logFacts) (parts int64, reason string) {
-	end := s.epochEnd
-	switch {
-	case s.logEnd < p.offset:
-		return s.logEnd, fmt.Sprintf("its log ends at %d", s.logEnd)
-	case p.epoch < 0 || p.lastEnd <= s.logStart:
-		return 0, ""
-	case s.currentEpoch >= 0 && s.currentEpoch < p.epoch:
-		return s.logStart, fmt.Sprintf("its leader epoch is %d, archived is %d", s.currentEpoch, p.epoch)
-	case end.EndOffset < 0:
-		return 0, ""
-	case end.EndOffset < p.lastEnd:
-		return end.EndOffset, fmt.Sprintf("leader epoch %d ends at %d", end.LeaderEpoch, end.EndOffset)
-	case end.LeaderEpoch >= 0 && end.LeaderEpoch < p.epoch:
-		return s.logStart, fmt.Sprintf("it has leader epoch %d up to %d, archived is %d", end.LeaderEpoch, end.EndOffset, p.epoch)
+func (p *position) judge(l *source.Log) (parts int64, reason string) {
+	if l.End < p.offset {
+		return l.End, fmt.Sprintf("its log ends at %d", l.End)
 	}
-	return 0, ""
+	return l.Parted(source.Last{End: p.lastEnd, Epoch: p.epoch})
 }
 
 // examine looks at partitions that the fetcher gave back, or that aren't read
@@ -64,27 +42,27 @@ func (e *engine) examine(ctx context.Context, failures []failure) error {
 	if err != nil || len(suspects) == 0 {
 		return err
 	}
-	sources, err := e.sources(ctx, suspects)
+	logs, err := e.logs(ctx, suspects)
 	if err != nil {
 		return err
 	}
 	var truncated []*part
 	for _, p := range suspects {
-		s := sources[p]
-		if s.err != nil {
-			e.later(p, s.err)
+		l := logs[p.Partition]
+		if l.Err != nil {
+			e.later(p, l.Err)
 			continue
 		}
 		e.mu.Lock()
-		_, reason := p.now.judge(s)
+		_, reason := p.now.judge(l)
 		e.mu.Unlock()
 		if reason != "" {
 			truncated = append(truncated, p)
 		} else {
-			e.resume(p, s)
+			e.resume(p, l)
 		}
 	}
-	return e.truncate(ctx, truncated, sources)
+	return e.truncate(ctx, truncated, logs)
 }
 
 // living leaves out partitions whose incarnation is gone or can't be seen.
@@ -130,8 +108,8 @@ func (e *engine) doubted(p *part) {
 	p.LookAt(time.Now().Add(lookPause))
 }
 
-// sources asks for log starts, true log ends, and the ends of archived epochs.
-func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]logFacts, error) {
+// logs asks for log starts, true log ends, and the ends of archived epochs.
+func (e *engine) logs(ctx context.Context, ps []*part) (map[rawkafka.Partition]*source.Log, error) {
 	all := make([]rawkafka.Partition, 0, len(ps))
 	epochs := make(map[rawkafka.Partition]int32)
 	e.mu.Lock()
@@ -142,58 +120,33 @@ func (e *engine) sources(ctx context.Context, ps []*part) (map[*part]logFacts, e
 		}
 	}
 	e.mu.Unlock()
-	starts, err := e.c.ListOffsets(ctx, all, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
-	if err != nil {
-		return nil, err
-	}
-	// A broker that stands still is asked once, for the first of the three.
-	all = slices.DeleteFunc(all, func(p rawkafka.Partition) bool { return starts[p].Err != nil })
-	maps.DeleteFunc(epochs, func(p rawkafka.Partition, _ int32) bool { return starts[p].Err != nil })
-	ends, err := e.c.ListOffsets(ctx, all, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
-	if err != nil {
-		return nil, err
-	}
-	parted, err := e.c.EpochEnds(ctx, epochs)
-	if err != nil {
-		return nil, err
-	}
-	sources := make(map[*part]logFacts, len(ps))
-	for _, p := range ps {
-		start, end := starts[p.Partition], ends[p.Partition]
-		s := logFacts{logStart: start.Offset, logEnd: end.Offset, currentEpoch: end.CurrentEpoch, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}}
-		s.err = errors.Join(start.Err, end.Err)
-		if parting, ok := parted[p.Partition]; ok {
-			s.epochEnd, s.err = parting, errors.Join(s.err, parting.Err)
-		}
-		sources[p] = s
-	}
-	return sources, nil
+	return source.Logs(ctx, e.c, all, epochs, false)
 }
 
 // resume reads on from the position, or from the log start where retention
 // has overtaken it.
-func (e *engine) resume(p *part, s logFacts) {
+func (e *engine) resume(p *part, l *source.Log) {
 	e.mu.Lock()
 	p.fault = nil
 	p.Turn(source.Right)
 	p.Well()
 	if !p.known { // nothing is archived: begin at the log start
 		p.known = true
-		p.now = newPosition(0, min(s.logStart, p.cut))
+		p.now = newPosition(0, min(l.Start, p.cut))
 		p.durable, p.committed = p.now, p.now
 	}
 	if p.stable < 0 || p.logStart < 0 {
-		p.logStart = max(p.logStart, s.logStart)
+		p.logStart = max(p.logStart, l.Start)
 	}
 	if !p.seen {
 		p.seen, p.begun = true, p.now.offset
 	}
-	hole := lostToRetention(p.now.offset, min(s.logStart, p.cut), s.logStart, time.Now())
+	hole := lostToRetention(p.now.offset, min(l.Start, p.cut), l.Start, time.Now())
 	lost := hole.EndOffset > hole.BaseOffset
 	if lost {
 		e.found(p, hole)
 	}
-	p.epoch = s.currentEpoch
+	p.epoch = l.CurrentEpoch
 	if p.now.offset >= p.cut {
 		p.Turn(source.End)
 	}
@@ -248,7 +201,7 @@ func (e *engine) fault(p *part, err error) {
 
 // truncate ends histories and begins new ones from the log start. What was
 // read of the old ones is committed first.
-func (e *engine) truncate(ctx context.Context, ps []*part, sources map[*part]logFacts) error {
+func (e *engine) truncate(ctx context.Context, ps []*part, logs map[rawkafka.Partition]*source.Log) error {
 	if len(ps) == 0 {
 		return nil
 	}
@@ -265,15 +218,15 @@ func (e *engine) truncate(ctx context.Context, ps []*part, sources map[*part]log
 		e.hooks.commit(info)
 	}
 	for _, p := range ps {
-		e.begin(p, sources[p])
+		e.begin(p, logs[p.Partition])
 	}
 	return nil
 }
 
 // begin ends the partition's history and begins another.
-func (e *engine) begin(p *part, s logFacts) {
+func (e *engine) begin(p *part, l *source.Log) {
 	e.mu.Lock()
-	at, reason := p.now.judge(s)
+	at, reason := p.now.judge(l)
 	terr := &TruncatedError{Topic: p.Topic, Partition: p.Partition.Partition, ArchivedEnd: p.now.offset, SourceEnd: at, Reason: reason}
 	old := p.durable
 	old.truncated = fmt.Sprintf("the source has another history from %d on: %s", at, reason)
@@ -281,12 +234,12 @@ func (e *engine) begin(p *part, s logFacts) {
 	if p.stable >= 0 {
 		p.cut = p.stable
 	}
-	p.now = newPosition(old.history+1, min(s.logStart, p.cut))
+	p.now = newPosition(old.history+1, min(l.Start, p.cut))
 	p.durable = p.now
 	e.uncommitted[p] = struct{}{}
 	e.counts.truncated++
 	e.counts.ended = append(e.counts.ended, terr)
 	e.mu.Unlock()
 	e.hooks.truncated(terr)
-	e.resume(p, s)
+	e.resume(p, l)
 }

@@ -28,7 +28,7 @@ type seen struct {
 
 // compare compares the last records that the standby holds with the source's at the same offsets. The event is empty where they are the same.
 func (fl *flow) compare(ctx context.Context, c copied, f *facts) (Event, error) {
-	lo := max(f.start, f.standbyStart, f.note.Start)
+	lo := max(f.Start, f.standbyStart, f.note.Start)
 	for _, back := range []int64{1, 100, 10_000} {
 		if back == 1 && !f.note.known() { // one may be the same by chance
 			continue
@@ -55,7 +55,7 @@ func (fl *flow) compare(ctx context.Context, c copied, f *facts) (Event, error) 
 			return ev, nil
 		}
 	}
-	if f.note.known() || f.start >= f.standbyEnd && f.standbyStart >= f.standbyEnd {
+	if f.note.known() || f.Start >= f.standbyEnd && f.standbyStart >= f.standbyEnd {
 		return Event{}, nil
 	}
 	return Event{
@@ -101,7 +101,7 @@ const mostShifted = 100_000
 // whose says what lies behind the offset where the copier found the standby's log elsewhere than it was to be. Another mirror of the flow may have been there first: then
 // all of it is the copy's, and the source's. An equal last record says nothing: records may be all alike. Unless all could be compared, it is what the copier said.
 func (fl *flow) whose(ctx context.Context, c copied, f *facts, shifted Event) (Event, error) {
-	if f.standbyEnd-shifted.Offset > mostShifted || shifted.Offset < max(f.start, f.standbyStart) {
+	if f.standbyEnd-shifted.Offset > mostShifted || shifted.Offset < max(f.Start, f.standbyStart) {
 		return shifted, nil
 	}
 	here, there, err := fl.bothSides(ctx, c, f, shifted.Offset)
@@ -134,13 +134,13 @@ func (s *span) foreign() int64 {
 
 // beyond looks whose records the standby has beyond the source's end.
 func (fl *flow) beyond(ctx context.Context, c copied, f *facts, ev *Event) error {
-	s, err := readSeen(ctx, fl.far, c.dst, max(f.end, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, c.copyLog, fl.owns(c))
+	s, err := readSeen(ctx, fl.far, c.dst, max(f.End, f.standbyStart), f.standbyEnd, rawkafka.ReadUncommitted, c.copyLog, fl.owns(c))
 	if err != nil {
 		return fmt.Errorf("compare: target: %w", err)
 	}
 	for offset, r := range s.records {
 		if !r.ours && (ev.Kind != ForeignWriter || offset < ev.Other) {
-			*ev = Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: offset, Detail: fmt.Sprintf("the record at %d on the standby isn't the source's, whose log ends at %d", offset, f.end)}
+			*ev = Event{Kind: ForeignWriter, Offset: f.standbyEnd, Other: offset, Detail: fmt.Sprintf("the record at %d on the standby isn't the source's, whose log ends at %d", offset, f.End)}
 		}
 	}
 	return nil

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // copied is a partition of the source with its copy, and what is known of the two.
@@ -42,7 +42,7 @@ func traitsOf(from, to map[string]string) traits {
 }
 
 // facts asks both clusters, many partitions a request. The error is the context's.
-func (fl *flow) facts(ctx context.Context, copies []copied, source, target *rawkafka.Cluster) ([]*facts, error) {
+func (fl *flow) facts(ctx context.Context, copies []copied, from, standby *rawkafka.Cluster) ([]*facts, error) {
 	src, dst := make([]rawkafka.Partition, len(copies)), make([]rawkafka.Partition, len(copies))
 	found := make([]*facts, len(copies))
 	epochs := make(map[rawkafka.Partition]int32)
@@ -54,106 +54,61 @@ func (fl *flow) facts(ctx context.Context, copies []copied, source, target *rawk
 	for i, c := range copies {
 		src[i], dst[i] = c.src, c.dst
 		note, err := fl.noted(c.dst)
-		err = errors.Join(err, unread)
-		found[i] = &facts{at: at, note: note, sourceID: c.src.TopicID.String(), durable: -1, currentEpoch: -1, epochEnd: rawkafka.EpochEnd{LeaderEpoch: -1, EndOffset: -1}, err: err}
+		f := &facts{at: at, note: note, sourceID: c.src.TopicID.String(), durable: -1, err: errors.Join(err, unread)}
 		if note.known() {
-			found[i].durable = max(note.Position, c.durable)
+			f.durable = max(note.Position, c.durable)
 			if b := c.batch; b.end > note.End && b.end <= c.durable { // newer than what was noted
-				found[i].note.Base, found[i].note.End, found[i].note.Epoch, found[i].note.CRC = b.base, b.end, b.epoch, b.crc
+				f.note.Base, f.note.End, f.note.Epoch, f.note.CRC = b.base, b.end, b.epoch, b.crc
 			}
-			if found[i].note.Epoch >= 0 {
-				epochs[c.src] = found[i].note.Epoch
+			if f.note.Epoch >= 0 {
+				epochs[c.src] = f.note.Epoch
 			}
 		}
+		found[i] = f
 	}
 	// The note is read before the standby's end, and that before the source's: each may only have grown since.
-	standby := &asker{c: target, ps: dst, found: found}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		return standby.ask(gctx,
-			question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.standbyStart = o.Offset }})
-	})
-	g.Go(func() error { return standby.ends(gctx) })
-	if err := g.Wait(); err != nil {
+	if err := standbyFacts(ctx, standby, dst, found); err != nil {
 		return nil, err
 	}
-	var ends map[rawkafka.Partition]rawkafka.EpochEnd
-	g, gctx = errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		ends, err = source.EpochEnds(gctx, epochs)
-		return err
-	})
-	g.Go(func() error {
-		return (&asker{c: source, ps: src, found: found}).ask(gctx,
-			question{rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.start = o.Offset }},
-			question{rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.stable = o.Offset }},
-			question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer, func(f *facts, o rawkafka.Offset) { f.high = o.Offset }},
-			question{rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug, func(f *facts, o rawkafka.Offset) { f.end, f.currentEpoch = o.Offset, o.CurrentEpoch }},
-		)
-	})
-	if err := g.Wait(); err != nil {
+	logs, err := source.Logs(ctx, from, src, epochs, true)
+	if err != nil {
 		return nil, err
 	}
-	for i, p := range src {
-		if end, ok := ends[p]; ok {
-			found[i].epochEnd, found[i].err = end, errors.Join(found[i].err, end.Err)
-		}
+	for i, f := range found {
+		f.Log = *logs[src[i]]
+		f.err = errors.Join(f.err, f.Err)
 	}
 	return found, nil
 }
 
-// asker asks one side for offsets.
-type asker struct {
-	c     *rawkafka.Cluster
-	ps    []rawkafka.Partition
-	mu    sync.Mutex
-	found []*facts // as ps
-}
-
-type question struct {
-	at        int64
-	isolation int8
-	replica   int32
-	take      func(*facts, rawkafka.Offset)
-}
-
-// ends asks for the standby's true ends and high watermarks, of one leader each.
-func (a *asker) ends(ctx context.Context) error {
-	got, err := a.c.Ends(ctx, a.ps)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for i, p := range a.ps {
-		e := got[p]
-		a.found[i].standbyEnd, a.found[i].watermark, a.found[i].err = e.End, e.Watermark, errors.Join(a.found[i].err, e.Err)
-	}
-	return err
-}
-
-// ask asks all questions at once. What is the matter with a partition is in its facts; the error is the context's.
-func (a *asker) ask(ctx context.Context, questions ...question) error {
+// standbyFacts asks the standby for log starts, true ends and high watermarks, the last two of one leader each.
+func standbyFacts(ctx context.Context, c *rawkafka.Cluster, ps []rawkafka.Partition, found []*facts) error {
+	var starts map[rawkafka.Partition]rawkafka.Offset
+	var ends map[rawkafka.Partition]rawkafka.Ends
 	g, gctx := errgroup.WithContext(ctx)
-	for _, q := range questions {
-		g.Go(func() error {
-			got, err := a.c.ListOffsets(gctx, a.ps, q.at, q.isolation, q.replica)
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			for i, p := range a.ps {
-				if o := got[p]; o.Err != nil {
-					a.found[i].err = errors.Join(a.found[i].err, o.Err)
-				} else {
-					q.take(a.found[i], o)
-				}
-			}
-			return err
-		})
+	g.Go(func() (err error) {
+		starts, err = c.ListOffsets(gctx, ps, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+		return err
+	})
+	g.Go(func() (err error) {
+		ends, err = c.Ends(gctx, ps)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return err
 	}
-	return g.Wait()
+	for i, p := range ps {
+		f, start, end := found[i], starts[p], ends[p]
+		f.standbyStart, f.standbyEnd, f.watermark = start.Offset, end.End, end.Watermark
+		f.err = errors.Join(f.err, start.Err, end.Err)
+	}
+	return nil
 }
 
 // verdict judges, and compares contents where it must be.
 func (fl *flow) verdict(ctx context.Context, c copied, f *facts) (verdict, error) {
 	v := f.judge()
-	if v.ev.Kind == StandbyAhead || v.ev.Kind == Truncated && f.standbyEnd > f.end {
+	if v.ev.Kind == StandbyAhead || v.ev.Kind == Truncated && f.standbyEnd > f.End {
 		err := fl.beyond(ctx, c, f, &v.ev)
 		return v, err
 	}
@@ -161,7 +116,7 @@ func (fl *flow) verdict(ctx context.Context, c copied, f *facts) (verdict, error
 		return v, fl.claimless(ctx, c, f, &v.ev)
 	}
 	if v.wait {
-		return v, fmt.Errorf("%w: %d, %d", errAhead, f.standbyEnd, f.stable)
+		return v, fmt.Errorf("%w: %d, %d", errAhead, f.standbyEnd, f.Stable)
 	}
 	if !v.compare {
 		return v, nil

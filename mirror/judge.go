@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/internal/source"
 )
 
 // facts are what both clusters and the ledger say of a partition.
 type facts struct {
-	at time.Time // when they began to be asked for
-	// Of the source's log. end is the true end.
-	start, end, stable, high int64
-	epochEnd                 rawkafka.EpochEnd // of the epoch in the note; EndOffset is -1 where nothing is known
-	currentEpoch             int32
+	at         time.Time // when they began to be asked for
+	source.Log           // the source's, with the end of the epoch in the note
 	// Of the standby's log.
 	standbyStart, standbyEnd int64
 	watermark                int64
@@ -45,32 +42,32 @@ func (f *facts) judge() verdict {
 		return event(TopicRecreated, -1, "the copy is of topic ID %s, the source's is %s now", f.note.SourceID, f.sourceID)
 	}
 	empty := f.standbyEnd == 0 || f.note.known() && f.standbyEnd <= f.note.Start
-	if f.standbyEnd > f.end {
-		if f.durable > f.end {
-			return event(Truncated, f.end, "the source's log ends at %d, and %d was mirrored", f.end, f.durable)
+	if f.standbyEnd > f.End {
+		if f.durable > f.End {
+			return event(Truncated, f.End, "the source's log ends at %d, and %d was mirrored", f.End, f.durable)
 		}
-		return event(StandbyAhead, f.end, "the standby's log ends at %d, the source's at %d", f.standbyEnd, f.end)
+		return event(StandbyAhead, f.End, "the standby's log ends at %d, the source's at %d", f.standbyEnd, f.End)
 	}
-	if f.standbyEnd > f.stable { // a new leader may not know yet how far it was replicated
+	if f.standbyEnd > f.Stable { // a new leader may not know yet how far it was replicated
 		v.wait = true
 		return v
 	}
 	if at, why := f.parted(); why != "" && !empty {
-		return event(Truncated, at, "%s", why)
+		return event(Truncated, at, "the source has another history from %d on: %s", at, why)
 	}
 	switch {
-	case empty && f.start > f.standbyEnd:
-		v.fill = f.start
+	case empty && f.Start > f.standbyEnd:
+		v.fill = f.Start
 		if f.durable > max(f.standbyEnd, f.note.Start) {
-			return event(StandbyBack, f.durable, "the standby's log ends at %d, and %d was durable there; the source's starts at %d now", f.standbyEnd, f.durable, f.start)
+			return event(StandbyBack, f.durable, "the standby's log ends at %d, and %d was durable there; the source's starts at %d now", f.standbyEnd, f.durable, f.Start)
 		}
 		return v
 	case empty && f.note.known() && f.standbyEnd > 0 && f.standbyStart < f.standbyEnd: // filled, and not deleted yet
 		v.fill = f.standbyEnd
 		return v
-	case f.start > f.standbyEnd:
-		v.hole = f.start
-		return event(Overtaken, f.start, "the source's log starts at %d: %d offsets are lost to it", f.start, f.start-f.standbyEnd)
+	case f.Start > f.standbyEnd:
+		v.hole = f.Start
+		return event(Overtaken, f.Start, "the source's log starts at %d: %d offsets are lost to it", f.Start, f.Start-f.standbyEnd)
 	}
 	v.compare = !empty
 	if f.durable > f.standbyEnd {
@@ -90,20 +87,10 @@ func (f *facts) certain(v verdict) int64 {
 
 // parted says where the source's log parts from the one that was mirrored, and why, by its leader epochs.
 func (f *facts) parted() (at int64, why string) {
-	end, note := f.epochEnd, f.note
-	switch {
-	case !note.known() || note.Epoch < 0 || note.End <= f.start:
+	if !f.note.known() {
 		return 0, ""
-	case f.currentEpoch >= 0 && f.currentEpoch < note.Epoch:
-		return f.start, fmt.Sprintf("the source's leader epoch is %d, mirrored was %d", f.currentEpoch, note.Epoch)
-	case end.EndOffset < 0:
-		return 0, ""
-	case end.EndOffset < note.End:
-		return end.EndOffset, fmt.Sprintf("the source's leader epoch %d ends at %d, and %d was mirrored", end.LeaderEpoch, end.EndOffset, note.End)
-	case end.LeaderEpoch >= 0 && end.LeaderEpoch < note.Epoch:
-		return f.start, fmt.Sprintf("the source has leader epoch %d up to %d, mirrored was %d", end.LeaderEpoch, end.EndOffset, note.Epoch)
 	}
-	return 0, ""
+	return f.Parted(source.Last{End: f.note.End, Epoch: f.note.Epoch})
 }
 
 // errAhead: the standby ends beyond the source's last stable offset.

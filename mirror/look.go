@@ -332,7 +332,7 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 			continue
 		}
 		e.mu.Lock()
-		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.high, f.stable, f.start, f.standbyStart, f.at
+		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.High, f.Stable, f.Start, f.standbyStart, f.at
 		shifted := p.shifted
 		p.shifted = nil
 		if v.ev.Kind != "" {
@@ -407,14 +407,14 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	p.Turn(source.Right)
 	p.why = nil
 	grown := f.standbyEnd > p.position
-	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.currentEpoch
+	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.CurrentEpoch
 	p.position, p.durable = f.standbyEnd, f.certain(v)
 	p.count()
 	p.handed = slices.DeleteFunc(p.handed, func(h handed) bool { return h.end > p.position }) // to be handed over again
 	p.tracker, p.tail = batch.AbortTracker{}, tail{}
 	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
 	if e.cfg.Once && p.end < 0 {
-		p.end = f.stable
+		p.end = f.Stable
 	}
 	switch {
 	case v.fill >= 0:
@@ -423,7 +423,7 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	case v.hole >= 0:
 		e.push(p, &chunk{base: p.next, end: v.hole, stable: v.hole})
 	case p.skip > p.next:
-		e.push(p, &chunk{base: p.next, end: min(p.skip, f.stable), stable: f.stable})
+		e.push(p, &chunk{base: p.next, end: min(p.skip, f.Stable), stable: f.Stable})
 	}
 	p.skip = 0
 	p.caughtUp(time.Now())
@@ -434,7 +434,7 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	if p.doubt == noDoubt {
 		was, p.was = p.was, nil
 	}
-	if f.stable > p.next { // something comes: the standby's partition is opened meanwhile
+	if f.Stable > p.next { // something comes: the standby's partition is opened meanwhile
 		e.start(p)
 	}
 	if p.end >= 0 && p.next >= p.end {

@@ -111,7 +111,7 @@ func (fl *flow) observeParts(ctx context.Context, ps []*part) error {
 			continue
 		}
 		p.position, p.durable = f.standbyEnd, min(max(durable[p.dst].Offset, 0), f.standbyEnd)
-		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.high, f.stable, f.start, f.standbyStart, f.at
+		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.High, f.Stable, f.Start, f.standbyStart, f.at
 		p.Turn(source.Right)
 		g.Go(func() error {
 			v, err := fl.verdict(gctx, copies[i], f)

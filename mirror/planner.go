@@ -242,7 +242,7 @@ func (pl *planner) known(ctx context.Context, ps []copied) error {
 			pl.unread(p, err)
 			continue
 		}
-		pp := PartitionPlan{Partition: p.src.Partition, Method: "exact", Event: v.ev.Kind, Position: f.standbyEnd, LogStart: f.start, LSO: f.stable}
+		pp := PartitionPlan{Partition: p.src.Partition, Method: "exact", Event: v.ev.Kind, Position: f.standbyEnd, LogStart: f.Start, LSO: f.Stable}
 		if v.fill >= 0 {
 			pp.Filler = max(0, v.fill-f.standbyEnd)
 		}
