@@ -1,12 +1,12 @@
 package backup
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/kafkadr/kafkadr/internal/fault"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/topics"
 )
@@ -34,16 +34,7 @@ type PartialError struct {
 }
 
 func (e *PartialError) Error() string {
-	const show = 3
-	texts := make([]string, 0, show)
-	for _, err := range e.Errs[:min(show, len(e.Errs))] {
-		texts = append(texts, strings.TrimPrefix(err.Error(), "backup: "))
-	}
-	s := fmt.Sprintf("backup: the snapshot is incomplete: %d partitions couldn't be read: %s", len(e.Errs), strings.Join(texts, "; "))
-	if len(e.Errs) > show {
-		s += "; …"
-	}
-	return s
+	return fmt.Sprintf("backup: the snapshot is incomplete: %d partitions couldn't be read: %s", len(e.Errs), fault.Few("backup", e.Errs))
 }
 
 // Unwrap returns the partitions' errors.
@@ -73,20 +64,8 @@ func (e *GroupsError) Error() string {
 	return "backup: the records are complete, but not all groups could be read: " + strings.Join(texts, "; ")
 }
 
-// PartitionError is an error with its place.
-type PartitionError struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Err       error
-}
-
-func (e *PartitionError) Error() string {
-	return fmt.Sprintf("backup: %s/%d at %d: read: %v", e.Topic, e.Partition, e.Offset, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *PartitionError) Unwrap() error { return e.Err }
+// PartitionError is an error with its place: how far the partition had been read. It is the same type in all jobs.
+type PartitionError = fault.PartitionError
 
 // ConnectError says why a cluster can't be used: Kind is unreachable,
 // credentials, tls, denied, config or protocol. It holds no secret.
@@ -109,15 +88,5 @@ func (e *UnknownTopicError) Error() string {
 // InternalTopicError says that a topic was named that is Kafka's own and never copied. It comes in a *[ConfigError].
 type InternalTopicError = topics.InternalTopicError
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was
-// done.
-type ConfigError struct {
-	Errs []error
-}
-
-func (e *ConfigError) Error() string {
-	return "backup: configuration: " + strings.ReplaceAll(errors.Join(e.Errs...).Error(), "\n", "; ")
-}
-
-// Unwrap returns the faults.
-func (e *ConfigError) Unwrap() []error { return e.Errs }
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError

@@ -84,7 +84,7 @@ func Export(ctx context.Context, s *storage.Snapshot, dir string, o ExportOption
 func exportedTopics(ctx context.Context, s *storage.Snapshot, o ExportOptions) ([]storage.Topic, error) {
 	sel, err := topics.New(o.Topics, o.Exclude)
 	if err != nil {
-		return nil, &ConfigError{Errs: []error{err}}
+		return nil, &ConfigError{Job: "backup", Errs: []error{err}}
 	}
 	var live []storage.Topic
 	missing := sel.Names()

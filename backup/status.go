@@ -45,7 +45,7 @@ func (e *engine) faults() []error {
 	var errs []*PartitionError
 	for _, p := range e.parts {
 		if p.fault != nil && !p.gone() {
-			errs = append(errs, &PartitionError{Topic: p.Topic, Partition: p.Partition.Partition, Offset: p.now.offset, Err: p.fault})
+			errs = append(errs, &PartitionError{Job: "backup", Topic: p.Topic, Partition: p.Partition.Partition, Offset: p.now.offset, Op: "read", Err: p.fault})
 		}
 	}
 	slices.SortFunc(errs, func(a, b *PartitionError) int {

@@ -34,7 +34,7 @@ func (c Config) complete() (Config, error) {
 		fault("FetchBytes is out of range (up to 64 MiB): %d", c.FetchBytes)
 	}
 	if len(errs) > 0 {
-		return c, &ConfigError{Errs: errs}
+		return c, &ConfigError{Job: "backup", Errs: errs}
 	}
 	if c.SegmentBytes == 0 {
 		c.SegmentBytes = 64 << 20
@@ -75,7 +75,7 @@ func (c FollowerConfig) complete() (FollowerConfig, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return c, &ConfigError{Errs: errs}
+		return c, &ConfigError{Job: "backup", Errs: errs}
 	}
 	return c, nil
 }

@@ -144,7 +144,7 @@ func (c Config) complete() (Config, error) {
 		c.Replay = &r
 	}
 	if len(errs) > 0 {
-		return c, &ConfigError{Faults: errs}
+		return c, &ConfigError{Job: "failover", Errs: errs}
 	}
 	if c.Register == nil {
 		c.Register = register.NewMemory()

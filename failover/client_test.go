@@ -481,7 +481,7 @@ func TestClientWrongCluster(t *testing.T) {
 		t.Error(err)
 	}
 	var faults *ConfigError
-	if _, err := NewClient(t.Context(), Config{Lease: time.Second, Poll: time.Minute, InDoubt: "x"}); !errors.As(err, &faults) || len(faults.Faults) != 3 {
+	if _, err := NewClient(t.Context(), Config{Lease: time.Second, Poll: time.Minute, InDoubt: "x"}); !errors.As(err, &faults) || len(faults.Errs) != 3 {
 		t.Error(err)
 	}
 }

@@ -1,16 +1,6 @@
 package failover
 
-import (
-	"errors"
-	"strings"
-)
+import "github.com/kafkadr/kafkadr/internal/fault"
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was done.
-type ConfigError struct{ Faults []error }
-
-func (e *ConfigError) Error() string {
-	return "failover: configuration: " + strings.ReplaceAll(errors.Join(e.Faults...).Error(), "\n", "; ")
-}
-
-// Unwrap returns the faults.
-func (e *ConfigError) Unwrap() []error { return e.Faults }
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError

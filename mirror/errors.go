@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kafkadr/kafkadr/internal/fault"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/topics"
 )
@@ -38,30 +39,15 @@ func (e *UnknownTopicError) Error() string {
 // InternalTopicError says that a topic was named that is Kafka's own and never copied. It comes in a *[ConfigError].
 type InternalTopicError = topics.InternalTopicError
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was done.
-type ConfigError struct{ Errs []error }
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError
 
-func (e *ConfigError) Error() string {
-	return "mirror: configuration: " + strings.ReplaceAll(errors.Join(e.Errs...).Error(), "\n", "; ")
-}
+// RefusedError is a plan that has conflicts. Nothing was changed but the flow's announcement, which was taken back. It is the
+// same type in all jobs.
+type RefusedError = fault.RefusedError
 
-// Unwrap returns the faults.
-func (e *ConfigError) Unwrap() []error { return e.Errs }
-
-// RefusedError is a plan that has conflicts. Nothing was changed but the flow's announcement, which was taken back.
-type RefusedError struct{ Conflicts []Conflict }
-
-func (e *RefusedError) Error() string {
-	texts := make([]string, 0, len(e.Conflicts))
-	for i, c := range e.Conflicts {
-		if i == 8 {
-			texts = append(texts, fmt.Sprintf("and %d more", len(e.Conflicts)-i))
-			break
-		}
-		texts = append(texts, c.String())
-	}
-	return "mirror: refused: " + strings.Join(texts, "; ")
-}
+// PartitionError is an error with its place; an [*EventError] of a partition unwraps to one. It is the same type in all jobs.
+type PartitionError = fault.PartitionError
 
 // StoppedError says which partitions aren't mirrored: a Once is incomplete.
 type StoppedError struct {
@@ -69,16 +55,7 @@ type StoppedError struct {
 }
 
 func (e *StoppedError) Error() string {
-	const show = 3
-	texts := make([]string, 0, show)
-	for _, err := range e.Errs[:min(show, len(e.Errs))] {
-		texts = append(texts, strings.TrimPrefix(err.Error(), "mirror: "))
-	}
-	s := fmt.Sprintf("mirror: incomplete: %d partitions have stopped: %s", len(e.Errs), strings.Join(texts, "; "))
-	if len(e.Errs) > show {
-		s += "; …"
-	}
-	return s
+	return fmt.Sprintf("mirror: incomplete: %d partitions have stopped: %s", len(e.Errs), fault.Few("mirror", e.Errs))
 }
 
 // Unwrap returns the events.

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -144,3 +145,19 @@ func (e *EventError) Error() string { return "mirror: " + e.Event.String() }
 
 // Unwrap is the cause.
 func (e *EventError) Unwrap() error { return e.Err }
+
+// As makes the event of a partition a [*PartitionError].
+func (e *EventError) As(target any) bool {
+	to, ok := target.(**PartitionError)
+	if !ok || e.Event.Topic == "" || e.Event.Partition < 0 {
+		return false
+	}
+	cause := e.Err
+	if cause == nil {
+		cause = errors.New(e.Event.Detail)
+	}
+	*to = &PartitionError{
+		Job: "mirror", Topic: e.Event.Topic, Partition: e.Event.Partition, Offset: e.Event.Offset, Op: string(e.Event.Kind), Err: cause,
+	}
+	return true
+}

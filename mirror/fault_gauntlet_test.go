@@ -8,7 +8,7 @@ import (
 
 // gauntlet lets one mirror under load live through all of the faults on both sides, one after the other. After each, the standby equals the source by
 // offset; the mirror neither ends nor stops a partition, and once the load has ended both are equal to their very ends.
-func gauntlet(t *testing.T, prefix string, faults []fault) {
+func gauntlet(t *testing.T, prefix string, faults []trouble) {
 	t.Helper()
 	p := newPair(t)
 	l := startLoad(t, p.source, p.standby, prefix, p.random.Uint64(), 200*time.Millisecond)

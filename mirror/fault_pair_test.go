@@ -96,14 +96,14 @@ func longest() time.Duration {
 	return 3 * time.Second
 }
 
-// fault is a trouble that begins and ends.
-type fault struct {
+// trouble is one that begins and ends.
+type trouble struct {
 	name string
 	do   func(p *faultPair, s side, topics []loadTopic)
 }
 
-func brokerFaults() []fault {
-	return []fault{
+func brokerFaults() []trouble {
+	return []trouble{
 		{"killed", func(p *faultPair, s side, _ []loadTopic) {
 			b := p.broker(s)
 			s.Kill(p, b)
@@ -168,12 +168,12 @@ func (p *faultPair) move(s side, topic string, partition int32) {
 	s.MoveLeader(p, topic, partition, to)
 }
 
-func networkFaults() []fault {
+func networkFaults() []trouble {
 	hold := func(p *faultPair, s side) {
 		p.pass(500*time.Millisecond, longest())
 		s.net.Heal(p)
 	}
-	return []fault{
+	return []trouble{
 		{"blackholed", func(p *faultPair, s side, _ []loadTopic) {
 			s.net.Blackhole(p, p.way(), p.some(s)...)
 			hold(p, s)

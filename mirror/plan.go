@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
 // Plan is what a mirror would do. It prints and marshals.
@@ -59,26 +61,9 @@ type PartitionPlan struct {
 	HoleRuns int64 `json:"hole_runs"`
 }
 
-// Conflict is a reason to refuse.
-type Conflict struct {
-	Topic     string `json:"topic,omitempty"`
-	Partition int32  `json:"partition"`
-	Offset    int64  `json:"offset"`
-	// Kind is same_cluster, flow (another against this one, or one that writes the same copy), loop, replication_factor, partitions, name, foreign_writer, hole_time, denied, …
-	Kind   string `json:"kind"`
-	Detail string `json:"detail"`
-}
-
-// String is the conflict's place, kind and detail.
-func (c Conflict) String() string {
-	switch {
-	case c.Topic == "":
-		return fmt.Sprintf("%s: %s", c.Kind, c.Detail)
-	case c.Partition < 0:
-		return fmt.Sprintf("%s: %s: %s", c.Topic, c.Kind, c.Detail)
-	}
-	return fmt.Sprintf("%s/%d at %d: %s: %s", c.Topic, c.Partition, c.Offset, c.Kind, c.Detail)
-}
+// Conflict is a reason to refuse. Kind is same_cluster, flow (another against this one, or one that writes the same copy), loop,
+// replication_factor, partitions, name, foreign_writer, hole_time, denied, …
+type Conflict = fault.Conflict
 
 // String is the plan as text for people: what Run would do, then warnings and conflicts.
 func (p *Plan) String() string {

@@ -24,7 +24,7 @@ func Reverse(ctx context.Context, cfg Config) (topics []string, err error) {
 		return nil, err
 	}
 	if cfg.Prefix != "" {
-		return nil, &ConfigError{Errs: []error{errors.New("there is a Prefix: copies under other names can't be turned around")}}
+		return nil, &ConfigError{Job: "mirror", Errs: []error{errors.New("there is a Prefix: copies under other names can't be turned around")}}
 	}
 	return onFlow(ctx, cfg, (*flow).turnAround)
 }

@@ -78,7 +78,7 @@ func (e *engine) admit(ctx context.Context) error {
 		p, err = pl.plan(ctx)
 	}
 	if err == nil && len(p.Conflicts) > 0 {
-		err = &RefusedError{Conflicts: p.Conflicts}
+		err = &RefusedError{Job: "mirror", Conflicts: p.Conflicts}
 	}
 	if err != nil {
 		if ctx.Err() == nil {

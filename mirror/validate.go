@@ -51,7 +51,7 @@ func (c Config) complete() (Config, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return c, &ConfigError{Errs: errs}
+		return c, &ConfigError{Job: "mirror", Errs: errs}
 	}
 	return c.withDefaults(), nil
 }

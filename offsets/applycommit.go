@@ -218,7 +218,7 @@ func (o *outcome) answer(g *groupChange, i int, err error) error {
 		o.refused[i] = l.refusal(g.group, why, detail)
 		return nil
 	}
-	return &PartitionError{l.at.Topic, l.at.Partition, err}
+	return &PartitionError{Job: "offsets", Topic: l.at.Topic, Partition: l.at.Partition, Offset: -1, Err: err}
 }
 
 // refusedBy says what a coordinator's answer means that is final and concerns one group or partition.

@@ -248,7 +248,7 @@ func newChoice(only, exclude []string) (*choice, error) {
 		}
 	}
 	if len(errs) > 0 {
-		return nil, &ConfigError{Errs: errs}
+		return nil, &ConfigError{Job: "offsets", Errs: errs}
 	}
 	return c, nil
 }

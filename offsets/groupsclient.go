@@ -253,7 +253,7 @@ func fetchedOf(g kmsg.OffsetFetchResponseGroup, old bool) (fetched, error) {
 			case errors.Is(err, kerr.UnstableOffsetCommit):
 				f.pending = append(f.pending, Pending{t.Topic, p.Partition})
 			case err != nil:
-				f.errs = append(f.errs, &PartitionError{t.Topic, p.Partition, err})
+				f.errs = append(f.errs, &PartitionError{Job: "offsets", Topic: t.Topic, Partition: p.Partition, Offset: -1, Err: err})
 			case p.Offset >= 0: // else nothing is committed
 				f.offsets = append(f.offsets, Committed{id, t.Topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata})
 			}

@@ -3,24 +3,19 @@ package offsets
 import (
 	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/kafkadr/kafkadr/internal/fault"
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // ErrLeftOut is what [PlanConfig].Translate answers for an offset that is none of the plan's business: it gets no line.
 var ErrLeftOut = errors.New("offsets: left out")
 
-// ConfigError is a configuration that can't be used: all faults at once, before any I/O.
-type ConfigError struct{ Errs []error }
-
-func (e *ConfigError) Error() string {
-	return "offsets: config: " + strings.ReplaceAll(errors.Join(e.Errs...).Error(), "\n", "; ")
-}
-
-// Unwrap are the faults.
-func (e *ConfigError) Unwrap() []error { return e.Errs }
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError
 
 func notGiven(name string) error {
-	return &ConfigError{Errs: []error{fmt.Errorf("%s is missing", name)}}
+	return &ConfigError{Job: "offsets", Errs: []error{fmt.Errorf("%s is missing", name)}}
 }
 
 // ClusterError says that a plan, or what was there before it, is of another cluster. Nothing was changed.
@@ -33,22 +28,19 @@ func (e *ClusterError) Error() string {
 // RefusedError says what is refused, by name. Nothing was changed.
 type RefusedError struct{ Refused []Refusal }
 
-func (e *RefusedError) Error() string {
-	const most = 8
-	var b strings.Builder
-	b.WriteString("offsets: refused: ")
-	for i, r := range e.Refused {
-		if i == most {
-			fmt.Fprintf(&b, "; and %d more", len(e.Refused)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(r.String())
+// conflicts are the refusals as all jobs tell theirs.
+func (e *RefusedError) conflicts() *fault.RefusedError {
+	refused := &fault.RefusedError{Job: "offsets"}
+	for _, r := range e.Refused {
+		refused.Conflicts = append(refused.Conflicts, r.conflict())
 	}
-	return b.String()
+	return refused
 }
+
+func (e *RefusedError) Error() string { return e.conflicts().Error() }
+
+// Unwrap is the error as all jobs have it: errors.As of a restore's or a mirror's RefusedError finds it.
+func (e *RefusedError) Unwrap() error { return e.conflicts() }
 
 // Refusal is a group, or one of its offsets, that isn't touched, and why.
 type Refusal struct {
@@ -63,11 +55,14 @@ type Refusal struct {
 }
 
 // String is the refusal's place, reason and detail.
-func (r Refusal) String() string {
+func (r Refusal) String() string { return r.conflict().String() }
+
+func (r Refusal) conflict() fault.Conflict {
+	c := fault.Conflict{Group: r.Group, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: string(r.Why), Detail: r.Detail}
 	if r.Topic == "" {
-		return fmt.Sprintf("group %s: %s: %s", r.Group, r.Why, r.Detail)
+		c.Partition, c.Offset = -1, -1
 	}
-	return fmt.Sprintf("group %s: %s/%d at %d: %s: %s", r.Group, r.Topic, r.Partition, r.Offset, r.Why, r.Detail)
+	return c
 }
 
 // GroupError is an error of one group; the others aren't touched by it.
@@ -78,20 +73,12 @@ type GroupError struct {
 }
 
 func (e *GroupError) Error() string {
-	return fmt.Sprintf("offsets: group %s: %s: %v", e.Group, e.Op, e.Err)
+	return fmt.Sprintf("offsets: group %s: %s: %v", quote.Name(e.Group), e.Op, e.Err)
 }
 
 // Unwrap is the cause.
 func (e *GroupError) Unwrap() error { return e.Err }
 
-// PartitionError is a broker's answer for one partition of a group.
-type PartitionError struct {
-	Topic     string
-	Partition int32
-	Err       error
-}
-
-func (e *PartitionError) Error() string { return fmt.Sprintf("%s/%d: %v", e.Topic, e.Partition, e.Err) }
-
-// Unwrap is the cause.
-func (e *PartitionError) Unwrap() error { return e.Err }
+// PartitionError is a broker's answer for one partition of a group; its Offset is -1, or the one that was to be committed. It is
+// the same type in all jobs.
+type PartitionError = fault.PartitionError

@@ -45,7 +45,7 @@ func Rollback(ctx context.Context, cl *kgo.Client, before *Before, cfg RollbackC
 	seen := map[string]bool{}
 	for _, g := range before.Groups {
 		if seen[g.Group] {
-			return nil, &ConfigError{Errs: []error{fmt.Errorf("group %s is in it twice", g.Group)}}
+			return nil, &ConfigError{Job: "offsets", Errs: []error{fmt.Errorf("group %s is in it twice", g.Group)}}
 		}
 		seen[g.Group] = true
 		names = append(names, g.Group)

@@ -1,13 +1,13 @@
 package restore
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/fault"
 	"github.com/kafkadr/kafkadr/internal/topics"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/storage"
@@ -138,7 +138,7 @@ func (c Config) withDefaults() Config {
 // validate reports all faults at once, before any I/O.
 func (c *Config) validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("restore: config: "+format, args...)) }
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.SkipDamaged && c.Offsets == Translated {
 		bad("SkipDamaged is for exact restores: a translated one numbers the records of the whole partition")
 	}
@@ -178,5 +178,5 @@ func (c *Config) validate() error {
 			bad("%s is negative", name)
 		}
 	}
-	return errors.Join(errs...)
+	return fault.Config("restore", errs...)
 }

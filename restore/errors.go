@@ -2,9 +2,9 @@ package restore
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/fault"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/topics"
 )
@@ -54,49 +54,17 @@ func (e *UnknownPartitionError) Error() string {
 	return fmt.Sprintf("restore: topic %q has %d partitions in the snapshot, and none of number %d", e.Topic, e.Partitions, e.Partition)
 }
 
-// PartitionError is an error with its place. Offset is the position that the
-// target had reached.
-type PartitionError struct {
-	Topic     string
-	Partition int32
-	Offset    int64
-	Err       error
-}
+// PartitionError is an error with its place. Offset is the position that the target had reached. It is the same type in all
+// jobs.
+type PartitionError = fault.PartitionError
 
-func (e *PartitionError) Error() string {
-	return fmt.Sprintf("restore: %s/%d at %d: %v", e.Topic, e.Partition, e.Offset, e.Err)
-}
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError
 
-// Unwrap is the cause.
-func (e *PartitionError) Unwrap() error { return e.Err }
+// RefusedError is a plan that has conflicts. Nothing was changed, unless Run found the conflict in a partition it had begun.
+// It is the same type in all jobs.
+type RefusedError = fault.RefusedError
 
-// RefusedError is a plan that has conflicts. Nothing was changed, unless
-// Run found the conflict in a partition it had begun.
-type RefusedError struct{ Conflicts []Conflict }
-
-func (e *RefusedError) Error() string {
-	var b strings.Builder
-	b.WriteString("restore: refused: ")
-	for i, c := range e.Conflicts {
-		if i == 8 {
-			fmt.Fprintf(&b, "; and %d more", len(e.Conflicts)-i)
-			break
-		}
-		if i > 0 {
-			b.WriteString("; ")
-		}
-		b.WriteString(c.String())
-	}
-	return b.String()
-}
-
-// String is the conflict's place, kind and detail.
-func (c Conflict) String() string {
-	switch {
-	case c.Topic == "":
-		return fmt.Sprintf("%s: %s", c.Kind, c.Detail)
-	case c.Partition < 0:
-		return fmt.Sprintf("%s: %s: %s", c.Topic, c.Kind, c.Detail)
-	}
-	return fmt.Sprintf("%s/%d at %d: %s: %s", c.Topic, c.Partition, c.Offset, c.Kind, c.Detail)
-}
+// Conflict is a reason to refuse. Kind is foreign_records, too_large, same_cluster, replication_factor, incomplete, hole_time,
+// group_active, …
+type Conflict = fault.Conflict

@@ -191,7 +191,7 @@ func (r *runner) commitGroups(ctx context.Context, res *Result) error {
 	var refused *offsets.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		conflicts := &RefusedError{}
+		conflicts := &RefusedError{Job: "restore"}
 		for _, one := range refused.Refused {
 			conflicts.Conflicts = append(conflicts.Conflicts, groupConflict(one))
 		}

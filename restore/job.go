@@ -64,7 +64,7 @@ func (j *partitionJob) target() rawkafka.Partition {
 
 // wrap gives an error its place.
 func (j *partitionJob) wrap(offset int64, err error) error {
-	return &PartitionError{Topic: j.topic.name, Partition: j.state.Partition.Partition, Offset: offset, Err: err}
+	return &PartitionError{Job: "restore", Topic: j.topic.name, Partition: j.state.Partition.Partition, Offset: offset, Err: err}
 }
 
 // conflict is a conflict at an offset of the partition.

@@ -133,7 +133,7 @@ func (c *partitionCopy) check(ctx context.Context) error {
 	return nil
 }
 
-func refuse(c Conflict) error { return &RefusedError{Conflicts: []Conflict{c}} }
+func refuse(c Conflict) error { return &RefusedError{Job: "restore", Conflicts: []Conflict{c}} }
 
 // begin fills a new partition up to the log start offset, which it then moves there.
 func (c *partitionCopy) begin(ctx context.Context, to *exactcopy.Partition) error {

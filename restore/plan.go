@@ -74,16 +74,6 @@ type GroupPlan struct {
 	metadata *string
 }
 
-// Conflict is a reason to refuse.
-type Conflict struct {
-	Topic     string `json:"topic,omitempty"`
-	Partition int32  `json:"partition"`
-	Offset    int64  `json:"offset"`
-	// Kind is foreign_records, too_large, same_cluster, replication_factor, incomplete, hole_time, group_active, …
-	Kind   string `json:"kind"`
-	Detail string `json:"detail"`
-}
-
 // Result is what a restore did.
 type Result struct {
 	Records  int64         `json:"records"`

@@ -91,7 +91,7 @@ func partitionRecords(ctx context.Context, s *storage.Snapshot, topic string, st
 				return
 			}
 			if err != nil {
-				yield(nil, &PartitionError{Topic: topic, Partition: f.Partition, Offset: rr.next, Err: err})
+				yield(nil, &PartitionError{Job: "restore", Topic: topic, Partition: f.Partition, Offset: rr.next, Err: err})
 				return
 			}
 			r.Topic, r.Partition = topic, f.Partition

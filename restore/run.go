@@ -39,7 +39,7 @@ func (p *Plan) Run(ctx context.Context) (*Result, error) {
 		return nil, errors.New("restore: a Plan is made by NewPlan")
 	}
 	if len(p.Conflicts) > 0 {
-		return nil, &RefusedError{Conflicts: p.Conflicts}
+		return nil, &RefusedError{Job: "restore", Conflicts: p.Conflicts}
 	}
 	j := *p.job
 	r := &runner{job: &j, plan: p, progress: newProgress(&j)}
@@ -230,7 +230,7 @@ func (r *runner) recheck(ctx context.Context, raced []*topicJob) error {
 		}
 	}
 	if len(conflicts) > 0 {
-		return &RefusedError{Conflicts: conflicts}
+		return &RefusedError{Job: "restore", Conflicts: conflicts}
 	}
 	return nil
 }

@@ -207,7 +207,9 @@ type conflictError struct{ Conflict }
 func (e *conflictError) Error() string { return e.Conflict.String() }
 
 // Unwrap makes it a refusal.
-func (e *conflictError) Unwrap() error { return &RefusedError{Conflicts: []Conflict{e.Conflict}} }
+func (e *conflictError) Unwrap() error {
+	return &RefusedError{Job: "restore", Conflicts: []Conflict{e.Conflict}}
+}
 
 // seek finds the archive's offset of the record with an ordinal, or one in the hole before it, and reads on where it isn't known yet.
 func (j *partitionJob) seek(ctx context.Context, s *storage.Snapshot, m *mapping, ordinal int64) (int64, error) {

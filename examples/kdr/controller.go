@@ -183,7 +183,7 @@ func (p *controlPrinter) rehearsal(plan *control.Plan) {
 	p.inTheWay = plan.Conflicts
 	text := fmt.Sprintf("nothing would be in the way of a switch to %s any more\n", plan.To)
 	if len(plan.Conflicts) > 0 {
-		text = fmt.Sprintf("in the way of a switch to %s would be: %s\n", plan.To, oneLine((&control.RefusedError{Conflicts: plan.Conflicts}).Error()))
+		text = fmt.Sprintf("in the way of a switch to %s would be: %s\n", plan.To, oneLine((&control.RefusedError{Job: "failover", Conflicts: plan.Conflicts}).Error()))
 	}
 	p.print(text, map[string]any{"rehearsal": map[string]any{"to": plan.To, "conflicts": plan.Conflicts}})
 }

@@ -6,9 +6,6 @@ import (
 	"strings"
 
 	"github.com/kafkadr/kafkadr/backup"
-	"github.com/kafkadr/kafkadr/failover"
-	"github.com/kafkadr/kafkadr/failover/control"
-	"github.com/kafkadr/kafkadr/mirror"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/restore"
 	"github.com/kafkadr/kafkadr/storage"
@@ -43,13 +40,11 @@ func (e *refusedError) Error() string { return e.text }
 // exitCode is the process's exit code for a command's error.
 func exitCode(ctx context.Context, err error) int {
 	var usage *usageError
-	var config *backup.ConfigError
-	var mirrorConfig *mirror.ConfigError
-	var failoverConfig *failover.ConfigError
+	var config *backup.ConfigError // the same type in all jobs
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.As(err, &usage), errors.As(err, &config), errors.As(err, &mirrorConfig), errors.As(err, &failoverConfig):
+	case errors.As(err, &usage), errors.As(err, &config):
 		return exitUsage
 	case isDamage(err):
 		return exitDamage
@@ -71,12 +66,9 @@ func isDamage(err error) bool {
 
 func isRefused(err error) bool {
 	var printed *refusedError
-	var plan *restore.RefusedError
-	var flow *mirror.RefusedError
-	var groups *offsets.RefusedError
-	var switched *control.RefusedError
+	var plan *restore.RefusedError // the same type in all jobs
 	var cluster *offsets.ClusterError
-	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &flow) || errors.As(err, &switched) || errors.As(err, &groups) || errors.As(err, &cluster) ||
+	return errors.As(err, &printed) || errors.As(err, &plan) || errors.As(err, &cluster) ||
 		errors.Is(err, storage.ErrFenced) || errors.Is(err, storage.ErrNotCreateOnly)
 }
 

@@ -255,7 +255,7 @@ func admitPlanned(p *control.Plan) {
 		return
 	}
 	conflict := func(kind control.ConflictKind, detail string) {
-		p.Conflicts = append(p.Conflicts, control.Conflict{Kind: kind, Detail: detail})
+		p.Conflicts = append(p.Conflicts, control.Conflict{Kind: kind, Partition: -1, Offset: -1, Detail: detail})
 	}
 	switch {
 	case p.Lag == nil || p.Lag.At.IsZero():
@@ -269,7 +269,7 @@ func refusedPlan(p *control.Plan) error {
 	if len(p.Conflicts) == 0 {
 		return nil
 	}
-	return &control.RefusedError{Conflicts: p.Conflicts}
+	return &control.RefusedError{Job: "failover", Conflicts: p.Conflicts}
 }
 
 func (a *app) printSwitched(d switched) error {

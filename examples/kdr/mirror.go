@@ -330,7 +330,7 @@ func (a *app) planMirror(ctx context.Context, cfg mirror.Config) error {
 		err = a.printf("%s", plan.String())
 	}
 	if err == nil && len(plan.Conflicts) > 0 {
-		err = &mirror.RefusedError{Conflicts: plan.Conflicts}
+		err = &mirror.RefusedError{Job: "mirror", Conflicts: plan.Conflicts}
 	}
 	return err
 }

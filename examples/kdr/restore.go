@@ -196,7 +196,7 @@ func (a *app) onlyPlan(plan *restore.Plan, dryRun bool) error {
 		}
 	}
 	if len(plan.Conflicts) > 0 {
-		return &restore.RefusedError{Conflicts: plan.Conflicts}
+		return &restore.RefusedError{Job: "restore", Conflicts: plan.Conflicts}
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func (c Config) complete() (Config, error) {
 		fault("Patience is less than a switch may take by its deadlines, %v", longest)
 	}
 	if errs = append(errs, more...); len(errs) > 0 {
-		return c, &failover.ConfigError{Faults: errs}
+		return c, &failover.ConfigError{Job: "failover", Errs: errs}
 	}
 	if c.Name == "" {
 		c.Name = self.Name()

@@ -59,7 +59,7 @@ func New(cfg Config) (*Controller, error) {
 	}
 	sel, err := topics.New(cfg.Switch.Topics, cfg.Switch.Exclude)
 	if err != nil {
-		return nil, &failover.ConfigError{Faults: []error{err}}
+		return nil, &failover.ConfigError{Job: "failover", Errs: []error{err}}
 	}
 	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), verdicts: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
 // Plan is what a switch would do. It prints and marshals; [Plan.Run] does it.
@@ -77,7 +78,7 @@ type PlannedStep struct {
 }
 
 // ConflictKind says what is in the way of a switch.
-type ConflictKind string
+type ConflictKind = string
 
 // Kinds of conflicts.
 const (
@@ -111,23 +112,16 @@ const (
 	ConflictMoved ConflictKind = "moved"
 )
 
-// Conflict is a reason to refuse.
-type Conflict struct {
-	Kind   ConflictKind `json:"kind"`
-	Topic  string       `json:"topic,omitempty"`
-	Detail string       `json:"detail"`
-}
+// Conflict is a reason to refuse: its Kind is one of those above, Topic is set where it is about one, and Detail says why.
+type Conflict = fault.Conflict
 
-// String is the conflict on one line.
-func (c Conflict) String() string {
-	if c.Topic == "" {
-		return fmt.Sprintf("%s: %s", c.Kind, c.Detail)
-	}
-	return fmt.Sprintf("%s: %s: %s", c.Kind, c.Topic, c.Detail)
+// conflictOf is a conflict of a topic, or of none.
+func conflictOf(kind ConflictKind, topic, detail string) Conflict {
+	return Conflict{Kind: kind, Topic: topic, Partition: -1, Offset: -1, Detail: detail}
 }
 
 func (p *Plan) conflict(kind ConflictKind, topic, format string, args ...any) {
-	p.Conflicts = append(p.Conflicts, Conflict{kind, topic, fmt.Sprintf(format, args...)})
+	p.Conflicts = append(p.Conflicts, conflictOf(kind, topic, fmt.Sprintf(format, args...)))
 }
 
 func (p *Plan) warn(format string, args ...any) {

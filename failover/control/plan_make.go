@@ -34,7 +34,7 @@ func (c *Controller) plan(ctx context.Context, to string, how How, down time.Tim
 		c: c, down: down, hasty: !down.IsZero(),
 	}
 	if how != Failover && how != Switchover {
-		return nil, &failover.ConfigError{Faults: []error{fmt.Errorf("a switch is forced or planned, not %q", how)}}
+		return nil, &failover.ConfigError{Job: "failover", Errs: []error{fmt.Errorf("a switch is forced or planned, not %q", how)}}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.Switch.Deadlines.Check, errDeadline)
 	defer cancel()

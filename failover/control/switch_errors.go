@@ -3,29 +3,16 @@ package control
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
 // ErrVeto is what a [Fencer] or [Refiller] wraps to stop a switch. What other steps' errors are wrapped in matches it too.
 var ErrVeto = errors.New("failover: vetoed")
 
-// RefusedError is a plan that has conflicts. Nothing was changed.
-type RefusedError struct{ Conflicts []Conflict }
-
-func (e *RefusedError) Error() string {
-	const most = 8
-	texts := make([]string, 0, min(len(e.Conflicts), most+1))
-	for i, c := range e.Conflicts {
-		if i == most {
-			texts = append(texts, fmt.Sprintf("and %d more", len(e.Conflicts)-i))
-			break
-		}
-		texts = append(texts, c.String())
-	}
-	return "failover: refused: " + strings.Join(texts, "; ")
-}
+// RefusedError is a plan that has conflicts. Nothing was changed. It is the same type in all jobs.
+type RefusedError = fault.RefusedError
 
 // VetoError is a step that stopped a switch. The [Report] says what became of it: nothing was changed, or it was given up, or the scope stays closed. It matches [ErrVeto].
 type VetoError struct {

@@ -87,7 +87,7 @@ const fresh = 5 * time.Second
 // admit refuses plans with conflicts.
 func (r *run) admit(ctx context.Context) error {
 	if len(r.p.Conflicts) > 0 {
-		return &RefusedError{Conflicts: r.p.Conflicts}
+		return &RefusedError{Job: "failover", Conflicts: r.p.Conflicts}
 	}
 	return r.again(ctx)
 }
@@ -98,17 +98,17 @@ func (r *run) again(ctx context.Context) error {
 		return nil
 	}
 	if r.p.hasty && !r.c.is(r.p.From, probe.Down) {
-		return &RefusedError{Conflicts: []Conflict{{ConflictRecovered, "", r.p.From + " isn't down any more"}}}
+		return &RefusedError{Job: "failover", Conflicts: []Conflict{conflictOf(ConflictRecovered, "", r.p.From+" isn't down any more")}}
 	}
 	again, err := r.c.plan(ctx, r.p.To, r.p.How, r.p.down)
 	switch {
 	case err != nil:
 		return &VetoError{StepCheck, err}
 	case again.Epoch != r.p.Epoch:
-		again.Conflicts = []Conflict{{ConflictMoved, "", fmt.Sprintf("the register is at epoch %d, and was at %d when the plan was made", again.Epoch, r.p.Epoch)}}
+		again.Conflicts = []Conflict{conflictOf(ConflictMoved, "", fmt.Sprintf("the register is at epoch %d, and was at %d when the plan was made", again.Epoch, r.p.Epoch))}
 		fallthrough
 	case len(again.Conflicts) > 0:
-		return &RefusedError{Conflicts: again.Conflicts}
+		return &RefusedError{Job: "failover", Conflicts: again.Conflicts}
 	}
 	r.p.Topics, r.p.source, r.p.Lag, r.p.answers = again.Topics, again.source, again.Lag, again.answers
 	r.report.RPO, r.looked, r.planned = again.Lag, again.At, again.At

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +13,7 @@ import (
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/control"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
 // Config is a drill's configuration.
@@ -48,15 +48,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// ConfigError says what is wrong with a configuration, all of it. No I/O was done.
-type ConfigError struct{ Errs []error }
-
-func (e *ConfigError) Error() string {
-	return "drill: configuration: " + strings.ReplaceAll(errors.Join(e.Errs...).Error(), "\n", "; ")
-}
-
-// Unwrap returns the faults.
-func (e *ConfigError) Unwrap() []error { return e.Errs }
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError
 
 // complete fills the defaults in and reports all faults at once.
 func (c Config) complete() (Config, error) {
@@ -80,7 +73,7 @@ func (c Config) complete() (Config, error) {
 		errs = append(errs, errors.New("negative Lease or Controllers"))
 	}
 	if len(errs) > 0 {
-		return c, &ConfigError{errs}
+		return c, &ConfigError{Job: "drill", Errs: errs}
 	}
 	if c.Register == nil {
 		c.Register = register.NewMemory()

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
 // Config says whose flow to read.
@@ -43,14 +45,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate reports all faults, each a [*ConfigError].
+// validate reports all faults, a [*ConfigError].
 func (c Config) validate() error {
 	var errs []error
 	if c.SourceAlias == "" {
-		errs = append(errs, &ConfigError{"SourceAlias", "is required"})
+		errs = append(errs, errors.New("SourceAlias is required"))
 	}
 	if c.RetryFor < 0 {
-		errs = append(errs, &ConfigError{"RetryFor", "is negative"})
+		errs = append(errs, errors.New("RetryFor is negative"))
 	}
-	return errors.Join(errs...)
+	return fault.Config("mm2", errs...)
 }

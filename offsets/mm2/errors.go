@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
 // ErrTombstone is a record without a value: what its key names is gone. Java's client dies of one in a checkpoints topic.
@@ -74,10 +76,5 @@ func (e *RecordError) Error() string {
 // Unwrap is the cause, a [*FormatError].
 func (e *RecordError) Unwrap() error { return e.Err }
 
-// ConfigError is a fault of a [Config].
-type ConfigError struct {
-	Field  string
-	Reason string
-}
-
-func (e *ConfigError) Error() string { return fmt.Sprintf("mm2: config: %s: %s", e.Field, e.Reason) }
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+type ConfigError = fault.ConfigError
