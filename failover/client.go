@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,9 @@ type Client struct {
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
-	changed sync.Cond        // at each change below but of the outbox, on mu
-	room    sync.Cond        // at those too, and where the outbox has room
+	changed sync.Cond // at each change below but of the outbox, on mu
+	room    sync.Cond // at those too, and where the outbox has room
+	consuming
 	term                     // the last that the client knows
 	opened  []register.Epoch // opening epochs since the client's start
 	news    []term           // not acted on yet
@@ -64,6 +66,7 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	c := &Client{cfg: cfg, ids: make(map[string]string), poke: make(chan struct{}, 1), filling: make(chan struct{}, 1)}
 	c.changed.L, c.room.L = &c.mu, &c.mu
 	c.box.init()
+	c.consuming = consuming{c: c, direct: directOf(append(slices.Clone(cfg.Clusters[0].AllPaths()[0]), cfg.Opts...))}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if err := c.begin(ctx); err != nil {
 		c.Close()

@@ -113,10 +113,19 @@ func (c Config) complete() (Config, error) {
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for i, cl := range c.Clusters {
 		for _, path := range cl.AllPaths() {
-			for _, name := range misplaced(path) {
+			for _, name := range among(applications, path) {
 				fault("Clusters[%d] has kgo.%s: it belongs to Opts, since a cluster's options are for every connection to it", i, name)
 			}
+			for _, name := range among(unsupported, path) {
+				fault("Clusters[%d] has kgo.%s: share groups aren't supported, since their state is the cluster's own", i, name)
+			}
 		}
+	}
+	for _, name := range among(clustersOwn, c.Opts) {
+		fault("Opts has kgo.%s: it belongs to Clusters, since Opts are for whichever cluster is active", name)
+	}
+	for _, name := range among(unsupported, c.Opts) {
+		fault("Opts has kgo.%s: share groups aren't supported, since their state is the cluster's own", name)
 	}
 	c.Scope = cmp.Or(c.Scope, "default")
 	if err := register.CheckScope(c.Scope); err != nil {

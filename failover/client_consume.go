@@ -21,24 +21,26 @@ func (s *session) during(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // PollFetches is kgo's. It waits through a switch; a group goes on from its committed offsets on the cluster that became active.
-func (c *Client) PollFetches(ctx context.Context) kgo.Fetches { return c.PollRecords(ctx, 0) }
+func (k *consuming) PollFetches(ctx context.Context) kgo.Fetches { return k.PollRecords(ctx, 0) }
 
 // PollRecords is kgo's; see [Client.PollFetches].
-func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetches {
+func (k *consuming) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetches {
 	if ctx == nil { // kgo: what is buffered, at once
-		c.mu.Lock()
-		s := c.cur
-		c.mu.Unlock()
+		k.c.mu.Lock()
+		s := k.c.cur
+		k.c.mu.Unlock()
 		if s == nil {
 			return nil
 		}
 		fs := s.cl.PollRecords(nil, maxPollRecords) //nolint:staticcheck // kgo's way to say so
 		s.tagAll(fs)
-		c.polled(s, fs)
+		if !k.polled(s, fs) {
+			return nil
+		}
 		return fs
 	}
 	for {
-		s, err := c.session(ctx)
+		s, err := k.c.session(ctx)
 		if err != nil {
 			return kgo.NewErrFetch(err)
 		}
@@ -53,8 +55,10 @@ func (c *Client) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fetche
 			}
 		}
 		s.tagAll(fs)
-		c.translate(ctx, s, fs)
-		c.polled(s, fs)
+		k.translate(ctx, s, fs)
+		if !k.polled(s, fs) {
+			continue
+		}
 		return fs
 	}
 }
@@ -90,10 +94,10 @@ func polledIn(r *kgo.Record) *session {
 }
 
 // AllowRebalance is kgo's.
-func (c *Client) AllowRebalance() {
-	c.mu.Lock()
-	s := c.last // a client that is being left waits for it to leave its group
-	c.mu.Unlock()
+func (k *consuming) AllowRebalance() {
+	k.c.mu.Lock()
+	s := k.c.last // a client that is being left waits for it to leave its group
+	k.c.mu.Unlock()
 	if s != nil {
 		s.cl.AllowRebalance()
 	}
@@ -106,15 +110,15 @@ func (c *Client) AllowRebalance() {
 //
 // A record without the context that it was polled with doesn't say which cluster its offset is of. It is taken to be of the
 // active one up to where this client has polled or committed there, else of the one before. So it is never ahead.
-func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
-	s, err := c.committer(ctx)
+func (k *consuming) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
+	s, err := k.c.committer(ctx)
 	if err != nil {
 		return err
 	}
-	now, moved, old := c.carried(ctx, s, rs)
-	moved, err = c.ahead(ctx, s, moved)
+	now, moved, old := k.carried(ctx, s, rs)
+	moved, err = k.ahead(ctx, s, moved)
 	if err != nil && s.ctx.Err() != nil && ctx.Err() == nil {
-		return c.CommitRecords(ctx, rs...)
+		return k.CommitRecords(ctx, rs...)
 	}
 	if err != nil {
 		return err
@@ -125,7 +129,7 @@ func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 		ended := s.ctx.Err() != nil
 		cancel()
 		if err != nil && ended && ctx.Err() == nil {
-			return c.CommitRecords(ctx, rs...)
+			return k.CommitRecords(ctx, rs...)
 		}
 	}
 	if len(old) > 0 {
@@ -135,18 +139,18 @@ func (c *Client) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 }
 
 // carried sorts records: those of the session, those of older ones whose offsets are carried over to it, and those that mean nothing there.
-func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, moved, old []*kgo.Record) {
+func (k *consuming) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, moved, old []*kgo.Record) {
 	for _, r := range rs {
 		from := polledIn(r)
-		if from == s || from == nil && c.bareIsOf(s, r) {
+		if from == s || from == nil && k.bareIsOf(s, r) {
 			now = append(now, r)
 			continue
 		}
-		epoch := c.epochBefore()
+		epoch := k.epochBefore()
 		if from != nil {
 			epoch = from.epoch
 		}
-		at, ok := c.carriedOffset(ctx, epoch, s, r)
+		at, ok := k.carriedOffset(ctx, epoch, s, r)
 		if !ok {
 			old = append(old, r)
 			continue
@@ -157,7 +161,7 @@ func (c *Client) carried(ctx context.Context, s *session, rs []*kgo.Record) (now
 }
 
 // ahead are the records that the group isn't past on the active cluster: a commit from before the switch mustn't take back what another member, or the copy, has committed since.
-func (c *Client) ahead(ctx context.Context, s *session, moved []*kgo.Record) ([]*kgo.Record, error) {
+func (k *consuming) ahead(ctx context.Context, s *session, moved []*kgo.Record) ([]*kgo.Record, error) {
 	group, _ := s.cl.OptValue(kgo.ConsumerGroup).(string)
 	if len(moved) == 0 || group == "" {
 		return nil, nil
@@ -187,11 +191,11 @@ func (c *Client) ahead(ctx context.Context, s *session, moved []*kgo.Record) ([]
 
 // bareIsOf says whether a record that doesn't say where it was polled is taken to be of a session: before any switch, or up to
 // where the session has polled or committed.
-func (c *Client) bareIsOf(s *session, r *kgo.Record) bool {
-	c.mu.Lock()
+func (k *consuming) bareIsOf(s *session, r *kgo.Record) bool {
+	k.c.mu.Lock()
 	end, polled := s.positions.polled[topicPartition{r.Topic, r.Partition}]
-	first := c.before.Number == 0 || s != c.last
-	c.mu.Unlock()
+	first := k.c.before.Number == 0 || s != k.c.last
+	k.c.mu.Unlock()
 	if first || polled && r.Offset < end {
 		return true
 	}
@@ -200,38 +204,38 @@ func (c *Client) bareIsOf(s *session, r *kgo.Record) bool {
 }
 
 // epochBefore is that of the session before the last one's epoch.
-func (c *Client) epochBefore() register.Epoch {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.before
+func (k *consuming) epochBefore() register.Epoch {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	return k.c.before
 }
 
 // carriedOffset is the committed offset that a record of an old session means on s.
-func (c *Client) carriedOffset(ctx context.Context, from register.Epoch, s *session, r *kgo.Record) (int64, bool) {
+func (k *consuming) carriedOffset(ctx context.Context, from register.Epoch, s *session, r *kgo.Record) (int64, bool) {
 	at := r.Offset + 1
-	if c.translates(from, s.epoch) {
-		return c.cfg.Translate(ctx, from.Active, s.epoch.Active, r.Topic, r.Partition, at)
+	if k.translates(from, s.epoch) {
+		return k.c.cfg.Translate(ctx, from.Active, s.epoch.Active, r.Topic, r.Partition, at)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	there, known := c.there(from, s.epoch, topicPartition{r.Topic, r.Partition}, at)
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	there, known := k.c.there(from, s.epoch, topicPartition{r.Topic, r.Partition}, at)
 	return at, there && known
 }
 
 // CommitUncommittedOffsets is kgo's: of what was polled on the active cluster.
-func (c *Client) CommitUncommittedOffsets(ctx context.Context) error {
-	return c.committing(ctx, (*kgo.Client).CommitUncommittedOffsets)
+func (k *consuming) CommitUncommittedOffsets(ctx context.Context) error {
+	return k.committing(ctx, (*kgo.Client).CommitUncommittedOffsets)
 }
 
 // MarkCommitRecords is kgo's, and never waits. Records that were polled before a switch are carried over as in
 // [Client.CommitRecords], once a cluster is active, which is asked for what the group has committed there. [Hooks.OnOldRecords]
 // gets those that can't be. Without a mark, records come again.
-func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
-	if s := c.alive(); s != nil {
+func (k *consuming) MarkCommitRecords(rs ...*kgo.Record) {
+	if s := k.c.alive(); s != nil {
 		var now []*kgo.Record
 		rest := rs[:0:0]
 		for _, r := range rs {
-			if from := polledIn(r); from == s || from == nil && c.bareIsOf(s, r) {
+			if from := polledIn(r); from == s || from == nil && k.bareIsOf(s, r) {
 				now = append(now, r)
 			} else {
 				rest = append(rest, r)
@@ -247,53 +251,53 @@ func (c *Client) MarkCommitRecords(rs ...*kgo.Record) {
 	for i, r := range rs {
 		copies[i] = &kgo.Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, LeaderEpoch: r.LeaderEpoch, Context: r.Context, Key: r.Key, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	if k.c.closed {
 		return
 	}
-	c.marking++
-	c.wg.Go(func() {
-		c.markCarried(copies)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.marking--
-		c.wake()
+	k.c.marking++
+	k.c.wg.Go(func() {
+		k.markCarried(copies)
+		k.c.mu.Lock()
+		defer k.c.mu.Unlock()
+		k.c.marking--
+		k.c.wake()
 	})
 }
 
 // markCarried marks records once a cluster is active.
-func (c *Client) markCarried(rs []*kgo.Record) {
-	s, err := c.session(c.ctx)
+func (k *consuming) markCarried(rs []*kgo.Record) {
+	s, err := k.c.session(k.c.ctx)
 	if err != nil {
 		return
 	}
-	now, moved, old := c.carried(c.ctx, s, rs)
-	ctx, cancel := context.WithTimeout(c.ctx, searchRequest)
+	now, moved, old := k.carried(k.c.ctx, s, rs)
+	ctx, cancel := context.WithTimeout(k.c.ctx, searchRequest)
 	defer cancel()
-	moved, err = c.ahead(ctx, s, moved)
+	moved, err = k.ahead(ctx, s, moved)
 	if err != nil {
-		c.retry("mark records of an old epoch", err)
+		k.c.retry("mark records of an old epoch", err)
 	}
 	s.cl.MarkCommitRecords(append(now, moved...)...)
-	if h := c.cfg.Hooks.OnOldRecords; h != nil && len(old) > 0 {
+	if h := k.c.cfg.Hooks.OnOldRecords; h != nil && len(old) > 0 {
 		h(old)
 	}
 }
 
 // CommitMarkedOffsets is kgo's: of what was marked on the active cluster, and was carried over to it.
-func (c *Client) CommitMarkedOffsets(ctx context.Context) error {
-	if c.alive() != nil {
-		c.mu.Lock()
-		c.await(ctx, func() bool { return c.marking == 0 || c.cur == nil })
-		c.mu.Unlock()
+func (k *consuming) CommitMarkedOffsets(ctx context.Context) error {
+	if k.c.alive() != nil {
+		k.c.mu.Lock()
+		k.c.await(ctx, func() bool { return k.c.marking == 0 || k.c.cur == nil })
+		k.c.mu.Unlock()
 	}
-	return c.committing(ctx, (*kgo.Client).CommitMarkedOffsets)
+	return k.committing(ctx, (*kgo.Client).CommitMarkedOffsets)
 }
 
 // committing commits in the current session. Where that ends meanwhile, the error says so: the records come again on the other cluster.
-func (c *Client) committing(ctx context.Context, commit func(*kgo.Client, context.Context) error) error {
-	s, err := c.committer(ctx)
+func (k *consuming) committing(ctx context.Context, commit func(*kgo.Client, context.Context) error) error {
+	s, err := k.c.committer(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package failover
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -21,11 +19,7 @@ func (c *Client) Do(ctx context.Context, f func(context.Context, *kgo.Client) er
 func (s *session) do(ctx context.Context, f func(context.Context, *kgo.Client) error) error {
 	dctx, cancel := s.during(ctx)
 	defer cancel()
-	err := f(dctx, s.cl)
-	if err != nil && s.ctx.Err() != nil && !errors.Is(err, ErrEpochEnded) && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", ErrEpochEnded, err)
-	}
-	return err
+	return s.endedBy(ctx, f(dctx, s.cl))
 }
 
 // Ping is kgo's.

@@ -280,7 +280,12 @@ func (c *Client) enter(s *session, unsettled []*entry) error {
 		c.before = c.last.epoch
 	}
 	s.inherit(c.last)
+	last := c.last
 	c.last = s
+	c.subscribe(s, last)
+	if c.direct != nil {
+		c.wg.Go(func() { c.assign(s) })
+	}
 	unsettled = slices.DeleteFunc(unsettled, func(e *entry) bool {
 		if e.gone { // meanwhile
 			c.box.remove(e)

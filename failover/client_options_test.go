@@ -1,7 +1,16 @@
 package failover
 
 import (
+	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,5 +40,98 @@ func TestClusterOptions(t *testing.T) {
 	}
 	if _, err := (Config{Clusters: []Cluster{cluster()}, Opts: []kgo.Opt{kgo.WithHooks(addsHeader{}), kgo.ConsumerGroup("g")}}).complete(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOptionsTable holds METHODS.md's table of options: each of kgo's once, those that are refused are.
+func TestOptionsTable(t *testing.T) {
+	text, err := os.ReadFile("METHODS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (cluster|opts|either|refused|ignored) \\|").FindAllStringSubmatch(string(text), -1) {
+		if said[m[1]] != "" {
+			t.Errorf("%s is there twice", m[1])
+		}
+		said[m[1]] = m[2]
+	}
+	held := map[string]string{}
+	for place, options := range map[string][]any{"opts": applications, "cluster": clustersOwn, "refused": unsupported} {
+		for _, o := range options {
+			held[optionName(o)] = place
+		}
+	}
+	for name := range kgoOptions(t) {
+		switch {
+		case said[name] == "":
+			t.Errorf("%s isn't said", name)
+		case held[name] != "" && said[name] != held[name], held[name] == "" && said[name] != "either" && said[name] != "ignored":
+			t.Errorf("%s: said to be %s, and is %q", name, said[name], held[name])
+		}
+		delete(said, name)
+	}
+	for name := range said {
+		t.Errorf("%s isn't kgo's", name)
+	}
+}
+
+// kgoOptions are kgo's functions that give an option, by its source.
+func kgoOptions(t *testing.T) map[string]bool {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "github.com/twmb/franz-go/pkg/kgo").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, files)
+	}
+	options := map[string]bool{}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv != nil || !fn.Name.IsExported() || fn.Type.Results == nil || len(fn.Type.Results.List) != 1 {
+				continue
+			}
+			if result, ok := fn.Type.Results.List[0].Type.(*ast.Ident); ok && slices.Contains([]string{"Opt", "ProducerOpt", "ConsumerOpt", "GroupOpt"}, result.Name) {
+				options[fn.Name.Name] = true
+			}
+		}
+	}
+	if len(options) < 100 {
+		t.Fatalf("%d options are found", len(options))
+	}
+	return options
+}
+
+// TestMisplacedOptions gives options where they would do harm: each is refused by name, before any I/O.
+func TestMisplacedOptions(t *testing.T) {
+	cluster := Cluster{Name: "a", Opts: []kgo.Opt{kgo.SeedBrokers("127.0.0.1:1")}}
+	callback := func(context.Context, *kgo.Client, map[string][]int32) {}
+	for _, x := range []struct {
+		want    string
+		cluster []kgo.Opt
+		opts    []kgo.Opt
+	}{
+		{"Opts has kgo.SeedBrokers:", nil, []kgo.Opt{kgo.SeedBrokers("127.0.0.1:2")}},
+		{"Opts has kgo.ShareGroup:", nil, []kgo.Opt{kgo.ShareGroup("s"), kgo.ConsumeTopics("t")}},
+		{"Clusters[0] has kgo.GroupOpt:", []kgo.Opt{kgo.OnPartitionsRevoked(callback)}, nil},
+		{"Clusters[0] has kgo.OnPartitionsLost:", []kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.OnPartitionsLost(callback)}, nil},
+		{"Clusters[0] has kgo.ConsumeRegex:", []kgo.Opt{kgo.ConsumeRegex()}, nil},
+	} {
+		with := cluster
+		with.Opts = append(slices.Clone(cluster.Opts), x.cluster...)
+		_, err := Config{Clusters: []Cluster{with}, Opts: x.opts}.complete()
+		if err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s: %v", x.want, err)
+		}
 	}
 }

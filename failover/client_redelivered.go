@@ -37,38 +37,53 @@ func (p *positions) inherit(last *session) {
 	}
 }
 
-// polled takes in what was polled, and counts what of it an earlier session had polled already.
-func (c *Client) polled(s *session, fs kgo.Fetches) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+// reached notes where a partition is consumed on.
+func (p *positions) reached(at topicPartition, offset int64) {
+	if p.polled == nil {
+		p.polled = make(map[topicPartition]int64)
+	}
+	p.polled[at] = offset
+}
+
+// polled takes in what was polled, and counts what of it an earlier session had polled already. It says false of a consumer
+// without a group whose next session has taken over its positions already: that gives the records again.
+func (k *consuming) polled(s *session, fs kgo.Fetches) bool {
+	k.c.mu.Lock()
+	defer k.c.mu.Unlock()
+	if k.direct != nil && k.c.last != s && fs.NumRecords() > 0 {
+		return false
+	}
+	k.passed(s, fs)
+	return true
+}
+
+// passed notes positions; c.mu is held.
+func (k *consuming) passed(s *session, fs kgo.Fetches) {
 	fs.EachPartition(func(p kgo.FetchTopicPartition) {
 		if n := len(p.Records); n > 0 {
 			at := topicPartition{p.Topic, p.Partition}
-			if s.positions.polled == nil {
-				s.positions.polled = make(map[topicPartition]int64)
-			}
-			s.positions.polled[at] = p.Records[n-1].Offset + 1
-			c.passes(s, at, p.Records)
+			s.positions.reached(at, p.Records[n-1].Offset+1)
+			k.passes(s, at, p.Records)
 		}
 	})
 }
 
 // passes counts records of a partition that come again, up to where an earlier session was; c.mu is held.
-func (c *Client) passes(s *session, at topicPartition, rs []*kgo.Record) {
+func (k *consuming) passes(s *session, at topicPartition, rs []*kgo.Record) {
 	e, ok := s.positions.earlier[at]
-	if !ok || c.translates(e.epoch, s.epoch) {
+	if !ok || k.translates(e.epoch, s.epoch) {
 		return
 	}
 	if e.epoch.Number != s.epoch.Number {
-		if e.offset, ok = c.below(e.epoch, s.epoch, at, e.offset); !ok {
+		if e.offset, ok = k.c.below(e.epoch, s.epoch, at, e.offset); !ok {
 			delete(s.positions.earlier, at)
 			return
 		}
 		e.epoch = s.epoch
 		s.positions.earlier[at] = e
 	}
-	if c.report != nil {
-		c.report.Redelivered += int64(sort.Search(len(rs), func(i int) bool { return rs[i].Offset >= e.offset }))
+	if k.c.report != nil {
+		k.c.report.Redelivered += int64(sort.Search(len(rs), func(i int) bool { return rs[i].Offset >= e.offset }))
 	}
 	if rs[len(rs)-1].Offset+1 >= e.offset {
 		delete(s.positions.earlier, at)
@@ -76,22 +91,22 @@ func (c *Client) passes(s *session, at topicPartition, rs []*kgo.Record) {
 }
 
 // translate has [Config.Translate] say, once for each partition that was polled, where on the session's cluster an earlier one was. It may take its time, so no lock is held, and a poll that mustn't wait does without.
-func (c *Client) translate(ctx context.Context, s *session, fs kgo.Fetches) {
-	if c.cfg.Translate == nil {
+func (k *consuming) translate(ctx context.Context, s *session, fs kgo.Fetches) {
+	if k.c.cfg.Translate == nil {
 		return
 	}
 	fs.EachPartition(func(p kgo.FetchTopicPartition) {
 		at := topicPartition{p.Topic, p.Partition}
-		c.mu.Lock()
+		k.c.mu.Lock()
 		e, ok := s.positions.earlier[at]
-		c.mu.Unlock()
-		if !ok || !c.translates(e.epoch, s.epoch) || len(p.Records) == 0 {
+		k.c.mu.Unlock()
+		if !ok || !k.translates(e.epoch, s.epoch) || len(p.Records) == 0 {
 			return
 		}
-		e.offset, ok = c.cfg.Translate(ctx, e.epoch.Active, s.epoch.Active, at.topic, at.partition, e.offset)
+		e.offset, ok = k.c.cfg.Translate(ctx, e.epoch.Active, s.epoch.Active, at.topic, at.partition, e.offset)
 		e.epoch = s.epoch
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		k.c.mu.Lock()
+		defer k.c.mu.Unlock()
 		switch now := s.positions.earlier[at]; {
 		case now.epoch.Number == e.epoch.Number || now.epoch.Number == 0: // another poll was faster
 		case ok:
@@ -103,6 +118,6 @@ func (c *Client) translate(ctx context.Context, s *session, fs kgo.Fetches) {
 }
 
 // translates says whether offsets of one epoch's cluster are translated to mean something on another's.
-func (c *Client) translates(from, to register.Epoch) bool {
-	return c.cfg.Translate != nil && from.Active != to.Active
+func (k *consuming) translates(from, to register.Epoch) bool {
+	return k.c.cfg.Translate != nil && from.Active != to.Active
 }

@@ -30,6 +30,8 @@ type session struct {
 	tag     context.Context // of the records that were polled in it
 	path    []kgo.Opt       // of its cluster's, that answered
 	limits  limits
+	grouped bool // its consumer is a member of a group
+	regex   bool // and its topics are expressions
 
 	conns     rawkafka.Conns
 	acked     *marks // of what was acked last
@@ -153,10 +155,13 @@ func (c *Client) open(t term, cluster Cluster, path []kgo.Opt) (*session, error)
 	s.ctx, s.end = context.WithCancelCause(c.ctx)
 	s.tag = context.WithValue(context.Background(), sessionKey{}, s)
 	opts := append(append([]kgo.Opt(nil), path...), c.cfg.Opts...)
-	own, err := s.options(opts)
+	own, err := c.options(s, opts)
 	if err != nil {
 		s.end(err)
 		return nil, err
+	}
+	if c.direct != nil && c.direct.regex {
+		opts = append(append([]kgo.Opt(nil), path...), withoutRegex(c.cfg.Opts)...)
 	}
 	if s.cl, err = kgo.NewClient(append(opts, own...)...); err != nil {
 		s.end(err)
@@ -169,7 +174,7 @@ func (c *Client) open(t term, cluster Cluster, path []kgo.Opt) (*session, error)
 func (s *session) known(r *kgo.Record) bool { return !s.limits.noAcks && r.Offset >= 0 }
 
 // options are the client's own, made of the application's. Those are read from a client that never lives.
-func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
+func (c *Client) options(s *session, opts []kgo.Opt) ([]kgo.Opt, error) {
 	dead, cancel := context.WithCancel(context.Background())
 	cancel()
 	probe, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.WithContext(dead))...)
@@ -191,11 +196,13 @@ func (s *session) options(opts []kgo.Opt) ([]kgo.Opt, error) {
 	manual, _ := probe.OptValue(kgo.ManualFlushing).(bool)
 	acks, _ := probe.OptValue(kgo.RequiredAcks).(kgo.Acks)
 	s.limits = limits{records, cmp.Or(bytes, math.MaxInt64), timeout, manual, acks == kgo.NoAck()}
-	return []kgo.Opt{
+	s.regex, _ = probe.OptValue(kgo.ConsumeRegex).(bool)
+	s.grouped = c.direct == nil
+	return append(c.subscription(s), []kgo.Opt{
 		kgo.WithContext(s.ctx), kgo.Dialer(noting(&s.conns, dial)), kgo.DialTLSConfig(nil),
 		kgo.MaxBufferedRecords(math.MaxInt32), kgo.MaxBufferedBytes(0), kgo.RecordPartitioner(pinning{partitioner}),
 		kgo.RecordDeliveryTimeout(0), // it counts from the record's timestamp, which a replayed record keeps
-	}, nil
+	}...), nil
 }
 
 // guard is asked before each request is sent.
