@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/internal/topics"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -91,47 +92,56 @@ type Hooks struct {
 // Status is where a backup stands.
 type Status struct {
 	// Snapshot is the last committed full snapshot, Committed the last commit of any kind.
-	Snapshot, Committed storage.Info
+	Snapshot  storage.Info `json:"snapshot"`
+	Committed storage.Info `json:"committed"`
 	// SnapshotAge is the time since Snapshot was created; negative before the first.
-	SnapshotAge time.Duration
+	SnapshotAge millis.Duration `json:"snapshot_age_ms"`
 	// LagRecords is how many offsets below the last stable offsets aren't in a committed manifest yet.
-	LagRecords int64
+	LagRecords int64 `json:"lag_records"`
 	// LSOLag is the largest distance of a high watermark and its last stable offset, in offsets, and LSOLagPartition whose: a
 	// hanging transaction freezes the cut without an error.
-	LSOLag          int64
-	LSOLagPartition string
+	LSOLag          int64  `json:"lso_lag"`
+	LSOLagPartition string `json:"lso_lag_partition,omitempty"`
 	// Records, Bytes, Objects are what was archived since the start; Total* what the cut needs (Run only).
-	Records, Bytes, Objects int64
-	TotalRecords            int64
+	Records      int64 `json:"records"`
+	Bytes        int64 `json:"bytes"`
+	Objects      int64 `json:"objects"`
+	TotalRecords int64 `json:"total_records"`
 	// Seconds is how long the job has run.
-	Seconds float64
+	Seconds float64 `json:"seconds"`
 	// Holes, Retries, StoreErrors, Truncated count since the start.
-	Holes, Retries, StoreErrors, Truncated int64
+	Holes       int64 `json:"holes"`
+	Retries     int64 `json:"retries"`
+	StoreErrors int64 `json:"store_errors"`
+	Truncated   int64 `json:"truncated"`
 	// Partitions counts those that are followed; Faulted those that can't be read now.
-	Partitions, Faulted int
+	Partitions int `json:"partitions"`
+	Faulted    int `json:"faulted"`
 	// WrongCluster is the answer of another cluster at the source's address, where the right one hasn't answered since; else nil. Nothing is archived then.
 	WrongCluster *WrongClusterError `json:"wrong_cluster,omitempty"`
 }
 
 // Result is what a Run did.
 type Result struct {
-	Snapshot storage.Info
+	Snapshot storage.Info `json:"snapshot"`
 	// Records, Bytes, Objects are what this run added.
-	Records, Bytes, Objects int64
+	Records int64 `json:"records"`
+	Bytes   int64 `json:"bytes"`
+	Objects int64 `json:"objects"`
 	// Holes were found by this run; Truncated histories ended.
-	Holes     []PartitionHole
-	Truncated []*TruncatedError
+	Holes     []PartitionHole   `json:"holes,omitempty"`
+	Truncated []*TruncatedError `json:"truncated,omitempty"`
 	// LeftOut are the topics that the selection left out. LeftOutWhy has the reasons, also of topics that are the cluster's own.
-	LeftOut    []string
-	LeftOutWhy map[string]string
+	LeftOut    []string          `json:"left_out,omitempty"`
+	LeftOutWhy map[string]string `json:"left_out_why,omitempty"`
 	// Unread says what of the cluster's metadata couldn't be read and why.
-	Unread   map[string]string
-	Duration time.Duration
+	Unread   map[string]string `json:"unread,omitempty"`
+	Duration millis.Duration   `json:"duration_ms"`
 }
 
 // PartitionHole is a hole with its partition.
 type PartitionHole struct {
-	Topic     string
-	Partition int32
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
 	storage.Hole
 }

@@ -15,11 +15,12 @@ import (
 // one that was archived: an unclean election, or a restored disk. What was
 // archived stays restorable as a history of its own.
 type TruncatedError struct {
-	Topic     string
-	Partition int32
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
 	// ArchivedEnd is the archived history's end; SourceEnd the source's log end, or where its epochs say they part.
-	ArchivedEnd, SourceEnd int64
-	Reason                 string
+	ArchivedEnd int64  `json:"archived_end"`
+	SourceEnd   int64  `json:"source_end"`
+	Reason      string `json:"reason"`
 }
 
 func (e *TruncatedError) Error() string {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/storage"
@@ -305,7 +306,7 @@ func (r *run) step(ctx context.Context, do func() error) error {
 func (r *run) finish() (*Result, error) {
 	s := r.e.status()
 	r.result.Records, r.result.Bytes, r.result.Objects = s.Records, s.Bytes, s.Objects
-	r.result.Duration = time.Since(r.e.started)
+	r.result.Duration = millis.Duration(time.Since(r.e.started))
 	r.hooks.progress(s)
 	e := r.e
 	e.mu.Lock()

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
 // status is where the engine stands.
@@ -19,7 +21,7 @@ func (e *engine) status() Status {
 		Holes:   e.counts.holes, Retries: e.hooks.retries.Load(), StoreErrors: e.counts.errors, Truncated: e.counts.truncated,
 	}
 	if !s.Snapshot.CreatedAt.IsZero() {
-		s.SnapshotAge = time.Since(s.Snapshot.CreatedAt)
+		s.SnapshotAge = millis.Duration(time.Since(s.Snapshot.CreatedAt))
 	}
 	for _, p := range e.parts {
 		if p.gone() {

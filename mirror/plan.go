@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/fault"
+	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
 // Plan is what a mirror would do. It prints and marshals.
@@ -21,8 +22,8 @@ type Plan struct {
 	// Records are offsets to copy until the last stable offsets of now.
 	Records int64 `json:"records"`
 	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md); RoundTrip was measured on the target.
-	HoleMethod string        `json:"hole_method"`
-	RoundTrip  time.Duration `json:"round_trip_ns"`
+	HoleMethod string          `json:"hole_method"`
+	RoundTrip  millis.Duration `json:"round_trip_ms"`
 	// Warnings are what an operator should know; Conflicts are why Run would refuse.
 	Warnings  []string   `json:"warnings"`
 	Conflicts []Conflict `json:"conflicts"`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
@@ -387,7 +388,7 @@ func (pl *planner) lookAtStandby(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("target: round trip: %w", err)
 	}
-	pl.p.HoleMethod, pl.p.RoundTrip = string(m), max(rtt, time.Microsecond)
+	pl.p.HoleMethod, pl.p.RoundTrip = string(m), millis.Duration(max(rtt, time.Microsecond))
 	return nil
 }
 

@@ -54,7 +54,7 @@ func (pl *planner) holes(ctx context.Context) error {
 		return err
 	}
 	for _, at := range ps {
-		took := time.Duration(at.p.HoleRuns) * max(holeFloor, 2*pl.p.RoundTrip)
+		took := time.Duration(at.p.HoleRuns) * max(holeFloor, 2*time.Duration(pl.p.RoundTrip))
 		if took <= pl.cfg.MaxHoleTime {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -245,6 +246,6 @@ func (p *planner) method(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("restore: target: round trip: %w", err)
 	}
-	p.plan.HoleMethod, p.plan.RoundTrip = string(m), max(rtt, time.Microsecond)
+	p.plan.HoleMethod, p.plan.RoundTrip = string(m), millis.Duration(max(rtt, time.Microsecond))
 	return nil
 }

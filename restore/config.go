@@ -101,13 +101,15 @@ type Hooks struct {
 type Status struct {
 	// Records and Bytes are done, those found on the target included. They count what is archived, so control records
 	// and records of aborted transactions too.
-	Records, Bytes           int64
-	TotalRecords, TotalBytes int64
+	Records      int64 `json:"records"`
+	Bytes        int64 `json:"bytes"`
+	TotalRecords int64 `json:"total_records"`
+	TotalBytes   int64 `json:"total_bytes"`
 	// Partitions are done.
-	Partitions      int
-	TotalPartitions int
-	Retries         int64
-	Seconds         float64
+	Partitions      int     `json:"partitions"`
+	TotalPartitions int     `json:"total_partitions"`
+	Retries         int64   `json:"retries"`
+	Seconds         float64 `json:"seconds"`
 }
 
 const (

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
 // Rates of the estimate, measured on one partition of a local Kafka.
@@ -40,7 +41,8 @@ func (p *planner) describe(now time.Time) {
 				p.refuse(j.conflict(j.position, "hole_time", "%d hole runs and %d filler offsets would take about %s, more than %s",
 					pp.HoleRuns, pp.Filler, holeTime.Round(time.Second), p.cfg.MaxHoleTime))
 			}
-			holes, all, longest = holes+holeTime, all+pp.Time, max(longest, pp.Time)
+			took := time.Duration(pp.Time)
+			holes, all, longest = holes+holeTime, all+took, max(longest, took)
 			tp.Partitions = append(tp.Partitions, pp)
 			p.plan.Records += pp.Records
 			p.plan.Bytes += pp.Bytes
@@ -51,10 +53,11 @@ func (p *planner) describe(now time.Time) {
 	if holes/at > p.cfg.MaxHoleTime {
 		p.refuse(clusterConflict("hole_time", "holes and filler would take about %s in all, more than %s", (holes / at).Round(time.Second), p.cfg.MaxHoleTime))
 	}
-	p.plan.EstimatedTime = max(longest, all/at)
+	longest = max(longest, all/at)
 	if r := p.cfg.MaxBytesPerSecond; r > 0 {
-		p.plan.EstimatedTime = max(p.plan.EstimatedTime, seconds(float64(p.plan.Bytes)/float64(r)))
+		longest = max(longest, seconds(float64(p.plan.Bytes)/float64(r)))
 	}
+	p.plan.EstimatedTime = millis.Duration(longest)
 	if p.cfg.Offsets == Translated {
 		p.general()
 		return
@@ -78,14 +81,14 @@ func (p *planner) partition(j *partitionJob) (pp PartitionPlan, holes time.Durat
 		return pp, 0
 	}
 	pp.Method = p.cfg.Offsets.String()
-	rtt := p.plan.RoundTrip
+	rtt := time.Duration(p.plan.RoundTrip)
 	rate := float64(markersPerSecond)
 	if p.plan.HoleMethod == string(exactcopy.Transactions) {
 		rate = txnHolesPerSec
 	}
 	holes = satAdd(time.Duration(min(pp.HoleRuns, math.MaxInt64/8/int64(rtt)))*holeRoundTrips*rtt, seconds(float64(pp.HoleOffsets)/rate))
 	holes = satAdd(holes, seconds(float64(pp.Filler)/fillerPerSecond))
-	pp.Time = satAdd(holes, seconds(float64(pp.Bytes)/bytesPerSecond))
+	pp.Time = millis.Duration(satAdd(holes, seconds(float64(pp.Bytes)/bytesPerSecond)))
 	return pp, holes
 }
 

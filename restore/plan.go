@@ -1,8 +1,7 @@
 package restore
 
 import (
-	"time"
-
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
@@ -19,9 +18,9 @@ type Plan struct {
 	Records int64       `json:"records"`
 	Bytes   int64       `json:"bytes"`
 	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md), empty where Offsets is translated; RoundTrip was measured on the target.
-	HoleMethod    string        `json:"hole_method"`
-	RoundTrip     time.Duration `json:"round_trip_ns"`
-	EstimatedTime time.Duration `json:"estimated_time_ns"`
+	HoleMethod    string          `json:"hole_method"`
+	RoundTrip     millis.Duration `json:"round_trip_ms"`
+	EstimatedTime millis.Duration `json:"estimated_time_ms"`
 	// Warnings are what an operator should know; Conflicts are why Run would refuse.
 	Warnings  []string   `json:"warnings"`
 	Conflicts []Conflict `json:"conflicts"`
@@ -51,13 +50,13 @@ type PartitionPlan struct {
 	// Position is the target's true end now: where Run goes on.
 	Position int64 `json:"position"`
 	// Placed is how many records a translated restore finds on the target that are its own.
-	Placed      int64         `json:"placed,omitempty"`
-	Filler      int64         `json:"filler"`
-	HoleRuns    int64         `json:"hole_runs"`
-	HoleOffsets int64         `json:"hole_offsets"`
-	Records     int64         `json:"records"`
-	Bytes       int64         `json:"bytes"`
-	Time        time.Duration `json:"time_ns"`
+	Placed      int64           `json:"placed,omitempty"`
+	Filler      int64           `json:"filler"`
+	HoleRuns    int64           `json:"hole_runs"`
+	HoleOffsets int64           `json:"hole_offsets"`
+	Records     int64           `json:"records"`
+	Bytes       int64           `json:"bytes"`
+	Time        millis.Duration `json:"time_ms"`
 }
 
 // GroupPlan is what would be done with one group's offset.
@@ -76,10 +75,10 @@ type GroupPlan struct {
 
 // Result is what a restore did.
 type Result struct {
-	Records  int64         `json:"records"`
-	Bytes    int64         `json:"bytes"`
-	Groups   int           `json:"groups"`
-	Duration time.Duration `json:"duration_ns"`
+	Records  int64           `json:"records"`
+	Bytes    int64           `json:"bytes"`
+	Groups   int             `json:"groups"`
+	Duration millis.Duration `json:"duration_ms"`
 	// Held are the configs that Release gives back, by topic.
 	Held          map[string]map[string]string `json:"held"`
 	GroupsClamped []GroupPlan                  `json:"groups_clamped,omitempty"`

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copylock"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -319,7 +320,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	res.Records, res.Bytes = r.progress.visible.Load(), r.progress.produced.Load()
-	res.Duration = time.Since(r.progress.started)
+	res.Duration = millis.Duration(time.Since(r.progress.started))
 	return res, nil
 }
 

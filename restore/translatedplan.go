@@ -11,6 +11,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/ledger"
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -271,6 +272,6 @@ func (p *planner) roundTrip(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("restore: target: round trip: %w", err)
 	}
-	p.plan.RoundTrip = max(rtt, time.Microsecond)
+	p.plan.RoundTrip = millis.Duration(max(rtt, time.Microsecond))
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -77,7 +78,7 @@ func (p *snapshotPrinter) print(info storage.Info) {
 	now := p.status()
 	d := backedUpOf(&backup.Result{
 		Snapshot: info, Records: now.Records - p.seen.Records, Bytes: now.Bytes - p.seen.Bytes, Objects: now.Objects - p.seen.Objects,
-		Duration: time.Since(p.last),
+		Duration: millis.Duration(time.Since(p.last)),
 	})
 	p.seen, p.last = now, time.Now()
 	var err error

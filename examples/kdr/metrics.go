@@ -88,7 +88,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 // healthy says whether the last snapshot is young enough: at most three times
 // --every, counted from the start before the first.
 func (m *metrics) healthy() error {
-	age, limit := m.status().SnapshotAge, 3*m.every
+	age, limit := time.Duration(m.status().SnapshotAge), 3*m.every
 	if age < 0 {
 		age = time.Since(m.started)
 	}

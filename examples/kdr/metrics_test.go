@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
 func TestHealthz(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMetrics(time.Minute)
 		age := -time.Second
-		m.status = func() backup.Status { return backup.Status{SnapshotAge: age} }
+		m.status = func() backup.Status { return backup.Status{SnapshotAge: millis.Duration(age)} }
 		health := func() int {
 			w := httptest.NewRecorder()
 			m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
@@ -40,7 +41,9 @@ func TestHealthz(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	m := newMetrics(time.Minute)
-	m.status = func() backup.Status { return backup.Status{Records: 42, LagRecords: 7, SnapshotAge: 3 * time.Second} }
+	m.status = func() backup.Status {
+		return backup.Status{Records: 42, LagRecords: 7, SnapshotAge: millis.Duration(3 * time.Second)}
+	}
 	w := httptest.NewRecorder()
 	m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	body, _ := io.ReadAll(w.Result().Body)

@@ -165,7 +165,7 @@ func (r *replication) lastLag(ctx context.Context, from, to string) (control.Lag
 
 // notedLag is as of when the source was last heard.
 func notedLag(l *mirror.LastLag) control.Lag {
-	lag := control.Lag{Records: l.Records, Unknown: l.Unknown + l.LeftOut, Age: time.Duration(l.AgeMillis) * time.Millisecond}
+	lag := control.Lag{Records: l.Records, Unknown: l.Unknown + l.LeftOut, Age: control.Millis(time.Duration(l.AgeMillis) * time.Millisecond)}
 	if l.SourceAgeMillis >= 0 {
 		lag.At = l.At.Add(-time.Duration(l.SourceAgeMillis) * time.Millisecond)
 	}
@@ -192,7 +192,7 @@ func (r *replication) known(from, to string) (control.Lag, bool) {
 
 // lagOf is a mirror's status as a lag. A topic that is left out isn't copied at all: of it nothing is known.
 func lagOf(s *mirror.Status, at time.Time) control.Lag {
-	lag := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: at}
+	lag := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: control.Millis(time.Duration(s.RPO.AgeMillis) * time.Millisecond), At: at}
 	for _, t := range s.Topics {
 		for _, p := range t.Detail {
 			n := p.Missing()

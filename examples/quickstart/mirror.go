@@ -57,7 +57,7 @@ func (r *runningMirror) end() {
 // Lag is what the standby lacks, as far as the mirror knows.
 func (r *runningMirror) Lag(context.Context, string, string) (control.Lag, error) {
 	rpo := r.mirror.Status().RPO
-	return control.Lag{Records: rpo.Records, Unknown: rpo.Unknown, Age: time.Duration(rpo.AgeMillis) * time.Millisecond, At: time.Now()}, nil
+	return control.Lag{Records: rpo.Records, Unknown: rpo.Unknown, Age: control.Millis(time.Duration(rpo.AgeMillis) * time.Millisecond), At: time.Now()}, nil
 }
 
 // Stop ends the mirror: nothing is appended to the standby any more. Its

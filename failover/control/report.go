@@ -101,18 +101,18 @@ func newReport(p *Plan) *Report {
 	}
 	if !p.down.IsZero() {
 		r.begun = p.down
-		r.Phases = append(r.Phases, Phase{StepDetect, p.down, millis(p.At.Sub(p.down)), OutcomeDone, ""})
+		r.Phases = append(r.Phases, Phase{StepDetect, p.down, inMillis(p.At.Sub(p.down)), OutcomeDone, ""})
 	}
-	r.Phases = append(r.Phases, Phase{StepCheck, p.At, millis(p.took), OutcomeDone, ""})
+	r.Phases = append(r.Phases, Phase{StepCheck, p.At, inMillis(p.took), OutcomeDone, ""})
 	return r
 }
 
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
+func inMillis(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 // finish says what became of the switch.
 func (r *Report) finish(err error) {
 	if err == nil {
-		r.RTOMillis = millis(time.Since(r.begun))
+		r.RTOMillis = inMillis(time.Since(r.begun))
 		return
 	}
 	r.Error = err.Error()

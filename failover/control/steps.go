@@ -90,7 +90,7 @@ func (r *run) lease(ctx context.Context) (result, error) {
 		return result{OutcomeSkipped, "it is over"}, nil
 	}
 	err := rawkafka.Sleep(ctx, left)
-	r.report.LeaseMillis = millis(time.Since(start))
+	r.report.LeaseMillis = inMillis(time.Since(start))
 	return done, err
 }
 

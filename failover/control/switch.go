@@ -7,6 +7,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
 // How says what is known of the cluster that a switch leaves.
@@ -20,12 +21,15 @@ const (
 	Switchover How = "planned"
 )
 
+// Millis is a duration that is a number of milliseconds in JSON.
+type Millis = millis.Duration
+
 // Lag is what a standby hasn't got yet.
 type Lag struct {
 	// Records are offsets below the high watermarks that aren't durable on the standby.
 	Records int64 `json:"records"`
 	// Age is that of the oldest of them, when it was measured.
-	Age time.Duration `json:"age_ns"`
+	Age Millis `json:"age_ms"`
 	// Unknown counts partitions of which it can't be told; there may be more than Records then.
 	Unknown int `json:"unknown"`
 	// At is when it was measured. What came since isn't in it. Zero: never, and nothing is known.
@@ -62,7 +66,7 @@ func (b *Budget) exceeded(l Lag, now time.Time) (kind ConflictKind, why string) 
 		}
 		return ConflictLagUnknown, fmt.Sprintf("what the standby lacks of %d partitions isn't known", l.Unknown)
 	}
-	age := l.Age
+	age := time.Duration(l.Age)
 	if l.Records > 0 && now.After(l.At) && !l.At.IsZero() {
 		age += now.Sub(l.At)
 	}

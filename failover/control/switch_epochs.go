@@ -113,7 +113,7 @@ func (r *run) write(ctx context.Context, next register.Epoch) (result, error) {
 		return result{}, err
 	}
 	at := r.c.follow(written, time.Now())
-	r.report.Opened, r.report.ClosedMillis = written.Number, millis(at.Sub(r.closedAt))
+	r.report.Opened, r.report.ClosedMillis = written.Number, inMillis(at.Sub(r.closedAt))
 	return result{OutcomeDone, fmt.Sprintf("epoch %d: %s", written.Number, written.Active)}, nil
 }
 

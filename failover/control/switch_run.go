@@ -158,7 +158,7 @@ func (r *run) step(ctx context.Context, step Step, do func(context.Context) (res
 			err = &VetoError{step, err}
 		}
 	}
-	phase := Phase{step, start, millis(time.Since(start)), res.outcome, res.detail}
+	phase := Phase{step, start, inMillis(time.Since(start)), res.outcome, res.detail}
 	r.report.Phases = append(r.report.Phases, phase)
 	r.c.cfg.Logger.Debug("failover: step", "scope", r.p.Scope, "switch", r.p.ID, "step", step, "ms", phase.Millis, "outcome", phase.Outcome, "detail", phase.Detail)
 	if h := r.c.cfg.Hooks.OnPhase; h != nil {

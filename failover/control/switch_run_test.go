@@ -473,7 +473,7 @@ func TestLeaseOfScope(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := millis(want + want/1000); report.LeaseMillis != got {
+				if got := inMillis(want + want/1000); report.LeaseMillis != got {
 					t.Errorf("waited %v ms, want %v", report.LeaseMillis, got)
 				}
 				for n, e := range []time.Duration{scopes, want, want} {

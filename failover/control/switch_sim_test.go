@@ -41,7 +41,7 @@ func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, reg: register.NewMemory(), down: map[string]error{}, fail: map[string]error{}, block: map[string]bool{}, fenced: map[string]bool{}, copying: true,
 		views: map[string]*clusterView{"a": view("id-a", 2), "b": view("id-b", 2)},
-		lag:   Lag{Records: 3, Age: time.Second, At: time.Now(), Partitions: []PartitionLag{{Topic: "orders", Records: 3}}},
+		lag:   Lag{Records: 3, Age: Millis(time.Second), At: time.Now(), Partitions: []PartitionLag{{Topic: "orders", Records: 3}}},
 	}
 }
 

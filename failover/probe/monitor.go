@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
 // Monitor looks at a cluster again and again and says by a [Rule] whether it is down. Its methods are safe for concurrent use.
@@ -100,7 +102,7 @@ func (m *Monitor) judge(at time.Time, took time.Duration, err error) Result {
 	case m.rule.SlowerThan > 0 && took > m.rule.SlowerThan:
 		err = fault(Slow, m.rule.SlowerThan)
 	}
-	r := Result{At: at, Took: took, Err: err, OK: err == nil, Failed: m.rule.fails(err), Kind: KindOf(err)}
+	r := Result{At: at, Took: millis.Duration(took), Err: err, OK: err == nil, Failed: m.rule.fails(err), Kind: KindOf(err)}
 	if err != nil {
 		r.Error = err.Error()
 	}

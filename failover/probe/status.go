@@ -1,6 +1,10 @@
 package probe
 
-import "time"
+import (
+	"time"
+
+	"github.com/kafkadr/kafkadr/internal/millis"
+)
 
 // State is what a monitor holds of a cluster.
 type State string
@@ -19,8 +23,8 @@ const (
 
 // Result is one look.
 type Result struct {
-	At   time.Time     `json:"at"`
-	Took time.Duration `json:"took_ns"`
+	At   time.Time       `json:"at"`
+	Took millis.Duration `json:"took_ms"`
 	// OK says that it counts as a success, Failed as a failure. Neither: it can't tell.
 	OK     bool `json:"ok"`
 	Failed bool `json:"failed,omitempty"`
@@ -44,7 +48,7 @@ type Status struct {
 	// Flaps are how often it was down again soon after it was healthy.
 	Flaps int `json:"flaps,omitempty"`
 	// Latency is how long the last success took.
-	Latency time.Duration `json:"latency_ns,omitempty"`
+	Latency millis.Duration `json:"latency_ms,omitempty"`
 	// HealthyAt is when it may be healthy again at the earliest, while it is down and well.
 	HealthyAt time.Time `json:"healthy_at,omitzero"`
 	// History are the last looks, as many as the rule looks at, the oldest first.

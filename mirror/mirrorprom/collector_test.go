@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
@@ -98,7 +99,7 @@ func TestGolden(t *testing.T) {
 	late.Detail[1] = mirror.PartitionStatus{Partition: 1, State: mirror.Opening, Position: -1, Durable: -1, SourceLSO: -1, SourceHighWatermark: -1, SourceLogStart: -1, LagRecords: -1, LagMillis: -1, LSOLag: -1}
 	late.Copying, late.Opening = 1, 1
 	s.Copying, s.Opening = 2, 1
-	c := New(&fixed{s}, Config{Backup: &fixedBackup{SnapshotAge: 90 * time.Second, LagRecords: 7}})
+	c := New(&fixed{s}, Config{Backup: &fixedBackup{SnapshotAge: millis.Duration(90 * time.Second), LagRecords: 7}})
 
 	golden, err := os.Open("testdata/golden.prom")
 	if err != nil {

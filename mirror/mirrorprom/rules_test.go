@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/kafkadr/kafkadr/backup"
+	"github.com/kafkadr/kafkadr/internal/millis"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 	"github.com/kafkadr/kafkadr/mirror"
 )
@@ -136,10 +137,10 @@ func TestRulesOfStatuses(t *testing.T) {
 		}, []string{"KafkadrMirrorNoHeartbeat"}},
 		{"old groups", func(s *mirror.Status, _ *backup.Status, _ *Config) { s.Groups.AgeMillis = 61_000 }, []string{"KafkadrMirrorGroupSyncStale"}},
 		{"held groups", func(s *mirror.Status, _ *backup.Status, _ *Config) { s.Groups.Held = 2 }, []string{"KafkadrMirrorGroupsHeld"}},
-		{"an old snapshot", func(_ *mirror.Status, b *backup.Status, _ *Config) { b.SnapshotAge = 61 * time.Minute }, []string{"KafkadrBackupTooOld"}},
+		{"an old snapshot", func(_ *mirror.Status, b *backup.Status, _ *Config) { b.SnapshotAge = millis.Duration(61 * time.Minute) }, []string{"KafkadrBackupTooOld"}},
 		{"no snapshot", func(_ *mirror.Status, b *backup.Status, _ *Config) { b.SnapshotAge = -1 }, []string{"KafkadrBackupNone"}},
 	} {
-		s, b, cfg := healthy(), backup.Status{SnapshotAge: 10 * time.Minute}, Config{}
+		s, b, cfg := healthy(), backup.Status{SnapshotAge: millis.Duration(10 * time.Minute)}, Config{}
 		c.change(&s, &b, &cfg)
 		held := fixedBackup(b)
 		cfg.Backup = &held

@@ -90,7 +90,7 @@ func (m *Mirror) Lag(_ context.Context, from, to string) (control.Lag, error) {
 		return control.Lag{}, err
 	}
 	s := m.Status()
-	l := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown, Age: time.Duration(s.RPO.AgeMillis) * time.Millisecond, At: time.Now().Add(-time.Duration(s.RPO.SourceAgeMillis) * time.Millisecond)}
+	l := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown, Age: control.Millis(time.Duration(s.RPO.AgeMillis) * time.Millisecond), At: time.Now().Add(-time.Duration(s.RPO.SourceAgeMillis) * time.Millisecond)}
 	if s.RPO.SourceAgeMillis < 0 {
 		l.At = time.Time{}
 	}
