@@ -43,6 +43,9 @@ var findJava = sync.OnceValues(locate)
 // needJava finds Java and the jars, fetching them where needed; without them the test is skipped, or fails where they are required.
 func needJava(t testing.TB) java {
 	t.Helper()
+	if err := lacking(); err != nil {
+		Missing(t, "kafka", err.Error())
+	}
 	OtherProcesses(t)
 	j, err := findJava()
 	if err != nil {
@@ -59,13 +62,38 @@ func locate() (java, error) {
 	return j, err
 }
 
+// lacking says what to install, without fetching or starting anything.
+func lacking() error {
+	_, err := javaBin()
+	if err == nil && os.Getenv("KAFKADR_KAFKA_LIBS") == "" && !hasJars(cachedLibs()) {
+		_, err = maven()
+	}
+	return err
+}
+
+func javaBin() (string, error) {
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		return filepath.Join(home, "bin", "java"), nil
+	}
+	bin, err := exec.LookPath("java")
+	if err != nil {
+		return "", fmt.Errorf("install Java 17 (apt-get install openjdk-17-jdk-headless), and Maven (apt-get install maven) or set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars")
+	}
+	return bin, nil
+}
+
+func maven() (string, error) {
+	mvn, err := exec.LookPath("mvn")
+	if err != nil {
+		return "", fmt.Errorf("install Maven (apt-get install maven), which fetches Kafka's jars, or set KAFKADR_KAFKA_LIBS to a directory of them")
+	}
+	return mvn, nil
+}
+
 func locateJars() (java, error) {
-	bin := filepath.Join(os.Getenv("JAVA_HOME"), "bin", "java")
-	if os.Getenv("JAVA_HOME") == "" {
-		var err error
-		if bin, err = exec.LookPath("java"); err != nil {
-			return java{}, fmt.Errorf("install Java 17 (apt-get install openjdk-17-jdk-headless), and Maven (apt-get install maven) or set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars")
-		}
+	bin, err := javaBin()
+	if err != nil {
+		return java{}, err
 	}
 	if libs := os.Getenv("KAFKADR_KAFKA_LIBS"); libs != "" {
 		if !hasJars(libs) {
@@ -77,21 +105,29 @@ func locateJars() (java, error) {
 	return java{bin: bin, libs: libs}, err
 }
 
-// cachedJars is the cache's directory of jars, filled by Maven if it isn't yet. A lock file keeps other processes from doing the same at once.
-func cachedJars() (string, error) {
+// cachedLibs is the cache's directory of jars; without a cache it is none.
+func cachedLibs() string {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars: %w", err)
+		return ""
 	}
-	dir := filepath.Join(cache, "kafkadr")
-	libs := filepath.Join(dir, "kafka-"+KafkaVersion+"-tiered") // another set of jars has another name
+	return filepath.Join(cache, "kafkadr", "kafka-"+KafkaVersion+"-tiered") // another set of jars has another name
+}
+
+// cachedJars is the cache's directory of jars, filled by Maven if it isn't yet. A lock file keeps other processes from doing the same at once.
+func cachedJars() (string, error) {
+	libs := cachedLibs()
+	if libs == "" {
+		return "", fmt.Errorf("there is no cache directory: set KAFKADR_KAFKA_LIBS to a directory of Kafka's jars")
+	}
 	if hasJars(libs) {
 		return libs, nil
 	}
-	mvn, err := exec.LookPath("mvn")
+	mvn, err := maven()
 	if err != nil {
-		return "", fmt.Errorf("install Maven (apt-get install maven), which fetches Kafka's jars, or set KAFKADR_KAFKA_LIBS to a directory of them")
+		return "", err
 	}
+	dir := filepath.Dir(libs)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}

@@ -21,11 +21,11 @@ const kcatInstall = "apt-get install kcat (Debian), brew install kcat (macOS)"
 // kcat doesn't tell log start and end offsets: they are taken from like, which also names the topics and partitions.
 func Kcat(t testing.TB, cl Cluster, like *Content, isolation string) *Content {
 	t.Helper()
-	OtherProcesses(t)
 	bin, err := exec.LookPath("kcat")
 	if err != nil {
 		Missing(t, "kcat", kcatInstall)
 	}
+	OtherProcesses(t)
 	addrs := kcatAddrs(t, cl)
 	out := &Content{Topics: map[string]map[int32]*Partition{}}
 	for topic, ps := range like.Topics {

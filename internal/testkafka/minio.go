@@ -35,11 +35,11 @@ type S3 struct {
 // KAFKADR_REQUIRE holds "minio".
 func MinIO(t testing.TB) *S3 {
 	t.Helper()
-	OtherProcesses(t)
 	bin := findMinIO()
 	if bin == "" {
 		Missing(t, "minio", minioInstall)
 	}
+	OtherProcesses(t)
 	ports, err := freePorts(1)
 	if err != nil {
 		t.Fatalf("testkafka: %v", err)

@@ -25,6 +25,7 @@ func Required(part string) bool {
 // OtherProcesses marks a test that starts processes beside its own, as [Real], [Kcat] and [MinIO] do
 // by themselves: where KAFKADR_IN_PROCESS is set the test is skipped. internal/tools/gotest runs
 // the tests in process first, with the race detector, and those that were skipped then after them.
+// A test whose parts are missing should say that first ([Missing]): nothing is left to run it for.
 func OtherProcesses(t testing.TB) {
 	t.Helper()
 	if os.Getenv("KAFKADR_IN_PROCESS") != "" {

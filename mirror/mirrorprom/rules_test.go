@@ -22,11 +22,11 @@ import (
 
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	testkafka.OtherProcesses(t)
 	bin, err := exec.LookPath("promtool")
 	if err != nil {
 		testkafka.Missing(t, "promtool", "apt-get install prometheus (Debian), brew install prometheus (macOS)")
 	}
+	testkafka.OtherProcesses(t)
 	if out, err := exec.CommandContext(t.Context(), bin, args...).CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
