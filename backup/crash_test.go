@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -57,17 +58,18 @@ func expected(t testing.TB, c *kfake.Cluster) map[string][]rec {
 }
 
 // instants are the store operations, of n, that are made to fail: all of them, or a seeded 60.
-func instants(t testing.TB, n int) []int {
-	all := make([]int, n)
+func instants(t *testing.T, n int) []int {
+	t.Helper()
+	const some, few = 60, 15
+	all := rand.New(rand.NewPCG(1, 2)).Perm(n)
+	if os.Getenv("KAFKADR_LONG") == "" && n > some {
+		all = all[:some]
+	}
+	all = testpass.Few(t, few, all)
 	for i := range all {
-		all[i] = i + 1
+		all[i]++
 	}
-	if os.Getenv("KAFKADR_LONG") == "" && n > 60 {
-		rng := rand.New(rand.NewPCG(1, 2))
-		rng.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
-		all = all[:60]
-		slices.Sort(all)
-	}
+	slices.Sort(all)
 	t.Logf("%d operations, %d are made to fail", n, len(all))
 	return all
 }

@@ -53,8 +53,8 @@ func (r *reader) run(ctx context.Context, t *testing.T, c *Client, commit func(c
 
 // TestClientConsumesSchedules has a group read through a switch, while the primary fails in some way: all that is on the new cluster is seen, and none of its records is committed before it was seen.
 func TestClientConsumesSchedules(t *testing.T) {
-	for seed := range simRuns(t, 15, 300) {
-		inBubble(t, uint64(seed), func(s *sim) {
+	for _, seed := range simRuns(t, 15, 300) {
+		inBubble(t, seed, func(s *sim) {
 			opts := []kgo.Opt{kgo.ConsumerGroup("g"), kgo.ConsumeTopics(simTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
 			marks := s.IntN(3)
 			switch marks {

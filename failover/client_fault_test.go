@@ -12,8 +12,8 @@ import (
 // TestClientSchedules kills, freezes or silences the primary under load, at random instants, with a copy that is behind or has ended: with Replay nothing is lost, doubled or reordered.
 func TestClientSchedules(t *testing.T) {
 	var sum tally
-	for seed := range simRuns(t, 50, 1000) {
-		inBubble(t, uint64(seed), func(s *sim) {
+	for _, seed := range simRuns(t, 50, 1000) {
+		inBubble(t, seed, func(s *sim) {
 			c := s.client(func(cfg *Config) {
 				cfg.Replay = &Replay{Every: 50*time.Millisecond + s.upTo(2*time.Second)}
 				cfg.Hooks.OnSwitch = sum.add
@@ -36,8 +36,8 @@ func TestClientSchedules(t *testing.T) {
 
 // TestClientPlannedSchedules moves an application to and fro under load.
 func TestClientPlannedSchedules(t *testing.T) {
-	for seed := range simRuns(t, 20, 500) {
-		inBubble(t, uint64(seed), func(s *sim) {
+	for _, seed := range simRuns(t, 20, 500) {
+		inBubble(t, seed, func(s *sim) {
 			c := s.client(func(cfg *Config) {
 				if s.IntN(2) == 0 {
 					cfg.Replay = &Replay{Every: 50*time.Millisecond + s.upTo(2*time.Second)}
@@ -63,8 +63,8 @@ func TestClientPlannedSchedules(t *testing.T) {
 // TestClientGivesUpSchedules closes an epoch and opens the next one on the same cluster, which the client doesn't hear for a while: what is in doubt is found there.
 func TestClientGivesUpSchedules(t *testing.T) {
 	var sum tally
-	for seed := range simRuns(t, 20, 500) {
-		inBubble(t, uint64(seed), func(s *sim) {
+	for _, seed := range simRuns(t, 20, 500) {
+		inBubble(t, seed, func(s *sim) {
 			c := s.client(func(cfg *Config) { cfg.Hooks.OnSwitch = sum.add })
 			l := newLoad(c, 4)
 			s.load(s.Context(), l, 40+s.IntN(100))

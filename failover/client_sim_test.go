@@ -20,18 +20,21 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
-// simRuns is how many random schedules a test runs.
-func simRuns(t *testing.T, usual, long int) int {
+// simRuns are the seeds of a test's random schedules.
+func simRuns(t *testing.T, usual, long int) []uint64 {
+	t.Helper()
+	n := usual
 	switch {
 	case os.Getenv("KAFKADR_LONG") != "":
-		return long
+		n = long
 	case testing.Short():
-		return usual / 5
+		n = usual / 5
 	}
 	t.Logf("KAFKADR_LONG=1 runs %d schedules", long)
-	return usual
+	return testpass.Few(t, usual/4, testpass.Seeds(n))
 }
 
 // simTopic has two partitions on both clusters of a simulation.

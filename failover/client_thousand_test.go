@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // metered counts a register's Gets, in all and by second.
@@ -124,85 +125,89 @@ func (c *crowd) check() {
 // TestThousandClients switch at once: all go on, with nothing lost, doubled or out of order; no call outlives its context, nothing is left of them, and they ask the register as often as it says in
 // package register's documentation.
 func TestThousandClients(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const n, poll = 1000, 2 * time.Second // of the default lease
-		s := newSim(t, 1)
-		reg := &metered{Register: s.reg, bySecond: map[int64]int{}}
-		c := &crowd{sim: s, sent: make([]int, n), acked: make([]map[int]bool, n)}
-		for i := range n {
-			c.acked[i] = map[int]bool{}
-			pause(t.Context(), s.upTo(2*poll/n))
-			c.clients = append(c.clients, s.client(func(cfg *Config) { cfg.Register, cfg.Replay = reg, &Replay{Every: 15 * time.Second} }, kgo.ProducerLinger(0), kgo.DisableClientMetrics()))
-		}
-		copying := startCopy(t, s.a, s.b, 1<<30, func() time.Duration { return 300 * time.Millisecond })
-		defer copying.end()
-		reg.take()
-		c.produce(6 * time.Second)
-		if gets, peak := reg.take(); gets > 6*n/2+n || peak > n {
-			t.Errorf("%d GETs in 6 s, %d in one", gets, peak)
-		}
-		s.closes("a", "b", false)
-		closed := make(chan struct{})
-		go func() {
-			defer close(closed)
-			c.produce(3 * time.Second) // waits until somebody is active
-		}()
-		pause(t.Context(), poll+time.Second)
-		c.each(func(i int, cl *Client) {
-			record := &kgo.Record{Topic: simTopic, Key: []byte("late"), Value: []byte("0")}
-			switch i % 4 {
-			case 0:
-				c.within(time.Second, "Flush", cl.Flush)
-			case 1:
-				c.within(time.Second, "Ping", cl.Ping)
-			case 2:
-				c.within(time.Second, "ProduceSync", func(ctx context.Context) error {
-					err := cl.ProduceSync(ctx, record).FirstErr()
-					if err == nil {
-						t.Error("a record was sent while nobody is active")
-					}
-					return err
-				})
-			case 3:
-				c.within(time.Second, "PollFetches", func(ctx context.Context) error { return cl.PollFetches(ctx).Err0() })
-			}
-		})
-		pause(t.Context(), 6*time.Second)
-		copying.end()
-		gets, peak := reg.take()
-		t.Logf("closed: %d GETs, at most %d in a second", gets, peak)
-		if gets > 32*n || peak > 55*n/10 {
-			t.Errorf("closed: %d GETs, %d in a second", gets, peak)
-		}
-		s.opens("b", "a", "b", false)
-		opened := time.Now()
-		<-closed
-		c.produce(6 * time.Second)
-		c.wg.Wait()
-		if gets, peak = reg.take(); gets > 10*n/2+3*n || peak > 3*n {
-			t.Errorf("opened: %d GETs, %d in a second", gets, peak)
-		}
-		slowest := time.Duration(0)
-		c.each(func(i int, cl *Client) {
-			c.within(time.Minute, "Flush", cl.Flush)
-			st := cl.Status()
-			if st.State != ClientActive || st.Cluster != "b" || st.Last == nil || st.LetGo != 0 {
-				t.Errorf("client %d: %+v", i, st)
-				return
-			}
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			slowest = max(slowest, st.Last.Ready.Sub(opened))
-		})
-		t.Logf("all are ready %v after the epoch opened", slowest)
-		if slowest > 5*time.Second {
-			t.Error(slowest)
-		}
-		c.check()
-		start := time.Now()
-		c.each(func(_ int, cl *Client) { cl.Close() })
-		if took := time.Since(start); took > 2*time.Second {
-			t.Errorf("closing took %v", took)
+	for _, n := range testpass.Few(t, 1, []int{100, 1000}) {
+		synctest.Test(t, func(t *testing.T) { manyClients(t, n) })
+	}
+}
+
+func manyClients(t *testing.T, n int) {
+	const poll = 2 * time.Second // of the default lease
+	s := newSim(t, 1)
+	reg := &metered{Register: s.reg, bySecond: map[int64]int{}}
+	c := &crowd{sim: s, sent: make([]int, n), acked: make([]map[int]bool, n)}
+	for i := range n {
+		c.acked[i] = map[int]bool{}
+		pause(t.Context(), s.upTo(2*poll/time.Duration(n)))
+		c.clients = append(c.clients, s.client(func(cfg *Config) { cfg.Register, cfg.Replay = reg, &Replay{Every: 15 * time.Second} }, kgo.ProducerLinger(0), kgo.DisableClientMetrics()))
+	}
+	copying := startCopy(t, s.a, s.b, 1<<30, func() time.Duration { return 300 * time.Millisecond })
+	defer copying.end()
+	reg.take()
+	c.produce(6 * time.Second)
+	if gets, peak := reg.take(); gets > 6*n/2+n || peak > n {
+		t.Errorf("%d GETs in 6 s, %d in one", gets, peak)
+	}
+	s.closes("a", "b", false)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		c.produce(3 * time.Second) // waits until somebody is active
+	}()
+	pause(t.Context(), poll+time.Second)
+	c.each(func(i int, cl *Client) {
+		record := &kgo.Record{Topic: simTopic, Key: []byte("late"), Value: []byte("0")}
+		switch i % 4 {
+		case 0:
+			c.within(time.Second, "Flush", cl.Flush)
+		case 1:
+			c.within(time.Second, "Ping", cl.Ping)
+		case 2:
+			c.within(time.Second, "ProduceSync", func(ctx context.Context) error {
+				err := cl.ProduceSync(ctx, record).FirstErr()
+				if err == nil {
+					t.Error("a record was sent while nobody is active")
+				}
+				return err
+			})
+		case 3:
+			c.within(time.Second, "PollFetches", func(ctx context.Context) error { return cl.PollFetches(ctx).Err0() })
 		}
 	})
+	pause(t.Context(), 6*time.Second)
+	copying.end()
+	gets, peak := reg.take()
+	t.Logf("closed: %d GETs, at most %d in a second", gets, peak)
+	if gets > 32*n || peak > 55*n/10 {
+		t.Errorf("closed: %d GETs, %d in a second", gets, peak)
+	}
+	s.opens("b", "a", "b", false)
+	opened := time.Now()
+	<-closed
+	c.produce(6 * time.Second)
+	c.wg.Wait()
+	if gets, peak = reg.take(); gets > 10*n/2+3*n || peak > 3*n {
+		t.Errorf("opened: %d GETs, %d in a second", gets, peak)
+	}
+	slowest := time.Duration(0)
+	c.each(func(i int, cl *Client) {
+		c.within(time.Minute, "Flush", cl.Flush)
+		st := cl.Status()
+		if st.State != ClientActive || st.Cluster != "b" || st.Last == nil || st.LetGo != 0 {
+			t.Errorf("client %d: %+v", i, st)
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		slowest = max(slowest, st.Last.Ready.Sub(opened))
+	})
+	t.Logf("all are ready %v after the epoch opened", slowest)
+	if slowest > 5*time.Second {
+		t.Error(slowest)
+	}
+	c.check()
+	start := time.Now()
+	c.each(func(_ int, cl *Client) { cl.Close() })
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("closing took %v", took)
+	}
 }

@@ -17,8 +17,8 @@ import (
 
 // TestClientTransactionSchedules switches in the middle of transactions: each is visible as a whole or not at all, on one cluster at most, and committed ones are there.
 func TestClientTransactionSchedules(t *testing.T) {
-	for seed := range simRuns(t, 20, 500) {
-		inBubble(t, uint64(seed), func(s *sim) {
+	for _, seed := range simRuns(t, 20, 500) {
+		inBubble(t, seed, func(s *sim) {
 			c := s.client(nil, kgo.TransactionalID("x"))
 			ctx, cancel := context.WithCancel(s.Context())
 			defer cancel()

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // crashKinds have holes, log starts and batches of every kind.
@@ -20,13 +21,14 @@ func crashKinds() testkafka.Hard {
 }
 
 // some of n points, all of them in a long test.
-func points(n int) []int {
-	const some = 25
+func points(t *testing.T, n int) []int {
+	t.Helper()
+	const some, few = 25, 8
 	all := rand.New(rand.NewPCG(1, 1)).Perm(n)
 	if os.Getenv("KAFKADR_LONG") == "" && n > some {
 		all = all[:some]
 	}
-	return all
+	return testpass.Few(t, few, all)
 }
 
 func runOnce(ctx context.Context, cfg Config) error {
@@ -74,7 +76,7 @@ func TestCrashAtEveryRequest(t *testing.T) {
 	}
 	total := run(0, false)
 	t.Logf("%d requests", total)
-	for _, i := range points(total) {
+	for _, i := range points(t, total) {
 		run(i+1, i%2 == 0)
 		if t.Failed() {
 			t.Fatalf("request %d", i+1)

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // slowPair are a source and a standby of three brokers each. Of the topic many all partitions are led by broker 0 of the side that stands still later, and by brokers that are well on the
@@ -115,11 +116,18 @@ func within(t *testing.T, what string, took, most time.Duration) {
 // A broker that stands still, of the standby or of the source, costs its own partitions only, be they more than there are workers: the others' records go on arriving, topics that are new
 // are mirrored, partitions whose leader at the source moves go on, and the mirror can be stopped.
 func TestSlowBroker(t *testing.T) {
+	for _, n := range testpass.Few(t, 1, []int32{60, 300}) {
+		testSlowBroker(t, n)
+	}
+}
+
+func testSlowBroker(t *testing.T, n int32) {
+	t.Helper()
 	for _, side := range []string{"standby", "source"} {
-		t.Run(side, func(t *testing.T) {
+		t.Run(fmt.Sprint(side, n), func(t *testing.T) {
 			simulated(t, 3, func(t *testing.T, src, dst testkafka.Cluster) {
 				still := map[string]testkafka.Cluster{"standby": dst, "source": src}[side]
-				sp := startSlowPair(t, src, dst, still, 300, Config{Discover: time.Second})
+				sp := startSlowPair(t, src, dst, still, n, Config{Discover: time.Second})
 				t.Cleanup(func() { still.Resume(t, 0) })
 				if still == dst {
 					still.Pause(t, 0)

@@ -11,11 +11,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // TestHistories holds a map against a model that looks at every record, over
 // random histories of a source and a target. KAFKADR_SEED runs one again.
 func TestHistories(t *testing.T) {
+	testpass.NoRaces(t)
 	if s := os.Getenv("KAFKADR_SEED"); s != "" {
 		seed, err := strconv.ParseUint(s, 10, 64)
 		if err == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -34,14 +35,14 @@ func crashTopics(t testing.TB) []fakeTopic {
 }
 
 // points are the operations to fail: all, or a seeded choice.
-func points(t testing.TB, n int) []int {
+func points(t *testing.T, n int) []int {
 	t.Helper()
-	const some = 60
+	const some, few = 60, 12
 	all := rand.New(rand.NewPCG(1, 1)).Perm(n)
 	if os.Getenv("KAFKADR_LONG") == "" && n > some {
 		all = all[:some]
 	}
-	return all
+	return testpass.Few(t, few, all)
 }
 
 // attempt plans and runs once.

@@ -12,6 +12,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/memblob"
 
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -194,6 +195,7 @@ func TestLostMarker(t *testing.T) {
 // TestDamage flips every byte of an archive, cuts, deletes and swaps every object, and puts old ones back: it is
 // found, and no wrong record is read.
 func TestDamage(t *testing.T) {
+	testpass.NoRaces(t)
 	sound := small(t)
 	if err := inspect(t, sound); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"gocloud.dev/blob/memblob"
 
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -58,6 +59,7 @@ func sweep(t *testing.T, b *blob.Bucket, owner string) error {
 // can take effect up to a bound of switches between them: what is visible is whole, each that didn't fail is in it, one that failed was fenced
 // by the other.
 func TestInterleavings(t *testing.T) {
+	testpass.NoRaces(t)
 	for name, second := range map[string]func(*testing.T, *blob.Bucket, string) error{"writers": job, "sweep": sweep} {
 		t.Run(name, func(t *testing.T) {
 			switches := 2

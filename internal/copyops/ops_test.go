@@ -15,6 +15,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/copyops/opstest"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -80,6 +81,7 @@ func playBatch(t testing.TB, o copyops.Op) []opstest.Place {
 
 // From every offset, whatever the history and the filter, the ops amount to the same suffix.
 func TestOpsOfRandomHistories(t *testing.T) {
+	testpass.NoRaces(t)
 	runs := 40
 	if os.Getenv("KAFKADR_LONG") != "" {
 		runs = 1000

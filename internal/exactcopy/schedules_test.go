@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -21,21 +22,25 @@ import (
 // its seed, in simulated time, at generations of the producer id that last a few holes, from 0 on or across their wrap. Every offset holds what it must: nothing is doubled, lost, moved. 300 schedules, 10 000 where KAFKADR_LONG
 // is set; KAFKADR_SEED runs one.
 func TestSchedules(t *testing.T) {
-	first, count := uint64(1), uint64(300)
+	count := 300
 	if os.Getenv("KAFKADR_LONG") != "" {
 		count = 10_000
 	}
+	seeds := testpass.Few(t, 60, testpass.Seeds(count))
 	if n, err := strconv.ParseUint(os.Getenv("KAFKADR_SEED"), 10, 64); err == nil {
-		first, count = n, 1
+		seeds = []uint64{n}
 	}
 	var all scheduled
-	for seed := first; seed < first+count && !t.Failed(); seed++ {
+	for _, seed := range seeds {
+		if t.Failed() {
+			break
+		}
 		synctest.Test(t, func(t *testing.T) {
 			s := schedule(t, seed)
 			all.faults, all.deaths, all.generations = all.faults+s.faults, all.deaths+s.deaths, all.generations+s.generations
 		})
 	}
-	t.Logf("%d schedules: %d faults, %d deaths of processes, %d generations begun", count, all.faults, all.deaths, all.generations)
+	t.Logf("%d schedules: %d faults, %d deaths of processes, %d generations begun", len(seeds), all.faults, all.deaths, all.generations)
 }
 
 type scheduled struct{ faults, deaths, generations int }

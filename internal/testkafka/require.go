@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // Missing skips the test because a part (kafka, minio, kcat, promtool) isn't there, or fails it where KAFKADR_REQUIRE names the part.
@@ -28,7 +30,5 @@ func Required(part string) bool {
 // A test whose parts are missing should say that first ([Missing]): nothing is left to run it for.
 func OtherProcesses(t testing.TB) {
 	t.Helper()
-	if os.Getenv("KAFKADR_IN_PROCESS") != "" {
-		t.Skip("KAFKADR_IN_PROCESS is set, and this test starts other processes")
-	}
+	testpass.OtherProcesses(t)
 }

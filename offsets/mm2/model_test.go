@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
@@ -185,6 +186,7 @@ func (m *model) oneToOne(up int64) bool {
 
 // TestModel holds over random histories: nothing is skipped, no more is read again than after Java's answer, and what is called exact is.
 func TestModel(t *testing.T) {
+	testpass.NoRaces(t)
 	n := uint64(8_000)
 	if os.Getenv("KAFKADR_LONG") != "" {
 		n *= 50

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
@@ -103,6 +104,7 @@ func TestConvertLegacyKeepsCodec(t *testing.T) {
 }
 
 func TestConvertLegacyRefuses(t *testing.T) {
+	testpass.NoRaces(t)
 	good := old(nil, 1, 0, 7, 123, []byte("k"), []byte("v"))
 	change := func(at int, to byte) []byte {
 		raw := bytes.Clone(good)

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
@@ -34,6 +35,7 @@ func decodeByKgo(t *testing.T, raw []byte) []*kgo.Record {
 }
 
 func TestRecordsRoundTrip(t *testing.T) {
+	testpass.NoRaces(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range 300 {
 		n, base := 1+r.IntN(20), r.Int64N(1<<50)
@@ -253,6 +255,7 @@ func bombs(t testing.TB) map[uint16][]byte {
 }
 
 func TestDecodeBatchIsBounded(t *testing.T) {
+	testpass.NoRaces(t)
 	const limit = 8 << 20
 	for codec, bomb := range bombs(t) {
 		b := withRecords(t, codec&batchtest.CodecMask, 1, bomb)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
@@ -109,6 +110,7 @@ func honest(t testing.TB, b batch.Batch) *Run {
 }
 
 func TestHostile(t *testing.T) {
+	testpass.NoRaces(t)
 	b := batchtest.Plain(t, 10, 3)
 	if err := verify(forge(b.Raw(), Version, nil, honest(t, b))); err != nil {
 		t.Fatal("the forger isn't good enough:", err)

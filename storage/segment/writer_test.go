@@ -9,11 +9,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kafkadr/kafkadr/internal/testpass"
 	"github.com/kafkadr/kafkadr/storage/batch"
 	"github.com/kafkadr/kafkadr/storage/internal/batchtest"
 )
 
 func TestRoundTrip(t *testing.T) {
+	testpass.NoRaces(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range 40 {
 		parts := map[Partition][]batch.Batch{}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // crashing is a store as a client sees it that is killed after some operations, and that doesn't reach every store.
@@ -82,6 +83,7 @@ func crashes(t *testing.T, seed uint64, open func([]register.Store) register.Reg
 
 // TestQuorumCrashes: writers and readers that are killed at any operation leave nothing that two could read otherwise.
 func TestQuorumCrashes(t *testing.T) {
+	testpass.NoRaces(t)
 	for seed := range uint64(2 * schedules(t)) {
 		synctest.Test(t, func(t *testing.T) {
 			if err := crashes(t, seed, openQuorum); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/failover/register/quorum"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // chaos makes the faults of one schedule. Everything is drawn from its seed.
@@ -326,6 +327,7 @@ func openQuorum(stores []register.Store) register.Register {
 
 // TestQuorumModel runs random schedules of several writers and readers on stores with every fault.
 func TestQuorumModel(t *testing.T) {
+	testpass.NoRaces(t)
 	for seed := range uint64(schedules(t)) {
 		synctest.Test(t, func(t *testing.T) {
 			if err := schedule(t, seed, openQuorum); err != nil {

@@ -6,9 +6,11 @@
 // It runs in two passes:
 //
 //   - in process: every package with the race detector (where cgo works), as many at once as there
-//     are processors. Tests that start other processes skip themselves (testkafka.OtherProcesses).
-//   - other processes: the tests that skipped themselves, real Kafka clusters among them. The race
-//     detector sees nothing of other processes, so it is off. Two packages run at once.
+//     are processors. Tests that start other processes skip themselves (testkafka.OtherProcesses), and
+//     so do those in which the race detector finds nothing (testpass.NoRaces); tests with many cases
+//     run a few of them (testpass.Few).
+//   - the rest, without the race detector: the tests that skipped themselves, real Kafka clusters
+//     among them, and those with more cases. Two packages run at once.
 //
 // A flag that is given wins over the one gotest chooses. Where -race is given, or a flag that
 // has to see all tests in one run (-bench, -coverprofile …), there is one pass.
@@ -20,7 +22,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +42,7 @@ const inProcess = "KAFKADR_IN_PROCESS"
 const (
 	// timeout of a package's tests in one pass.
 	timeout = "20m"
-	// clusterPackages is how many packages with other processes run at once.
+	// clusterPackages is how many packages run at once in the second pass.
 	clusterPackages = 2
 )
 
@@ -143,8 +147,8 @@ func run(c call, r *report, race bool) bool {
 		defaults, how = []string{"-race"}, "with the race detector"
 	}
 	r.say("== tests in process, %s", how)
-	ok := r.run([]string{inProcess + "=1"}, c.goTest(c.packages, defaults))
-	r.say("== tests with other processes (Kafka, MinIO, kdr …), %d packages at once", clusterPackages)
+	ok := r.run([]string{inProcess + "=1"}, c.goTest(largestFirst(c.packages), defaults))
+	r.say("== the rest, without the race detector: other processes (Kafka, MinIO, kdr …) and all cases, %d packages at once", clusterPackages)
 	return r.runLater(c) && ok
 }
 
@@ -179,4 +183,27 @@ func byCount(tests map[string][]string) []string {
 		return strings.Compare(a, b)
 	})
 	return pkgs
+}
+
+// largestFirst are the packages that patterns stand for, those with most text in their tests first:
+// what runs long should start early. Patterns that go list doesn't know are left to go test.
+func largestFirst(patterns []string) []string {
+	const format = "{{.ImportPath}}\t{{.Dir}}\t{{join .TestGoFiles \"\\t\"}}\t{{join .XTestGoFiles \"\\t\"}}"
+	out, err := exec.Command("go", append([]string{"list", "-f", format}, patterns...)...).Output()
+	if err != nil {
+		return patterns
+	}
+	sizes := map[string]int64{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		sizes[fields[0]] = 0
+		for _, name := range fields[2:] {
+			if info, err := os.Stat(filepath.Join(fields[1], name)); err == nil {
+				sizes[fields[0]] += info.Size()
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(sizes), func(a, b string) int {
+		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), strings.Compare(a, b))
+	})
 }

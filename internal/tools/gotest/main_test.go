@@ -105,6 +105,16 @@ func TestReal(t *testing.T) {
 	t.Error("no cluster")
 }
 `,
+	"cases/cases_test.go": `package cases
+import ("os"; "testing")
+func TestMany(t *testing.T) {
+	if os.Getenv("KAFKADR_IN_PROCESS") != "" {
+		t.Run("more cases", func(t *testing.T) { t.Skip("KAFKADR_IN_PROCESS is set") })
+		return
+	}
+	t.Run("second", func(t *testing.T) { t.Error("the second case") })
+}
+`,
 }
 
 func TestRun(t *testing.T) {
@@ -134,6 +144,7 @@ func TestRun(t *testing.T) {
 		{[]string{"./broken"}, false, []string{"undefined: undefined", "FAIL\tx/broken [build failed]"}},
 		{[]string{"-timeout", "1s", "./slow"}, false, []string{"panic: test timed out after 1s", "TestSlow", "FAIL\tx/slow\t"}},
 		{[]string{"./later"}, false, []string{"ok  \tx/later\t", "no cluster", "FAIL\tx/later\t", "failed: x/later TestReal"}},
+		{[]string{"./cases"}, false, []string{"ok  \tx/cases\t", "the second case", "failed: x/cases TestMany/second"}},
 		{[]string{"./nowhere"}, false, nil},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
@@ -159,5 +170,29 @@ func TestRun(t *testing.T) {
 				t.Log(out.String())
 			}
 		})
+	}
+}
+
+func TestLargestFirst(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module x\n", "a/a.go": "package a\n", "b/b_test.go": "package b\n",
+		"c/c_test.go": "package c\n", "c/x_test.go": "package c_test\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("GOWORK", "off")
+	if got, want := largestFirst([]string{"./..."}), []string{"x/c", "x/b", "x/a"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := largestFirst([]string{"./nowhere"}); !slices.Equal(got, []string{"./nowhere"}) {
+		t.Errorf("%v", got)
 	}
 }

@@ -17,6 +17,10 @@ import (
 
 const module = "github.com/kafkadr/kafkadr"
 
+// moreCases is the subtest that skips itself where a test runs the first few of its cases in the
+// first pass (testpass.Few). The second pass runs the test with all of them.
+const moreCases = "/more_cases"
+
 // event is a line of go test -json; see go doc test2json.
 type event struct {
 	Time                          time.Time
@@ -146,7 +150,7 @@ func (r *report) endTest(e event, text string) {
 	case "skip":
 		why := reason(text)
 		if strings.HasPrefix(why, inProcess) {
-			r.later[e.Package] = append(r.later[e.Package], e.Test)
+			r.later[e.Package] = append(r.later[e.Package], strings.TrimSuffix(e.Test, moreCases))
 		} else {
 			r.skips[why] = append(r.skips[why], short(e.Package)+" "+e.Test)
 		}
