@@ -93,10 +93,11 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Client is a client with all rights on cl, closed when the test ends.
+// Client is a client with all rights on cl, closed when the test ends. It asks nothing by itself, as
+// kgo does for its metrics some time after its start: tests count what a cluster is asked.
 func Client(t testing.TB, cl Cluster, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	c, err := kgo.NewClient(append(cl.Opts(), opts...)...)
+	c, err := kgo.NewClient(append(append(cl.Opts(), kgo.DisableClientMetrics()), opts...)...)
 	if err != nil {
 		t.Fatalf("testkafka: client: %v", err)
 	}
