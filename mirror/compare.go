@@ -17,6 +17,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -279,7 +280,7 @@ func (s *span) take(raw []byte, tracker *batch.AbortTracker, to int64, owns func
 			s.markers[b.BaseOffset()] = true
 		}
 	}
-	ops := copyops.New(&chunkSource{raw: raw[:whole], tracker: tracker}, copyops.Filter{}, s.to, end)
+	ops := copyops.New(standby.NewBatches(raw[:whole], tracker), copyops.Filter{}, s.to, end)
 	defer ops.Close()
 	for {
 		o, err := ops.Next()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 // discover looks for topics and partitions that are new, grown, re-created or gone, on both sides. What can't be seen now is seen the next time.
@@ -306,10 +307,11 @@ func (e *engine) adopt(t *topic, to rawkafka.Topic, n int) {
 	begun := t.parts == nil
 	if begun || t.targetID != to.ID { // those at work read it
 		t.targetID = to.ID
+		t.claim = standby.NewClaim(e.locks, to.ID, func(err error) { e.say(t, Event{Kind: HolesUnguarded, Detail: err.Error()}) })
 	}
 	t.rf = replication(to)
 	for i := len(t.parts); i < n; i++ {
-		p := newPart(t, int32(i))
+		p := newPart(t, int32(i), e.side)
 		t.parts = append(t.parts, p)
 		e.parts[p.src] = p
 		e.lookAt(p, 0)
@@ -357,7 +359,7 @@ func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
 	e.mu.Lock()
 	for _, p := range t.parts {
 		own := ev
-		own.Time, own.Topic, own.Target, own.Partition, own.Policy, own.Offset = time.Now(), t.source, t.target, p.src.Partition, policy, p.position
+		own.Time, own.Topic, own.Target, own.Partition, own.Policy, own.Offset = time.Now(), t.source, t.target, p.src.Partition, policy, p.copy.Position()
 		p.why, p.last = &EventError{Event: own}, &own
 		e.stop(p, policy)
 		p.abandon()
@@ -425,14 +427,9 @@ func (e *engine) drop(t *topic) {
 // closeIdle closes the copier's partition, unless a worker has it: Close waits for nothing then but the copier's own end.
 func (e *engine) closeIdle(p *part) {
 	e.mu.Lock()
-	to := p.to
-	if p.working {
-		to = nil
-	} else {
-		p.to = nil
-	}
+	working := p.working
 	e.mu.Unlock()
-	if to != nil {
-		to.Close()
+	if !working {
+		p.copy.Close()
 	}
 }

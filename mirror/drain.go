@@ -76,7 +76,7 @@ func (e *engine) positions(ps []*part) (sum int64) {
 	defer e.mu.Unlock()
 	for _, p := range ps {
 		p.reached()
-		sum += p.position + 1
+		sum += p.copy.Position() + 1
 	}
 	return sum
 }
@@ -85,9 +85,9 @@ func (e *engine) positions(ps []*part) (sum int64) {
 func (e *engine) flush(ctx context.Context) error {
 	errs := make(chan error, 1)
 	var wg sync.WaitGroup
-	for broker, ps := range e.byBroker(func(p *part) bool { return p.to != nil && p.state() == Copying && !p.working }) {
+	for broker, ps := range e.byBroker(func(p *part) bool { return p.copy.IsOpen() && p.state() == Copying && !p.working }) {
 		wg.Go(func() {
-			if err := e.flushAll(ctx, ps); err != nil {
+			if err := flushAll(ctx, ps); err != nil {
 				select {
 				case errs <- fmt.Errorf("flush, broker %d: %w", broker, err):
 				default:
@@ -105,7 +105,7 @@ func (e *engine) flush(ctx context.Context) error {
 }
 
 // flushAll flushes partitions of one broker, some at once. After one that wasn't durable in time the others aren't waited for either.
-func (e *engine) flushAll(ctx context.Context, ps []*part) error {
+func flushAll(ctx context.Context, ps []*part) error {
 	next := make(chan *part, len(ps))
 	for _, p := range ps {
 		next <- p
@@ -122,7 +122,7 @@ func (e *engine) flushAll(ctx context.Context, ps []*part) error {
 				if fctx.Err() != nil {
 					return
 				}
-				err := e.flushOne(fctx, p)
+				err := flushOne(fctx, p)
 				if errors.Is(err, context.DeadlineExceeded) {
 					end()
 				} else if err != nil && fctx.Err() == nil {
@@ -141,16 +141,10 @@ func (e *engine) flushAll(ctx context.Context, ps []*part) error {
 	return failed
 }
 
-func (e *engine) flushOne(ctx context.Context, p *part) error {
-	e.mu.Lock()
-	to := p.to
-	e.mu.Unlock()
-	if to == nil {
-		return nil
-	}
+func flushOne(ctx context.Context, p *part) error {
 	ctx, cancel := context.WithTimeout(ctx, flushFor)
 	defer cancel()
-	err := to.Flush(ctx, true)
+	err := p.copy.Flush(ctx, true)
 	if errors.Is(err, exactcopy.ErrUndecided) && ctx.Err() == nil || errors.Is(err, exactcopy.ErrClosed) {
 		return nil
 	}

@@ -6,12 +6,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	limit "golang.org/x/time/rate"
 
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 // engine moves batches from the source to the standby: it is the sink of its reader. The reader's goroutines queue what they read; workers, as many as have something to do, append
@@ -23,6 +23,7 @@ type engine struct {
 	*flow
 
 	copier *exactcopy.Copier
+	side   *standby.Side // what copies have in common
 	reader *source.Loop
 	locks  locks
 	keep   *keeper
@@ -74,8 +75,7 @@ func newEngine(fl *flow) *engine {
 
 // locks keep two processes from making the same hole at once.
 type locks interface {
-	Claim(ctx context.Context, topics ...kadm.TopicID) (shared bool, err error)
-	Held(ctx context.Context, topic kadm.TopicID) error
+	standby.Locks
 	Run(ctx context.Context) error
 }
 
@@ -114,7 +114,7 @@ func (e *engine) retry(topics []string) {
 		if p.state() == Stopped && (len(topics) == 0 || slices.Contains(topics, p.source)) {
 			p.said, p.retried = nil, true
 			if p.why != nil && p.why.Event.Kind == TakenOver {
-				p.unclaim()
+				p.claim.Release()
 			}
 			e.lookAt(p, 0)
 		}

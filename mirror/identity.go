@@ -76,7 +76,7 @@ func (e *engine) identify(p *part) identity {
 	}
 	id.Flow, id.Topic, id.SourceID, id.TargetID, id.At = e.cfg.Name, p.source, p.sourceID.String(), p.targetID.String(), time.Now().UTC().Truncate(time.Millisecond)
 	id.Origins = e.origins[p.source]
-	id.Position = max(p.durable, 0)
+	id.Position = max(p.copy.Durable(), 0)
 	if b := p.batch; b.end > 0 && b.end <= id.Position {
 		id.Base, id.End, id.Epoch, id.CRC = b.base, b.end, b.epoch, b.crc
 	}
@@ -120,7 +120,7 @@ func (e *engine) toNote(soon bool) []*part {
 		if !p.note.known() || p.state() == Opening {
 			continue
 		}
-		moved := p.state() != Stopped && (!soon && p.durable > p.note.Position || soon && p.noteSoon)
+		moved := p.state() != Stopped && (!soon && p.copy.Durable() > p.note.Position || soon && p.noteSoon)
 		if moved || p.stoppedBy() != p.note.Stopped {
 			ps = append(ps, p)
 		}

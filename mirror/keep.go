@@ -249,7 +249,7 @@ func (e *engine) view() instep.View {
 		for _, p := range t.parts {
 			p.reached()
 			stopped := p.state() == Stopped || p.state() == Opening
-			vt.Partitions = append(vt.Partitions, instep.Partition{LogStart: p.standbyStart, Durable: p.durable, Stopped: stopped})
+			vt.Partitions = append(vt.Partitions, instep.Partition{LogStart: p.standbyStart, Durable: p.copy.Durable(), Stopped: stopped})
 			vt.Ready = vt.Ready && p.fill < 0 && p.standbyStart >= 0 && (p.caught || p.gone())
 		}
 		v.Topics = append(v.Topics, vt)

@@ -44,7 +44,7 @@ func (e *engine) followStarts(ctx context.Context, all []*part) {
 	e.mu.Lock()
 	for _, p := range all {
 		p.reached()
-		to := min(p.logStart, p.durable)
+		to := min(p.logStart, p.copy.Durable())
 		if p.state() != Copying && p.state() != Done || p.fill >= 0 || p.compact || to <= p.standbyStart {
 			continue
 		}

@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
-	"github.com/kafkadr/kafkadr/storage/batch"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 const (
@@ -158,12 +157,10 @@ func (e *engine) blame(ps []*part) []*part {
 	var left []*part
 	for _, p := range ps {
 		e.mu.Lock()
-		err, to := p.failed, p.to
-		p.failed, p.to = nil, nil
+		err := p.failed
+		p.failed = nil
 		e.mu.Unlock()
-		if to != nil {
-			to.Close()
-		}
+		p.copy.Close()
 		e.steer(p)
 		if err == nil {
 			left = append(left, p)
@@ -179,18 +176,16 @@ func (e *engine) blame(ps []*part) []*part {
 			e.mu.Unlock()
 		case is:
 			if ev.Offset < 0 {
-				ev.Offset = p.position
+				ev.Offset = p.copy.Position()
 			}
 			if e.raise(p, ev, err) == GoOn {
 				e.skip(p, err)
 			}
 			if ev.Kind == TakenOver && e.cfg.Policies.of(TakenOver) == Retry {
-				e.mu.Lock()
-				p.unclaim()
-				e.mu.Unlock()
+				p.claim.Release()
 			}
-		case errors.Is(err, errMoved) && e.movedOften(p): // two mirrors of the flow, maybe
-		case errors.Is(err, errMoved), source.Suspicious(err):
+		case errors.Is(err, standby.ErrMoved) && e.movedOften(p): // two mirrors of the flow, maybe
+		case errors.Is(err, standby.ErrMoved), source.Suspicious(err):
 			left = append(left, p)
 		default:
 			e.later(p, err)
@@ -225,7 +220,7 @@ func (e *engine) later(p *part, err error) {
 		e.void(p, source.Unseen)
 		e.lookAt(p, rawkafka.Backoff(tries))
 	}
-	ev.Offset = p.position
+	ev.Offset = p.copy.Position()
 	_, said := p.said[Failed]
 	e.mu.Unlock()
 	switch {
@@ -336,7 +331,7 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 		shifted := p.shifted
 		p.shifted = nil
 		if v.ev.Kind != "" {
-			p.position = f.standbyEnd
+			p.copy.FoundAt(f.standbyEnd)
 			if !p.note.known() {
 				p.note = f.note
 			}
@@ -365,7 +360,7 @@ func (e *engine) act(ctx context.Context, ps []*part, found []*facts, verdicts [
 			if !f.note.known() {
 				p.note.Epoch = -1
 			}
-			p.durable = f.certain(v)
+			p.copy.FoundDurable(f.certain(v))
 			fresh = append(fresh, p)
 		} else {
 			p.note = f.note
@@ -406,13 +401,10 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 	}
 	p.Turn(source.Right)
 	p.why = nil
-	grown := f.standbyEnd > p.position
+	grown := p.copy.Begin(f.standbyEnd, f.certain(v))
 	p.checked, p.next, p.epoch = f.standbyEnd, f.standbyEnd, f.CurrentEpoch
-	p.position, p.durable = f.standbyEnd, f.certain(v)
-	p.count()
-	p.handed = slices.DeleteFunc(p.handed, func(h handed) bool { return h.end > p.position }) // to be handed over again
-	p.tracker, p.tail = batch.AbortTracker{}, tail{}
-	p.fill, p.noteSoon = v.fill, p.durable > p.note.Position
+	p.tail = tail{}
+	p.fill, p.noteSoon = v.fill, p.copy.Durable() > p.note.Position
 	if e.cfg.Once && p.end < 0 {
 		p.end = f.Stable
 	}
@@ -451,11 +443,11 @@ func (e *engine) resume(p *part, f *facts, v verdict) {
 
 // finish notes that a Once is done with a partition; e.mu is held.
 func (e *engine) finish(p *part) {
-	if p.end < 0 || p.state() != Copying || p.working || p.fill >= 0 || p.position < p.end {
+	if p.end < 0 || p.state() != Copying || p.working || p.fill >= 0 || p.copy.Position() < p.end {
 		return
 	}
 	e.poke()
-	if p.durable >= p.end {
+	if p.copy.Durable() >= p.end {
 		p.Turn(source.Arrive)
 	}
 }

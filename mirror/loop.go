@@ -180,9 +180,9 @@ func (e *engine) watch(ctx context.Context, all []*part) {
 	positions := make(map[*part]int64)
 	e.mu.Lock()
 	for _, p := range all {
-		if p.right() && !p.working && p.position >= 0 && p.Unlooked() {
+		if p.right() && !p.working && p.copy.Position() >= 0 && p.Unlooked() {
 			p.reached()
-			at[p.dst], positions[p] = p, p.position
+			at[p.dst], positions[p] = p, p.copy.Position()
 		}
 	}
 	e.mu.Unlock()
@@ -191,7 +191,7 @@ func (e *engine) watch(ctx context.Context, all []*part) {
 	defer e.mu.Unlock()
 	for dst, end := range ends {
 		p := at[dst]
-		if end != positions[p] && p.position == positions[p] && !p.working && p.Unlooked() && p.state() == Copying && len(p.chunks) == 0 {
+		if end != positions[p] && p.copy.Position() == positions[p] && !p.working && p.Unlooked() && p.state() == Copying && len(p.chunks) == 0 {
 			e.void(p, source.Break)
 			e.lookAt(p, 0)
 		}
@@ -234,7 +234,7 @@ func (e *engine) watchStarts(ctx context.Context, all []*part) {
 // unsettled says that the answers of what was appended didn't say that it is durable; the engine's lock is held.
 func (p *part) unsettled() bool {
 	p.reached()
-	return p.state() == Copying && p.durable < p.position
+	return p.state() == Copying && p.copy.Durable() < p.copy.Position()
 }
 
 // settle asks how far the standby is durable, where the answers of what was appended didn't say so.
@@ -248,8 +248,7 @@ func (e *engine) settle(ctx context.Context, ps []*part) {
 	defer e.mu.Unlock()
 	for dst, end := range ends {
 		if p := at[dst]; p.state() == Copying {
-			p.durable = max(p.durable, min(end, p.position))
-			p.count()
+			p.copy.Settle(end)
 			e.finish(p)
 		}
 	}
@@ -283,12 +282,15 @@ func (e *engine) lookForStuck(now time.Time) {
 			p.stuckAt = p.lso
 			stuck[p] = append(stuck[p], Event{Kind: LSOStuck, Offset: p.stuckAt, Other: p.hw, Detail: fmt.Sprintf("an open transaction has held the last stable offset for %s", stuckFor)})
 		}
-		if p.undurable.stands(p.unsettled(), p.durable, now) {
-			stuck[p] = append(stuck[p], Event{Kind: UnderReplicated, Offset: p.durable, Other: p.position, Detail: fmt.Sprintf("the standby's in-sync replicas have got no more for %s", stuckFor)})
+		if p.undurable.stands(p.unsettled(), p.copy.Durable(), now) {
+			stuck[p] = append(stuck[p], Event{Kind: UnderReplicated, Offset: p.copy.Durable(), Other: p.copy.Position(), Detail: fmt.Sprintf("the standby's in-sync replicas have got no more for %s", stuckFor)})
 		}
 	}
 	for _, t := range e.topics {
-		if !t.claimSince.IsZero() && now.Sub(t.claimSince) > stuckFor {
+		switch since := t.waits(); {
+		case since.IsZero():
+			delete(t.said, CoordinatorAway)
+		case now.Sub(since) > stuckFor:
 			claims = append(claims, t)
 		}
 	}

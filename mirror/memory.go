@@ -176,8 +176,8 @@ func (m *memory) letGo() <-chan struct{} {
 
 // release lets go of what has been appended of a partition; e.mu is held.
 func (e *engine) release(p *part) {
-	n := 0
-	for n < len(p.sent) && p.sent[n].until <= p.position {
+	n, position := 0, p.copy.Position()
+	for n < len(p.sent) && p.sent[n].until <= position {
 		e.memory.drop(p.sent[n])
 		n++
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 // A response counts once and whole while any chunk keeps it; what is a small part of one is copied, and counts itself.
@@ -49,13 +50,13 @@ func TestMemory(t *testing.T) {
 // What a chunk keeps counts until the standby has its last batch, or the partition is given up.
 func TestRelease(t *testing.T) {
 	e := &engine{parts: map[rawkafka.Partition]*part{}, moved: make(chan struct{}), memory: newMemory(1000)}
-	p := &part{topic: &topic{}, position: 5}
+	p := &part{topic: &topic{}, copy: standby.New(nil, nil, rawkafka.Partition{})}
 	p.sent = []keeping{{bytes: 10, until: 5}, {bytes: 20, until: 7}, {bytes: 30, until: 9}}
 	for _, k := range p.sent {
 		e.memory.keep(k)
 	}
 	for _, step := range []struct{ position, bytes int64 }{{5, 50}, {6, 50}, {8, 30}} {
-		p.position = step.position
+		p.copy.FoundAt(step.position)
 		if e.release(p); int64(e.memory.bytes) != step.bytes {
 			t.Errorf("at %d: %d bytes, want %d", step.position, e.memory.bytes, step.bytes)
 		}

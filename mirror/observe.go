@@ -76,7 +76,7 @@ func (fl *flow) observeTopics(ctx context.Context) (topics []*topic, leftOut map
 		from, to := selected[name], standby.Topics[fl.cfg.Prefix+name]
 		t := &topic{pair: pair{source: name, target: fl.cfg.Prefix + name, sourceID: from.ID, targetID: to.ID}}
 		for i := range from.Partitions {
-			p := newPart(t, int32(i))
+			p := newPart(t, int32(i), nil)
 			if t.parts = append(t.parts, p); i < len(to.Partitions) {
 				there = append(there, p)
 			}
@@ -110,7 +110,7 @@ func (fl *flow) observeParts(ctx context.Context, ps []*part) error {
 		if f.err != nil {
 			continue
 		}
-		p.position, p.durable = f.standbyEnd, min(max(durable[p.dst].Offset, 0), f.standbyEnd)
+		p.copy.Begin(f.standbyEnd, min(max(durable[p.dst].Offset, 0), f.standbyEnd))
 		p.hw, p.lso, p.logStart, p.standbyStart, p.heard = f.High, f.Stable, f.Start, f.standbyStart, f.at
 		p.Turn(source.Right)
 		g.Go(func() error {
@@ -132,7 +132,7 @@ func (fl *flow) observeParts(ctx context.Context, ps []*part) error {
 
 // timeAt is the timestamp of the first record at the source that isn't mirrored; zero where it can't be read.
 func (fl *flow) timeAt(ctx context.Context, p *part) time.Time {
-	a, err := fl.source.ReadNow(ctx, p.src, max(p.position, p.logStart), rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
+	a, err := fl.source.ReadNow(ctx, p.src, max(p.copy.Position(), p.logStart), rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
 	if err != nil {
 		return time.Time{}
 	}

@@ -5,9 +5,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -15,14 +15,12 @@ import (
 type topic struct {
 	pair
 	traits
-	rf         int16
-	created    bool // by this run
-	parts      []*part
-	described  time.Time // when the traits were read
-	claimed    bool      // for holes
-	claiming   chan struct{}
-	claimSince time.Time            // of the first claim that hasn't come to an end
-	said       map[EventKind]string // events of the whole topic, told once
+	rf        int16
+	created   bool // by this run
+	parts     []*part
+	described time.Time            // when the traits were read
+	claim     *standby.Claim       // for holes; nil before its copy is there
+	said      map[EventKind]string // events of the whole topic, told once
 }
 
 // pair is a topic of the source and its copy. An ID is zero where it isn't known, or any.
@@ -35,20 +33,23 @@ func (t pair) atSource() source.Known  { return source.Known{Name: t.source, ID:
 func (t pair) onStandby() source.Known { return source.Known{Name: t.target, ID: t.targetID} }
 
 // newPart begins with a partition of a topic.
-func newPart(t *topic, n int32) *part {
-	return &part{
-		topic:    t,
-		src:      rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: n},
-		dst:      rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: n},
-		position: -1, durable: -1, fill: -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
+func newPart(t *topic, n int32, side *standby.Side) *part {
+	p := &part{
+		topic: t,
+		src:   rawkafka.Partition{Topic: t.source, TopicID: t.sourceID, Partition: n},
+		dst:   rawkafka.Partition{Topic: t.target, TopicID: t.targetID, Partition: n},
+		fill:  -1, end: -1, hw: -1, lso: -1, logStart: -1, standbyStart: -1, stuckAt: -1, broker: -1,
 	}
+	p.copy = standby.New(side, t.claim, p.dst)
+	return p
 }
 
-// part is a partition that is mirrored. Everything is guarded by the engine's lock but to, which is the worker's while it is at work.
+// part is a partition that is mirrored. Everything is guarded by the engine's lock but the copy, which has one of its own.
 type part struct {
 	*topic
 	source.Following
 	src, dst rawkafka.Partition
+	copy     *standby.Copy
 
 	why       *EventError // why it has stopped
 	was       *EventError // why it had stopped, while it isn't known that this is over
@@ -58,10 +59,9 @@ type part struct {
 	queuedFor int32  // the broker that it was queued for
 	giveUp    func() // ends the wait of the worker that has, or had it; nil: none had yet
 
-	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at; position and durable are how far the standby has got.
-	next, checked     int64
-	epoch             int32 // the source's leader epoch under which checked was found right; -1: any
-	position, durable int64
+	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at. How far it has got is the copy's to know.
+	next, checked int64
+	epoch         int32 // the source's leader epoch under which checked was found right; -1: any
 	// fill: the log starts there, and everything below is filler until it is deleted; -1: that is done.
 	fill int64
 	// end is where a Once ends; -1: nowhere.
@@ -78,14 +78,10 @@ type part struct {
 	caught            bool      // it wasn't behind once, since it was taken in
 	trimmed           int       // how often in a row the standby's log has started beyond the source's
 
-	chunks  []*chunk
-	queued  int       // bytes that they keep
-	sent    []keeping // of chunks that the copier has
-	tracker batch.AbortTracker
-	tail    tail // of what is queued
-	to      *exactcopy.Partition
-
-	confirmed bool // it was where we were when its topic had been claimed
+	chunks []*chunk
+	queued int       // bytes that they keep
+	sent   []keeping // of chunks that the copier has
+	tail   tail      // of what is queued
 
 	beats []byte // appended heartbeats that weren't heard yet
 
@@ -101,9 +97,6 @@ type part struct {
 	moves   int    // how often somebody else had written, since something was appended
 	doubt   doubt
 
-	handed                 []handed // to the copier, and not known to be durable yet, in order
-	counted                int64    // up to where records and bytes count what is durable
-	records, bytes         int64
 	rateRecords, rateBytes rate
 }
 
@@ -163,22 +156,6 @@ func (p *part) right() bool {
 	return s == source.Reading || s == source.Held || s == source.Ended
 }
 
-// handed is a batch that was given to the copier.
-type handed struct{ end, records, bytes int64 }
-
-// count takes in what has become durable, each batch once, however often it was handed over; the engine's lock is held.
-func (p *part) count() {
-	n := 0
-	for ; n < len(p.handed) && p.handed[n].end <= p.durable; n++ {
-		if h := p.handed[n]; h.end > p.counted {
-			p.records, p.bytes, p.counted = p.records+h.records, p.bytes+h.bytes, h.end
-		}
-	}
-	if p.handed = p.handed[n:]; len(p.handed) == 0 {
-		p.handed = nil
-	}
-}
-
 // tail is the last batch of a log.
 type tail struct {
 	base, end int64
@@ -216,7 +193,7 @@ func (r *rate) tick(now int64, seconds float64) {
 
 // copied is what is known of the partition's copy.
 func (p *part) copied() copied {
-	return copied{src: p.src, dst: p.dst, traits: p.traits, durable: p.durable, batch: p.batch, shifted: p.shifted}
+	return copied{src: p.src, dst: p.dst, traits: p.traits, durable: p.copy.Durable(), batch: p.batch, shifted: p.shifted}
 }
 
 func (p *part) gone() bool { return p.state() == Stopped || p.state() == Done }
@@ -224,34 +201,29 @@ func (p *part) gone() bool { return p.state() == Stopped || p.state() == Done }
 // stable is up to where the source may be mirrored.
 func (p *part) stable() int64 { return p.lso }
 
-// unclaim has the next hole claim the topic again; the engine's lock is held. Who has it meanwhile keeps it until then.
-func (t *topic) unclaim() {
-	t.claimed = false
-	for _, p := range t.parts {
-		p.confirmed = false
+// reached takes in how far the copy has got; the engine's lock is held.
+func (p *part) reached() {
+	if p.copy.Reached() && p.doubt == appending {
+		p.well()
 	}
 }
 
-// reached takes in how far the standby has got.
-func (p *part) reached() {
-	defer p.count()
-	if p.to == nil {
-		return
+// waits is since when the topic's holes wait for its claim; zero: none does.
+func (t *topic) waits() time.Time {
+	if t.claim == nil {
+		return time.Time{}
 	}
-	end, durable := p.to.Reached()
-	if p.doubt == appending && end > p.position {
-		p.well()
-	}
-	p.position, p.durable = max(p.position, end), max(p.durable, durable)
+	return t.claim.Waits()
 }
 
 // lag is how many offsets aren't appended yet.
 func (p *part) lag() int64 {
 	stable := p.stable()
-	if stable < 0 || p.position < 0 {
+	position := p.copy.Position()
+	if stable < 0 || position < 0 {
 		return 0
 	}
-	return max(0, stable-max(p.position, min(p.logStart, stable)))
+	return max(0, stable-max(position, min(p.logStart, stable)))
 }
 
 // oldest is the age of the oldest record that isn't appended.

@@ -10,6 +10,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 // raise notes an event of a partition. Where the policy isn't to go on, the partition stops. It returns the policy.
@@ -103,7 +104,7 @@ func errorEvent(err error) (ev Event, ok bool) {
 		ev.Kind = TooLarge
 	case rawkafka.Denies(err):
 		ev.Kind = Denied
-	case errors.Is(err, errMoved), errors.Is(err, errAhead), errors.Is(err, exactcopy.ErrUndecided), errors.Is(err, exactcopy.ErrClosed), rawkafka.Unknown(err), rawkafka.Retriable(err), source.Suspicious(err):
+	case errors.Is(err, standby.ErrMoved), errors.Is(err, errAhead), errors.Is(err, exactcopy.ErrUndecided), errors.Is(err, exactcopy.ErrClosed), rawkafka.Unknown(err), rawkafka.Retriable(err), source.Suspicious(err):
 		return ev, false
 	default:
 		ev.Kind = Failed

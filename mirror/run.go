@@ -10,6 +10,7 @@ import (
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 // appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
@@ -107,6 +108,7 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 		return err
 	}
 	defer e.copier.Close()
+	e.side = &standby.Side{Cluster: e.target, Copier: e.copier, Locks: e.locks}
 	e.reader = source.NewLoop(e.source, rawkafka.FetchConfig{
 		MaxBytes: int32(min(6<<20, e.cfg.MemoryBytes/8)), Linger: fetchLinger, InTurn: true, Rack: e.cfg.Rack, Limiter: limiter(e.cfg.MaxBytesPerSecond),
 	}, e)

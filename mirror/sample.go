@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
@@ -93,7 +94,7 @@ func (pl *planner) sample(ctx context.Context, src rawkafka.Partition, from int6
 		whole += b.Len()
 		end = b.EndOffset()
 	}
-	ops := copyops.New(&chunkSource{raw: raw[:whole], tracker: &tracker}, copyops.Filter{}, from, end)
+	ops := copyops.New(standby.NewBatches(raw[:whole], &tracker), copyops.Filter{}, from, end)
 	defer ops.Close()
 	for {
 		o, err := ops.Next()

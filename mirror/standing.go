@@ -29,8 +29,9 @@ func (e *engine) tick(seconds float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, p := range e.parts {
-		p.rateRecords.tick(p.records, seconds)
-		p.rateBytes.tick(p.bytes, seconds)
+		records, bytes := p.copy.Count()
+		p.rateRecords.tick(records, seconds)
+		p.rateBytes.tick(bytes, seconds)
 	}
 }
 
@@ -95,11 +96,12 @@ func (s *Status) topics(all iter.Seq[*topic], now time.Time) {
 }
 
 func (p *part) status(now time.Time) PartitionStatus {
+	records, bytes := p.copy.Count()
 	return PartitionStatus{
-		Partition: p.src.Partition, State: p.state(), Position: p.position, Durable: p.durable,
+		Partition: p.src.Partition, State: p.state(), Position: p.copy.Position(), Durable: p.copy.Durable(),
 		SourceLSO: p.lso, SourceHighWatermark: p.hw, SourceLogStart: p.logStart,
 		LagRecords: p.lag(), LagMillis: p.oldest(now).Milliseconds(), LSOLag: max(0, p.hw-p.lso),
-		Records: p.records, Bytes: p.bytes, RecordsPerSecond: p.rateRecords.value, BytesPerSecond: p.rateBytes.value, Event: p.last,
+		Records: records, Bytes: bytes, RecordsPerSecond: p.rateRecords.value, BytesPerSecond: p.rateBytes.value, Event: p.last,
 	}
 }
 
@@ -143,7 +145,7 @@ func (r *RPO) add(p *part, ps PartitionStatus, now time.Time) {
 	if p.why != nil && p.state() == Stopped { // it isn't read: there may be more by now
 		r.Unknown++
 		r.AgeMillis = max(r.AgeMillis, now.Sub(p.why.Event.Time).Milliseconds())
-	} else if p.hw < 0 || p.durable < 0 {
+	} else if p.hw < 0 || p.copy.Durable() < 0 {
 		r.Unknown++
 	}
 	missing := ps.Missing()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/internal/source"
+	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
 // Of a mirror that has heard nothing yet nothing is known: not that nothing is missing.
@@ -36,9 +37,9 @@ func TestStoppedRPO(t *testing.T) {
 		records int64
 		lag     int64 // milliseconds
 	}{
-		{"caught up", part{topic: &topic{}, Following: hasStopped(), why: why, hw: 20, lso: 20, position: 20, durable: 20}, 0, 0},
-		{"never begun", part{topic: &topic{}, Following: hasStopped(), why: why, hw: 20, lso: 20, position: 5, durable: -1}, 15, time.Minute.Milliseconds()},
-		{"not known", part{topic: &topic{}, Following: hasStopped(), why: why, hw: -1, lso: -1, position: -1, durable: -1}, 0, 0},
+		{"caught up", part{topic: &topic{}, Following: hasStopped(), why: why, hw: 20, lso: 20, copy: copyAt(20, 20)}, 0, 0},
+		{"never begun", part{topic: &topic{}, Following: hasStopped(), why: why, hw: 20, lso: 20, copy: copyAt(5, -1)}, 15, time.Minute.Milliseconds()},
+		{"not known", part{topic: &topic{}, Following: hasStopped(), why: why, hw: -1, lso: -1, copy: copyAt(-1, -1)}, 0, 0},
 	} {
 		var r RPO
 		r.add(&tt.p, tt.p.status(now), now)
@@ -72,4 +73,11 @@ func isRead() (f source.Following) {
 func hasStopped() (f source.Following) {
 	f.Turn(source.Stop)
 	return f
+}
+
+// copyAt is a copy that has got so far.
+func copyAt(position, durable int64) *standby.Copy {
+	c := standby.New(nil, nil, rawkafka.Partition{})
+	c.Begin(position, durable)
+	return c
 }

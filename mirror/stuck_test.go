@@ -16,7 +16,7 @@ import (
 // What is appended and doesn't become durable is an event after a minute without any progress, once, and again once it had become durable.
 func TestUnderReplicated(t *testing.T) {
 	cfg := Config{Logger: slog.New(slog.DiscardHandler)}
-	p := &part{topic: &topic{pair: pair{source: "t"}}, Following: isRead(), position: 10, durable: 5, stuckAt: -1}
+	p := &part{topic: &topic{pair: pair{source: "t"}}, Following: isRead(), copy: copyAt(10, 5), stuckAt: -1}
 	e := &engine{flow: &flow{cfg: cfg, hooks: newHooks(cfg)}, parts: map[rawkafka.Partition]*part{{Topic: "t"}: p}, moved: make(chan struct{}), memory: newMemory(1000)}
 	now := time.Now()
 	for i, step := range []struct {
@@ -27,7 +27,7 @@ func TestUnderReplicated(t *testing.T) {
 		{0, 10, 5, 0}, {stuckFor - time.Second, 10, 5, 0}, {2 * time.Second, 20, 6, 0}, {stuckFor - time.Second, 20, 6, 0}, {2 * time.Second, 20, 6, 1},
 		{stuckFor, 20, 6, 1}, {stuckFor, 20, 20, 1}, {0, 30, 20, 1}, {stuckFor + time.Second, 30, 20, 2},
 	} {
-		p.position, p.durable = step.position, step.durable
+		p.copy.Begin(step.position, step.durable)
 		now = now.Add(step.after)
 		e.lookForStuck(now)
 		if n := e.hooks.counts[UnderReplicated]; n != step.events {
