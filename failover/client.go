@@ -54,7 +54,8 @@ type Client struct {
 }
 
 // NewClient returns a client once it knows who is active. The cluster needn't answer for that; one with another ID than is meant does end it, as a *[WrongClusterError]. Other
-// errors: a *[ConfigError], before any I/O, kgo's of its options, the register's.
+// errors: a *[ConfigError], before any I/O, kgo's of its options, the register's, of which a [register.NoScopeError] says that nobody
+// has begun the scope.
 func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -85,8 +86,10 @@ func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 
 // begin reads who is active, and goes there.
 func (c *Client) begin(ctx context.Context) error {
-	first := register.Epoch{Active: c.cfg.Clusters[0].Name, Lease: c.cfg.Lease, By: self.Name(), Reason: "the first client of the scope"}
-	e, err := register.Begin(ctx, c.cfg.Register, c.cfg.Scope, first)
+	if err := c.alone(ctx); err != nil {
+		return err
+	}
+	e, err := register.Active(ctx, c.cfg.Register, c.cfg.Scope)
 	if err != nil {
 		return fmt.Errorf("failover: register: %w", err)
 	}
@@ -108,6 +111,16 @@ func (c *Client) begin(ctx context.Context) error {
 		s.close(&c.wg, err)
 	}
 	return nil
+}
+
+// alone begins a scope that is the client's own.
+func (c *Client) alone(ctx context.Context) error {
+	if !c.cfg.Alone {
+		return nil
+	}
+	c.cfg.Register = register.NewMemory()
+	_, err := register.Begin(ctx, c.cfg.Register, c.cfg.Scope, register.Epoch{Active: c.cfg.Clusters[0].Name, Lease: c.cfg.Lease, By: self.Name()})
+	return err
 }
 
 func (c *Client) retry(op string, err error) {

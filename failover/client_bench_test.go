@@ -28,7 +28,7 @@ func benchClients(b *testing.B, f func(*testing.B, testkafka.Cluster, Kafka), op
 				f(b, cl, c)
 				return
 			}
-			cfg := Config{Clusters: []Cluster{{Name: "a", Opts: cl.Opts()}}, Opts: opts}
+			cfg := Config{Clusters: []Cluster{{Name: "a", Opts: cl.Opts()}}, Alone: true, Opts: opts}
 			if kind == "replay" {
 				cfg.Replay = &Replay{}
 			}

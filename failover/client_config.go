@@ -18,8 +18,11 @@ import (
 type Config struct {
 	// Required.
 
-	// Clusters are those that may be active. The first is active in a scope that has no epoch yet.
+	// Clusters are those that may be active. Which one is, the register says.
 	Clusters []Cluster
+	// Register holds the epochs: the same for all clients and controllers of the scope, which an operator has begun
+	// ([register.Begin], kdr init-scope). Only with Alone there is none.
+	Register register.Register
 
 	// Optional.
 
@@ -27,8 +30,9 @@ type Config struct {
 	Opts []kgo.Opt
 	// Scope is what is switched. Default "default".
 	Scope string
-	// Register holds the epochs: the same for all clients and controllers of the scope. Default: one in this process, which no other process is fenced by.
-	Register register.Register
+	// Alone makes a client without a register, on the first of Clusters for ever: it is never fenced, and no controller can move
+	// it. Default off.
+	Alone bool
 	// Lease is how long the client may write after it confirmed its epoch, where the register's epoch doesn't say so: that holds
 	// for the whole scope. Default 10 s.
 	Lease time.Duration
@@ -134,6 +138,12 @@ func (c Config) complete() (Config, error) {
 	c.Lease = cmp.Or(c.Lease, lease.Default)
 	c.Poll = cmp.Or(c.Poll, c.Lease/5)
 	c.MaxWait = cmp.Or(c.MaxWait, time.Minute)
+	switch {
+	case c.Register == nil && !c.Alone:
+		fault("Register is missing: where the epochs are (Alone does without)")
+	case c.Register != nil && c.Alone:
+		fault("Alone has no Register")
+	}
 	if c.Lease < 0 || c.Poll < 0 || c.MaxWait < 0 {
 		fault("Lease, Poll or MaxWait is negative")
 	} else if c.Poll >= c.Lease {
@@ -154,9 +164,6 @@ func (c Config) complete() (Config, error) {
 	}
 	if len(errs) > 0 {
 		return c, &ConfigError{Job: "failover", Errs: errs}
-	}
-	if c.Register == nil {
-		c.Register = register.NewMemory()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

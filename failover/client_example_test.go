@@ -29,7 +29,10 @@ func Example() {
 		defer fake.Close()
 		clusters[i].Opts = []kgo.Opt{kgo.SeedBrokers(fake.ListenAddrs()...)}
 	}
-	reg := register.NewMemory()
+	reg := register.NewMemory() // an operator begins a scope, once: kdr init-scope
+	if _, err := register.Begin(ctx, reg, "default", register.Epoch{Active: "east", By: "operator"}); err != nil {
+		log.Fatal(err)
+	}
 	switched := make(chan failover.ClientReport, 1)
 	cl, err := failover.NewClient(ctx, failover.Config{
 		Clusters: clusters,

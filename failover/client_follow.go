@@ -125,6 +125,11 @@ func (c *Client) see(e register.Epoch) term {
 	if l := c.leaseOf(e); l != c.cfg.Lease {
 		c.cfg.Logger.Warn("failover: the scope's lease holds, not the configured one", "scope", e.Scope, "epoch", e.Number, "lease", l, "configured", c.cfg.Lease)
 	}
+	for _, cl := range c.cfg.Clusters {
+		if id := e.ID(cl.Name); cl.ID != "" && id != "" && id != cl.ID {
+			c.cfg.Logger.Warn("failover: the register's cluster ID holds, not the configured one", "scope", e.Scope, "epoch", e.Number, "cluster", cl.Name, "id", id, "configured", cl.ID)
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.term = term{epoch: e, lease: lease.New(lease.Config{Lease: c.leaseOf(e), Clock: c.cfg.tuning.clock}), seen: time.Now()}

@@ -38,7 +38,7 @@ func TestClusterOptions(t *testing.T) {
 	if _, err := (Config{Clusters: []Cluster{cl}}).complete(); err == nil {
 		t.Error("hooks of a further path are taken")
 	}
-	if _, err := (Config{Clusters: []Cluster{cluster()}, Opts: []kgo.Opt{kgo.WithHooks(addsHeader{}), kgo.ConsumerGroup("g")}}).complete(); err != nil {
+	if _, err := (Config{Clusters: []Cluster{cluster()}, Alone: true, Opts: []kgo.Opt{kgo.WithHooks(addsHeader{}), kgo.ConsumerGroup("g")}}).complete(); err != nil {
 		t.Error(err)
 	}
 }

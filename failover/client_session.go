@@ -224,7 +224,7 @@ func (c *Client) identify(ctx context.Context, s *session) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	name := s.cluster.Name
-	want := cmp.Or(s.cluster.ID, s.epoch.ActiveID, c.ids[name])
+	want := cmp.Or(s.epoch.ID(name), s.cluster.ID, c.ids[name])
 	if want != "" && want != got {
 		return &WrongClusterError{Cluster: name, Want: want, Got: got}
 	}

@@ -108,6 +108,7 @@ func (s *sim) client(change func(*Config), opts ...kgo.Opt) *Client {
 	if change != nil {
 		change(&cfg)
 	}
+	begin(s, cfg)
 	c, err := NewClient(s.Context(), cfg)
 	if err != nil {
 		s.Fatal(err)

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,12 +69,22 @@ func (s *stage) client(change func(*Config), opts ...kgo.Opt) *Client {
 	if change != nil {
 		change(&cfg)
 	}
+	begin(s, cfg)
 	c, err := NewClient(s.Context(), cfg)
 	if err != nil {
 		s.Fatal(err)
 	}
 	s.Cleanup(c.Close)
 	return c
+}
+
+// begin begins the scope of a client, where nobody has.
+func begin(t testing.TB, cfg Config) {
+	t.Helper()
+	scope := cmp.Or(cfg.Scope, "default")
+	if _, err := register.Begin(t.Context(), cfg.Register, scope, register.Epoch{Active: cfg.Clusters[0].Name, Lease: cfg.Lease, By: "test"}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (s *stage) latest() register.Epoch {
@@ -477,11 +488,12 @@ func TestClientWrongCluster(t *testing.T) {
 	clusters := s.clusters()
 	clusters[0].ID = "another"
 	var wrong *WrongClusterError
+	begin(t, Config{Clusters: clusters, Register: s.reg})
 	if _, err := NewClient(t.Context(), Config{Clusters: clusters, Register: s.reg}); !errors.As(err, &wrong) || wrong.Got != s.a.ID() {
 		t.Error(err)
 	}
 	var faults *ConfigError
-	if _, err := NewClient(t.Context(), Config{Lease: time.Second, Poll: time.Minute, InDoubt: "x"}); !errors.As(err, &faults) || len(faults.Errs) != 3 {
+	if _, err := NewClient(t.Context(), Config{Lease: time.Second, Poll: time.Minute, InDoubt: "x"}); !errors.As(err, &faults) || len(faults.Errs) != 4 {
 		t.Error(err)
 	}
 }

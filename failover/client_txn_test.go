@@ -11,7 +11,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/kafkadr/kafkadr/failover/register"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
@@ -126,7 +125,7 @@ func TestClientPaths(t *testing.T) {
 		}
 		clusters[0].ID = "another"
 		var wrong *WrongClusterError
-		_, err := NewClient(t.Context(), Config{Clusters: clusters, Register: register.NewMemory()})
+		_, err := NewClient(t.Context(), Config{Clusters: clusters, Register: s.reg})
 		if !errors.As(err, &wrong) || wrong.Want != "another" || wrong.Got != s.a.ID() {
 			t.Error(err)
 		}

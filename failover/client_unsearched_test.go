@@ -87,10 +87,12 @@ func TestClientSearchesManyPartitions(t *testing.T) {
 			c, err := s.nets["b"].DialContext(ctx, network, host)
 			return farConn{c}, err
 		}
-		c, err := NewClient(s.Context(), Config{
+		cfg := Config{
 			Clusters: []Cluster{{Name: "a", Opts: s.opts("a")}, {Name: "b", Opts: append(s.b.Opts(), kgo.Dialer(far))}},
 			Register: s.reg, Opts: []kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}, tuning: clientTuning{clock: lease.Go},
-		})
+		}
+		begin(s, cfg)
+		c, err := NewClient(s.Context(), cfg)
 		if err != nil {
 			s.Fatal(err)
 		}
@@ -192,10 +194,12 @@ func TestClientSearchesWithoutRead(t *testing.T) {
 			}
 			reg := register.NewMemory()
 			switched := make(chan ClientReport, 1)
-			c, err := NewClient(t.Context(), Config{
+			cfg := Config{
 				Clusters: clusters, Register: reg, Lease: time.Second, Poll: 20 * time.Millisecond,
 				Hooks: Hooks{OnSwitch: func(r ClientReport) { switched <- r }},
-			})
+			}
+			begin(t, cfg)
+			c, err := NewClient(t.Context(), cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

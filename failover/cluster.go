@@ -21,7 +21,8 @@ type Cluster struct {
 
 	// Paths are further sets of options to reach the same cluster, through other networks; they are tried in order where Opts don't connect.
 	Paths [][]kgo.Opt
-	// ID is the cluster ID that must be there. Default: what the first connection finds, from then on.
+	// ID is the cluster ID that must be there, where the register doesn't say one: that holds. Default: what the first connection
+	// finds, from then on.
 	ID string
 }
 

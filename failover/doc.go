@@ -2,7 +2,8 @@
 //
 // # How it works
 //
-// A register ([github.com/kafkadr/kafkadr/failover/register]) says which cluster is active in a scope, by epoch. A switch
+// A register ([github.com/kafkadr/kafkadr/failover/register]) says which cluster is active in a scope, by epoch. An operator
+// begins it, once (register.Begin, kdr init-scope); a client of a scope that nobody has begun gets an error. A switch
 // takes two epochs. The first closes the scope, and nobody writes anywhere. The second opens the other cluster, and holds
 // where its logs ended (the forks). Controllers decide and switch: [github.com/kafkadr/kafkadr/failover/control].
 //

@@ -51,7 +51,10 @@ func run(ctx context.Context, to io.Writer) error {
 	}
 	defer mirror.Close()
 
-	reg := register.NewMemory() // for more than one process: bucket.Open
+	reg := register.NewMemory()                                                                                                                   // for more than one process: bucket.Open
+	if _, err := register.Begin(ctx, reg, "default", register.Epoch{Active: pair.Clusters()[0].Name, Lease: lease, By: "operator"}); err != nil { // once, for good
+		return err
+	}
 	controller, err := control.New(control.Config{
 		Clusters: pair.Clusters(), Register: reg, Lease: lease,
 		Probe:  probe.Metadata(probe.MetadataConfig{}),

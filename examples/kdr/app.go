@@ -68,7 +68,7 @@ configuration; 3 damage found; 4 refused by a plan or a check; 130 interrupted.`
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print one JSON document on standard output")
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "log retries and other details")
 	root.SetHelpCommand(newHelp(a))
-	root.AddCommand(newBackup(a), newList(a), newShow(a), newVerify(a), newCat(a), newRestore(a), newTranslate(a), newMirror(a), newStatus(a), newGroups(a), newFailover(a), newFailback(a), newController(a), newDrill(a), newExport(a), newSweep(a))
+	root.AddCommand(newBackup(a), newList(a), newShow(a), newVerify(a), newCat(a), newRestore(a), newTranslate(a), newMirror(a), newStatus(a), newGroups(a), newInitScope(a), newFailover(a), newFailback(a), newController(a), newDrill(a), newExport(a), newSweep(a))
 	for _, cmd := range append(root.Commands(), root) {
 		// The parser would stop at the first unknown flag; this way all are named.
 		cmd.FParseErrWhitelist.UnknownFlagsHandling = pflag.PassUnknownFlagToArgs

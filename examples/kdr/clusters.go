@@ -27,7 +27,7 @@ The clusters file is JSON; fields that aren't known are refused, all faults are 
     "scope": "shop",                      what is switched (default "default")
     "register": {"stores": ["s3://…"],    who is active: one store, or three that fail independently;
                  "prefix": "failover/"}   all who share the scope need the same
-    "clusters": [                         the first is active in a scope that has no epoch yet
+    "clusters": [                         kdr init-scope begins the scope with the first
       {"name": "ams", "brokers": ["a:9092"],
        "kafka_config": "ams.properties",  client properties; relative to the file
        "id": "…",                         the cluster ID that must be there (default: not asked)

@@ -20,7 +20,7 @@ import (
 // scopeStatus is where a scope stands.
 type scopeStatus struct {
 	Scope string `json:"scope"`
-	// Epoch is the newest one's number, 0 where nothing was ever switched. Active is empty while a switch is under way, from From to Target.
+	// Epoch is the newest one's number. Active is empty while a switch is under way, from From to Target.
 	Epoch  int64     `json:"epoch"`
 	Active string    `json:"active"`
 	From   string    `json:"from,omitempty"`
@@ -70,6 +70,9 @@ type epochStatus struct {
 	Forks   int       `json:"forks,omitempty"`
 }
 
+// anotherAnswers begins the error of a cluster whose ID isn't the one that is meant.
+const anotherAnswers = "another cluster answers"
+
 const (
 	lookFor    = 5 * time.Second
 	observeFor = 30 * time.Second
@@ -77,7 +80,7 @@ const (
 
 // clustersStatus asks the register, the clusters and the mirrors.
 func (a *app) clustersStatus(ctx context.Context, f *clustersFile) error {
-	s, done, err := f.open(ctx, a, true)
+	s, done, err := f.open(ctx, a, reading)
 	if err != nil {
 		return err
 	}
@@ -112,9 +115,6 @@ func (s *switching) history(ctx context.Context, st *scopeStatus) error {
 		st.Epoch, st.Active, st.From, st.Target, st.Since = e.Number, e.Active, e.From, e.Target, e.At
 		st.History = append(st.History, epochStatus{e.Number, e.Active, e.From, e.Target, e.Switch, e.Planned, e.By, e.Reason, e.At, len(e.Forks)})
 	}
-	if st.Epoch == 0 {
-		st.Active = s.file.Clusters[0].Name
-	}
 	return nil
 }
 
@@ -148,7 +148,7 @@ func lookAt(ctx context.Context, c failover.Cluster, active string) clusterStatu
 			out.Error = oneLine(err.Error())
 			continue
 		case c.ID != "" && m.Cluster != c.ID:
-			out.Error = fmt.Sprintf("another cluster answers: its ID is %s, not %s", m.Cluster, c.ID)
+			out.Error = fmt.Sprintf(anotherAnswers+": its ID is %s, not %s", m.Cluster, c.ID)
 			continue
 		}
 		out.Reachable, out.ClusterID, out.Brokers, out.Error = true, m.Cluster, len(m.Brokers), ""
@@ -228,8 +228,6 @@ func (st *scopeStatus) away(names ...string) string {
 func (a *app) printScope(st *scopeStatus) error {
 	var err error
 	switch {
-	case st.Epoch == 0:
-		err = a.printf("scope %s: %s is active; nothing was ever switched\n", st.Scope, st.Active)
 	case st.Active == "":
 		err = a.printf("scope %s: a switch from %s to %s is under way since epoch %d, %s: no client writes\n", st.Scope, st.From, st.Target, st.Epoch, st.Since.Format(time.RFC3339))
 	default:

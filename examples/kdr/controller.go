@@ -70,7 +70,7 @@ changes, and counted in the metric kafkadr_failover_conflicts.
 
 // control runs a controller.
 func (a *app) control(ctx context.Context, f *controllerFlags) error {
-	s, done, err := f.clusters.file.open(ctx, a, false)
+	s, done, err := f.clusters.file.open(ctx, a, existing)
 	if err != nil {
 		return err
 	}

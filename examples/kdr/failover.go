@@ -220,7 +220,11 @@ type switched struct {
 
 // failover plans, prints, and switches.
 func (a *app) failover(ctx context.Context, f *failoverFlags) error {
-	s, done, err := f.clusters.file.open(ctx, a, f.dryRun)
+	how := existing
+	if f.dryRun {
+		how = reading
+	}
+	s, done, err := f.clusters.file.open(ctx, a, how)
 	if err != nil {
 		return err
 	}

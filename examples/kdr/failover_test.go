@@ -22,8 +22,27 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// clustersOf writes a clusters file of two clusters, a and b, with a short lease and a register in a directory.
+// clustersOf writes a clusters file of two clusters, a and b, with a short lease and a register in a directory, and begins its scope.
 func clustersOf(t testing.TB, a, b testkafka.Cluster, more map[string]any) string {
+	t.Helper()
+	path := clustersFileOf(t, a, b, more)
+	beginScope(t, path)
+	return path
+}
+
+// beginScope begins the scope of a clusters file, as one was begun before epochs named their clusters.
+func beginScope(t testing.TB, path string) {
+	t.Helper()
+	flag := clustersFlag{path: path}
+	flag.check(&app{getenv: func(string) string { return "" }})
+	first := register.Epoch{Active: flag.file.Clusters[0].Name, Lease: time.Duration(flag.file.Lease), By: "test"}
+	if _, err := register.Begin(t.Context(), registerOf(t, path), flag.file.Scope, first); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// clustersFileOf is clustersOf, of a scope that nobody has begun.
+func clustersFileOf(t testing.TB, a, b testkafka.Cluster, more map[string]any) string {
 	t.Helper()
 	doc := map[string]any{
 		"scope":    "shop",
@@ -231,7 +250,7 @@ func TestFailoverPlannedResumed(t *testing.T) {
 	m := mirrorBetween(t, file, "a", "b")
 	awaitCopied(t, from, to, "orders", 3)
 	reg := registerOf(t, file)
-	first, err := register.Begin(t.Context(), reg, "shop", register.Epoch{Active: "a", By: "test"})
+	first, err := register.Latest(t.Context(), reg, "shop")
 	if err == nil {
 		_, err = register.Advance(t.Context(), reg, first, register.Epoch{From: "a", Target: "b", Switch: "one", Planned: true, By: "test"})
 	}
@@ -261,7 +280,7 @@ func registerOf(t testing.TB, file string) register.Register {
 	if flag.check(a); len(a.faults) > 0 {
 		t.Fatal(a.faults)
 	}
-	reg, done, err := flag.file.Register.open(t.Context(), a, false)
+	reg, done, err := flag.file.Register.open(t.Context(), a, writing)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,14 +337,15 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestFailoverDryRun: nothing is written, not even the marker by which a register tries its store.
+// TestFailoverDryRun: nothing is written.
 func TestFailoverDryRun(t *testing.T) {
 	from, to := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	dir := t.TempDir()
 	file := clustersOf(t, from, to, map[string]any{"register": map[string]any{"stores": []string{"file://" + dir}}})
+	before := tree(t, dir)
 	kdr(t, "failover", "--clusters", file, "--to", "b", "--dry-run").want(t, 0)
-	if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
-		t.Error(err, there)
+	if after := tree(t, dir); after != before {
+		t.Errorf("%s\nwas\n%s", after, before)
 	}
 }
 

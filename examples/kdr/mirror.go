@@ -215,7 +215,7 @@ func (f *mirrorFlags) checkClusters(a *app, cmd *cobra.Command) {
 // followMirror mirrors between clusters of a file for as long as the register says so.
 func (a *app) followMirror(ctx context.Context, f *mirrorFlags) error {
 	file := &f.clusters.file
-	s, done, err := file.open(ctx, a, true)
+	s, done, err := file.open(ctx, a, reading)
 	if err != nil {
 		return err
 	}

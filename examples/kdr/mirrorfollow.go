@@ -33,7 +33,7 @@ func (f *mirrorFollower) Status() mirror.Status {
 
 // follow returns nil when another cluster has become active.
 func (f *mirrorFollower) follow(ctx context.Context) error {
-	last, err := latest(ctx, f.s.register, f.s.file.Scope)
+	last, err := register.Active(ctx, f.s.register, f.s.file.Scope)
 	if err != nil {
 		return err
 	}
@@ -90,13 +90,7 @@ func (f *mirrorFollower) look(ctx context.Context) error {
 	at := time.Now()
 	within, cancel := context.WithTimeout(ctx, time.Duration(f.s.file.Lease)/2)
 	defer cancel()
-	var next register.Epoch
-	var err error
-	if f.last.Number == 0 {
-		next, err = f.s.register.Get(within, f.s.file.Scope, 1)
-	} else {
-		next, err = register.Next(within, f.s.register, f.last)
-	}
+	next, err := register.Next(within, f.s.register, f.last)
 	switch {
 	case err == nil:
 		f.last, f.confirmed = next, at

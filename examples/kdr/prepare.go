@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +30,7 @@ type prepared struct {
 
 // prepareFailback saves the tail of a cluster, and clears the way of the mirror back to it.
 func (a *app) prepareFailback(ctx context.Context, f *failoverFlags) error {
-	s, done, err := f.clusters.file.open(ctx, a, true)
+	s, done, err := f.clusters.file.open(ctx, a, reading)
 	if err != nil {
 		return err
 	}
@@ -117,9 +116,6 @@ func (s *switching) leftAt(ctx context.Context, cluster string) (last register.E
 		case e.Active != "" && e.From == cluster && !e.Planned:
 			left = &e
 		}
-	}
-	if last.Number == 0 {
-		return last, nil, errors.New("the scope has no epoch yet: nothing was ever switched")
 	}
 	return last, left, nil
 }

@@ -77,7 +77,7 @@ func (p *process) run(ctx context.Context) error {
 	if flag.check(a); len(a.faults) > 0 {
 		return a.usage()
 	}
-	s, done, err := flag.file.open(ctx, a, false)
+	s, done, err := flag.file.open(ctx, a, existing)
 	if err != nil {
 		return err
 	}

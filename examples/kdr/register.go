@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gocloud.dev/blob"
@@ -13,7 +12,7 @@ import (
 )
 
 // open opens the register: one bucket, or a quorum of several, any minority of which may be away. Call the returned func when done.
-func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (register.Register, func(), error) {
+func (r *registerSpec) open(ctx context.Context, a *app, how use) (register.Register, func(), error) {
 	var buckets []*blob.Bucket
 	done := func() {
 		for _, b := range buckets {
@@ -22,13 +21,13 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 	}
 	var stores []register.Store
 	for _, s := range r.stores {
-		b, err := s.bucket(ctx, writing) // a directory may be made: nobody may have switched yet
+		b, err := s.bucket(ctx, how)
 		if err != nil {
 			done()
 			return nil, nil, fmt.Errorf("register: %s: %w", s.name(), err)
 		}
 		buckets = append(buckets, b)
-		one, err := bucket.Open(ctx, b, r.config(a, s, readOnly))
+		one, err := bucket.Open(ctx, b, r.config(a, s, how == reading))
 		if err != nil {
 			done()
 			return nil, nil, fmt.Errorf("%s: %w", s.name(), s.explainStore(err))
@@ -52,18 +51,9 @@ func (r *registerSpec) open(ctx context.Context, a *app, readOnly bool) (registe
 
 func (r *registerSpec) config(a *app, s *storeFlags, readOnly bool) bucket.Config {
 	return bucket.Config{
-		Prefix: r.Prefix, ReadOnly: readOnly && len(r.stores) == 1, Later: len(r.stores) > 1, Status: storeAnswer,
+		Prefix: r.Prefix, ReadOnly: readOnly && len(r.stores) == 1, Later: true, Status: storeAnswer,
 		Hooks: bucket.Hooks{OnRetry: func(op, key string, err error) {
 			a.log.Debug("trying again", "store", s.name(), "op", op, "key", key, "err", err)
 		}},
 	}
-}
-
-// latest is the newest epoch, or none.
-func latest(ctx context.Context, r register.Register, scope string) (register.Epoch, error) {
-	e, err := register.Latest(ctx, r, scope)
-	if errors.Is(err, register.ErrNoEpoch) {
-		return register.Epoch{}, nil
-	}
-	return e, err
 }

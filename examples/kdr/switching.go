@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -22,9 +24,26 @@ type switching struct {
 	mirror   *replication
 }
 
-// open opens the register. Call the returned func when done.
-func (f *clustersFile) open(ctx context.Context, a *app, readOnly bool) (*switching, func(), error) {
-	reg, done, err := f.Register.open(ctx, a, readOnly)
+// open opens the register of a scope that has been begun. Call the returned func when done.
+func (f *clustersFile) open(ctx context.Context, a *app, how use) (*switching, func(), error) {
+	s, done, err := f.openAny(ctx, a, how)
+	if err != nil {
+		return nil, nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	_, err = register.Active(within, s.register, f.Scope)
+	var none *register.NoScopeError
+	if errors.As(err, &none) { // other errors are the command's: some go on without the register
+		done()
+		return nil, nil, &refusedError{text: fmt.Sprintf("%v; to begin it: kdr init-scope --clusters FILE", none)}
+	}
+	return s, done, nil
+}
+
+// openAny is open, of a scope that may not have been begun.
+func (f *clustersFile) openAny(ctx context.Context, a *app, how use) (*switching, func(), error) {
+	reg, done, err := f.Register.open(ctx, a, how)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -25,6 +25,9 @@ func survival(ctx context.Context, s *story, seed uint64) error {
 	defer standby.Close()
 	clusters := []failover.Cluster{{Name: "primary", Opts: clientOpts(primary)}, {Name: "standby", Opts: clientOpts(standby)}}
 	reg := register.NewMemory()
+	if _, err := register.Begin(ctx, reg, "default", register.Epoch{Active: "primary", Lease: lease, By: "operator"}); err != nil { // once, for good
+		return err
+	}
 
 	s.chapter("Second act: a mirror keeps a standby level with a primary")
 	copied, err := startMirror(ctx, primary, standby)

@@ -18,9 +18,10 @@ import (
 type Config struct {
 	// Required.
 
-	// Clusters are those that may be active, two at least. The first is active in a scope that has no epoch yet.
+	// Clusters are those that may be active, two at least. Which one is, the register says.
 	Clusters []failover.Cluster
-	// Register holds the epochs: the same for all controllers and clients of a scope.
+	// Register holds the epochs: the same for all controllers and clients of a scope, which an operator has begun
+	// ([register.Begin], kdr init-scope): a controller begins none.
 	Register register.Register
 
 	// Optional.

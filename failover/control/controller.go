@@ -42,6 +42,8 @@ type Controller struct {
 	// topics are the partitions of the scope's topics on each cluster, as they were last seen; ids the cluster IDs.
 	topics map[string]map[string]int
 	ids    map[string]string
+	// members is the last epoch that says which clusters the scope has.
+	members register.Epoch
 	// seen is the last epoch, and when it was first seen to be there.
 	seen   register.Epoch
 	seenAt time.Time
@@ -79,6 +81,9 @@ func (c *Controller) follow(e register.Epoch, at time.Time) time.Time {
 	defer c.mu.Unlock()
 	if e.Number > c.seen.Number {
 		c.seen, c.seenAt = e, at
+		if len(e.Clusters) > 0 || e.ActiveID != "" {
+			c.members = e
+		}
 	}
 	if e.Number == c.seen.Number {
 		return c.seenAt
@@ -103,6 +108,30 @@ func (c *Controller) remembered(cluster string) map[string]int {
 
 // leaseOf is an epoch's: the register's word holds for all clients.
 func (c *Controller) leaseOf(e register.Epoch) time.Duration { return cmp.Or(e.Lease, c.cfg.Lease) }
+
+// clusters are what an epoch behind another says of the scope's clusters: those that it has by the register, else those that are
+// configured, and the IDs that weren't known yet of those that were looked at.
+func (c *Controller) clusters(prev register.Epoch) []register.Member {
+	members := slices.Clone(prev.Clusters)
+	if len(members) == 0 {
+		for _, cl := range c.cfg.Clusters {
+			members = append(members, register.Member{Name: cl.Name})
+		}
+		slices.SortFunc(members, func(x, y register.Member) int { return cmp.Compare(x.Name, y.Name) })
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := map[string]bool{}
+	for i, m := range members {
+		id := cmp.Or(prev.ID(m.Name), c.ids[m.Name])
+		if known[id] { // two names of one cluster: a plan's conflict, and no epoch's
+			id = ""
+		}
+		members[i].ID = id
+		known[id] = id != ""
+	}
+	return members
+}
 
 // patience is how long the switch that an epoch has begun is left to another controller: never less than it may take.
 func (c *Controller) patience(closing register.Epoch) time.Duration {

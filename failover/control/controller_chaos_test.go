@@ -267,6 +267,7 @@ func TestControllerChaos(t *testing.T) {
 			for _, name := range []string{"a", "b"} {
 				wg.Go(func() { c.weather(weather, name) })
 			}
+			begin(t, Config{Clusters: c.clusters(), Register: c.reg, Lease: 5 * time.Second})
 			for id := range 3 {
 				wg.Go(func() { c.live(ctx, id) })
 			}

@@ -154,7 +154,7 @@ func (l *loop) turn(ctx context.Context) {
 	}
 }
 
-// read follows the register to its last epoch, and begins the scope where there is none.
+// read follows the register to its last epoch.
 func (c *Controller) read(ctx context.Context) (register.Epoch, error) {
 	c.mu.Lock()
 	last := c.seen
@@ -174,7 +174,7 @@ func (c *Controller) read(ctx context.Context) (register.Epoch, error) {
 
 func (c *Controller) readOn(ctx context.Context, last register.Epoch) (register.Epoch, error) {
 	if last.Number == 0 {
-		return register.Begin(ctx, c.cfg.Register, c.cfg.Scope, register.Epoch{Active: c.cfg.Clusters[0].Name, Lease: c.cfg.Lease, By: c.cfg.Name, Reason: "the scope's first epoch"})
+		return register.Active(ctx, c.cfg.Register, c.cfg.Scope)
 	}
 	for {
 		next, err := register.Next(ctx, c.cfg.Register, last)
@@ -231,6 +231,8 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 		c.enter(StateSwitching, time.Time{}, "on command, to "+last.Target)
 	case c.cfg.Manual || readErr != nil || time.Now().Before(next):
 		c.enter(StateClosed, next, fmt.Sprintf("%s switches from %s to %s", last.By, last.From, last.Target))
+	case last.Stays: // an operator's change of the scope's values, whose writer died
+		l.change(ctx, last, last.From, Failover, time.Time{}, last.Reason)
 	case c.is(last.Target, probe.Down) && c.is(last.From, probe.Healthy):
 		l.change(ctx, last, last.From, Failover, time.Time{}, fmt.Sprintf("%s is down: %s", last.Target, brief(c.health(last.Target).Error)))
 	default:

@@ -3,7 +3,8 @@
 //
 // # How it works
 //
-// A register ([github.com/kafkadr/kafkadr/failover/register]) says which cluster is active in a scope, by epoch. A switch
+// A register ([github.com/kafkadr/kafkadr/failover/register]) says which cluster is active in a scope, by epoch, once an
+// operator has begun it (register.Begin, kdr init-scope). A switch
 // takes two epochs. The first closes the scope, and nobody writes anywhere. The second opens the other cluster, and holds
 // where its logs ended (the forks). In between a [Controller] has fenced the old cluster or waited for its leases to end,
 // stopped the copy, and seen to offsets and rights. Each step has a deadline and may veto. [Controller.Plan] says before

@@ -20,13 +20,17 @@ func ExampleController_Plan() {
 	defer primary.Close()
 	defer standby.Close()
 
+	reg := register.NewMemory() // where several processes are involved: a bucket
+	if _, err := register.Begin(ctx, reg, "default", register.Epoch{Active: "primary", By: "operator"}); err != nil {
+		panic(err)
+	}
 	c, err := control.New(control.Config{
 		Clusters: []failover.Cluster{
 			{Name: "primary", Opts: []kgo.Opt{kgo.SeedBrokers(primary.ListenAddrs()...)}},
 			{Name: "standby", Opts: []kgo.Opt{kgo.SeedBrokers(standby.ListenAddrs()...)}},
 		},
-		Register: register.NewMemory(), // where several processes are involved: a bucket
-		Lease:    1,                    // no client writes
+		Register: reg,
+		Lease:    1, // no client writes
 	})
 	if err != nil {
 		panic(err)

@@ -145,11 +145,13 @@ func TestSecureSwitch(t *testing.T) {
 	write.Principal, write.Host, write.Operation, write.PermissionType = "User:app", "*", kmsg.ACLOperationWrite, kmsg.ACLPermissionTypeAllow
 	opts := func(cluster string) []kgo.Opt { return map[string][]kgo.Opt{"a": a.Opts(), "b": b.Opts()}[cluster] }
 
-	c, err := New(Config{
+	cfg := Config{
 		Clusters: []failover.Cluster{{Name: "a", Opts: a.UserOpts("app", "secret-app")}, {Name: "b", Opts: b.UserOpts("app", "secret-app")}},
 		Register: register.NewMemory(), Lease: time.Hour,
 		Switch: SwitchConfig{Fence: DenyWrites{Opts: opts}, Rights: GrantWrites{Opts: opts, ACLs: []kmsg.CreateACLsRequestCreation{write}}},
-	})
+	}
+	begin(t, cfg)
+	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +175,7 @@ func TestSecureSwitch(t *testing.T) {
 		t.Error(err)
 	}
 	// Back, by force: the other is fenced, the first one free again.
-	cfg := c.cfg
+	cfg = c.cfg
 	cfg.Switch.IgnoreTail = true
 	c2, err := New(cfg)
 	if err != nil {

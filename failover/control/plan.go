@@ -16,7 +16,7 @@ type Plan struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	How  How    `json:"how"`
-	// Epoch is the last one that the plan saw, 0 where there is none yet. By it the plan is refused when others have switched since.
+	// Epoch is the last one that the plan saw. By it the plan is refused when others have switched since.
 	Epoch int64 `json:"epoch"`
 	// Resumes is a closing epoch, of a switch that this one finishes or, with GiveUp, takes back.
 	Resumes *register.Epoch `json:"resumes,omitempty"`
@@ -35,6 +35,10 @@ type Plan struct {
 
 	c    *Controller
 	last register.Epoch
+	// open is the last epoch in which a cluster was active: last, or the one before a closing one. wait is the lease that a client
+	// may still have once a closing epoch is there.
+	open register.Epoch
+	wait time.Duration
 	took time.Duration
 	// seen is when the last epoch was seen first: since then nobody confirms an older one.
 	seen time.Time

@@ -34,7 +34,9 @@ func TestSwitchOnKafka(t *testing.T) {
 	a, b, clusters := pair(t, 3)
 	clusters[1].Opts, clusters[1].Paths = []kgo.Opt{kgo.SeedBrokers("127.0.0.1:1")}, [][]kgo.Opt{b.Opts()}
 	reg := register.NewMemory()
-	c, err := New(Config{Clusters: clusters, Register: reg, Lease: 1})
+	cfg := Config{Clusters: clusters, Register: reg, Lease: 1}
+	begin(t, cfg)
+	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

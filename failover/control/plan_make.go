@@ -22,7 +22,7 @@ const lagWait = 2 * time.Second
 //
 // A switch that is under way already, because its controller died, is finished by a plan to its target and given up by a plan to the cluster it came from.
 //
-// Errors: the register's, and the context's.
+// Errors: the register's, of which a [register.NoScopeError] says that nobody has begun the scope, and the context's.
 func (c *Controller) Plan(ctx context.Context, to string, how How) (*Plan, error) {
 	return c.plan(ctx, to, how, time.Time{})
 }
@@ -54,21 +54,46 @@ func (c *Controller) plan(ctx context.Context, to string, how How, down time.Tim
 
 // read finds out where the scope is.
 func (p *Plan) read(ctx context.Context) error {
-	last, err := register.Latest(ctx, p.c.cfg.Register, p.Scope)
-	if errors.Is(err, register.ErrNoEpoch) {
-		last, err = register.Epoch{Scope: p.Scope, Active: p.c.cfg.Clusters[0].Name}, nil
-	}
+	last, err := register.Active(ctx, p.c.cfg.Register, p.Scope)
 	if err != nil {
 		return fmt.Errorf("register: %w", err)
 	}
 	p.last, p.Epoch, p.seen = last, last.Number, p.c.follow(last, time.Now())
-	if l := p.c.leaseOf(last); l != p.c.cfg.Lease {
-		p.warn("the scope's lease is %v by its register, which holds; configured is %v", l, p.c.cfg.Lease)
+	if p.open = last; last.Closing() {
+		if p.open, err = p.c.cfg.Register.Get(ctx, p.Scope, last.Number-1); err != nil {
+			return fmt.Errorf("register: %w", err)
+		}
 	}
-	if last.Number == 0 {
-		p.warn("the scope has no epoch yet: %s, the first of the clusters, is taken to be active", last.Active)
+	if p.wait, err = register.Waited(ctx, p.c.cfg.Register, last); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	p.wait = cmp.Or(p.wait, p.c.cfg.Lease)
+	for _, d := range differs(&p.c.cfg, p.open) {
+		p.warn("%s", d)
 	}
 	return nil
+}
+
+// differs says where a configuration isn't what the scope's register says, which holds.
+func differs(cfg *Config, e register.Epoch) []string {
+	var all []string
+	if e.Lease != 0 && e.Lease != cfg.Lease {
+		all = append(all, fmt.Sprintf("the scope's lease is %v by its register, which holds; configured is %v", e.Lease, cfg.Lease))
+	}
+	for _, c := range cfg.Clusters {
+		switch id := e.ID(c.Name); {
+		case !e.Has(c.Name):
+			all = append(all, fmt.Sprintf("%s isn't one of the scope's clusters by its register, which holds", c.Name))
+		case id != "" && c.ID != "" && id != c.ID:
+			all = append(all, fmt.Sprintf("the ID of %s is %s by the register, which holds; configured is %s", c.Name, id, c.ID))
+		}
+	}
+	for _, m := range e.Clusters {
+		if !slices.ContainsFunc(cfg.Clusters, func(c failover.Cluster) bool { return c.Name == m.Name }) {
+			all = append(all, fmt.Sprintf("%s, one of the scope's clusters by its register, isn't configured", m.Name))
+		}
+	}
+	return all
 }
 
 // direction says whether there is anything to look at.
@@ -78,6 +103,9 @@ func (p *Plan) direction() bool {
 		resumes := p.last
 		p.Resumes, p.ID, p.GiveUp = &resumes, resumes.Switch, p.To == resumes.From
 		p.To = cmp.Or(p.To, resumes.Target)
+		if resumes.Stays && !p.GiveUp {
+			p.conflict(ConflictSwitching, "", "%s changes the scope's values since %s: finish that, or go back to %s, first", resumes.By, resumes.At.Format(time.RFC3339), resumes.From)
+		}
 		if p.To != resumes.Target && !p.GiveUp {
 			p.conflict(ConflictSwitching, "", "the switch from %s to %s that %s began at %s is under way: finish it or give it up first", resumes.From, resumes.Target, resumes.By,
 				resumes.At.Format(time.RFC3339))
@@ -91,6 +119,8 @@ func (p *Plan) direction() bool {
 	for _, name := range []string{p.From, p.To} {
 		if _, ok := p.c.cluster(name); !ok {
 			p.conflict(ConflictUnknownCluster, "", "%q isn't one of the configured clusters", name)
+		} else if !p.open.Has(name) {
+			p.conflict(ConflictUnknownCluster, "", "%s isn't one of the scope's clusters by its register (register.Change adds it)", name)
 		}
 	}
 	return len(p.Conflicts) == 0
@@ -133,7 +163,8 @@ func (p *Plan) look(ctx context.Context) {
 	p.budget()
 }
 
-// view looks at a cluster and checks that it is the right one: the configuration's, or the one that answered first.
+// view looks at a cluster and checks that it is the right one: the register's, else the configuration's, else the one that answered
+// first.
 func (c *Controller) view(ctx context.Context, name string) (*clusterView, error) {
 	cl, _ := c.cluster(name)
 	v, err := c.cfg.tuning.access.look(ctx, cl)
@@ -141,7 +172,7 @@ func (c *Controller) view(ctx context.Context, name string) (*clusterView, error
 		return nil, err
 	}
 	c.mu.Lock()
-	want := cmp.Or(cl.ID, c.ids[name])
+	want := cmp.Or(c.members.ID(name), cl.ID, c.ids[name])
 	c.mu.Unlock()
 	if want != "" && want != v.id {
 		return nil, fmt.Errorf("%w: its ID is %s, not %s", errOtherCluster, v.id, want)

@@ -117,7 +117,7 @@ func TestPlanConflicts(t *testing.T) {
 				if diff := cmp.Diff(tt.want, kinds); diff != "" {
 					t.Errorf("%s\n%s", diff, p)
 				}
-				if len(w.took()) > 0 || len(w.history()) > 0 {
+				if len(w.took()) > 0 || len(w.history()) > 1 {
 					t.Errorf("a plan has changed something: %v %v", w.took(), w.history())
 				}
 				if _, err := json.Marshal(p); err != nil {
@@ -128,7 +128,7 @@ func TestPlanConflicts(t *testing.T) {
 				}
 				report, err := p.Run(t.Context())
 				var refused *RefusedError
-				if !errors.As(err, &refused) || report.End != EndRefused || len(w.took()) > 0 || len(w.history()) > 0 {
+				if !errors.As(err, &refused) || report.End != EndRefused || len(w.took()) > 0 || len(w.history()) > 1 {
 					t.Error(err, report)
 				}
 			})
@@ -181,7 +181,7 @@ func TestPlanText(t *testing.T) {
 		cfg := w.config("one")
 		cfg.Switch.Budget = &Budget{Records: 1}
 		got := w.plan(w.controller(cfg), "b", Failover).String()
-		want := `scope default at epoch 0: forced switch from a to b
+		want := `scope default at epoch 1: forced switch from a to b
 b lacks 3 records, the oldest 1s old, as of 2000-01-01T00:00:00Z
 1 topics with 2 partitions: orders
 close    write the closing epoch 2: clients stop
@@ -193,7 +193,6 @@ forks    note the ends of 1 topics of b
 offsets  take care of groups on b
 rights   let clients write to b
 open     write the opening epoch 3: clients go to b
-warning: the scope has no epoch yet: a, the first of the clusters, is taken to be active
 conflict: budget: the standby lacks 3 records, and 1 may be lost
 `
 		if diff := cmp.Diff(want, got); diff != "" {

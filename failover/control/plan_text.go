@@ -29,7 +29,7 @@ func (p *Plan) steps() {
 	if sw.Fence != nil {
 		add(StepFence, "keep producers off %s at its brokers", p.From)
 	}
-	add(StepLease, "wait for what is left of the lease of %v, unless that is confirmed", p.c.leaseOf(p.last))
+	add(StepLease, "wait for what is left of the lease of %v, unless that is confirmed", p.wait)
 	if sw.Replication != nil {
 		if p.How == Switchover {
 			add(StepDrain, "until everything on %s is on %s", p.From, p.To)

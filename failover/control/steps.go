@@ -61,7 +61,7 @@ func (r *run) fence(ctx context.Context) (result, error) {
 
 // fenceTime is what is left of the lease, and of the deadline.
 func (r *run) fenceTime() time.Duration {
-	left := leaseWait(r.c.leaseOf(r.last)) - time.Since(r.closedAt)
+	left := leaseWait(r.p.wait) - time.Since(r.closedAt)
 	return max(min(r.sw.Deadlines.Fence, left), r.sw.Deadlines.Fence/10)
 }
 
@@ -85,7 +85,7 @@ func (r *run) lease(ctx context.Context) (result, error) {
 		return result{OutcomeSkipped, "the brokers refuse writes"}, nil
 	}
 	start := time.Now()
-	left := leaseWait(r.c.leaseOf(r.last)) - time.Since(r.closedAt)
+	left := leaseWait(r.p.wait) - time.Since(r.closedAt)
 	if left <= 0 {
 		return result{OutcomeSkipped, "it is over"}, nil
 	}

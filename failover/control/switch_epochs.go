@@ -15,14 +15,10 @@ func (r *run) close(ctx context.Context) error {
 	return r.step(ctx, StepClose, func(ctx context.Context) (result, error) {
 		next := register.Epoch{
 			From: r.p.From, Target: r.p.To, Switch: r.p.ID, Planned: r.p.How == Switchover, By: r.c.cfg.Name, Reason: r.p.Reason, At: time.Now(),
+			Lease: r.p.wait, Clusters: r.c.clusters(r.last),
 		}
 		written, err := bounded(ctx, r.sw.Deadlines.Close, func(ctx context.Context) (register.Epoch, error) {
-			prev, err := r.begin(ctx)
-			if err != nil {
-				return register.Epoch{}, err
-			}
-			next.Lease = r.c.leaseOf(prev)
-			return r.advance(ctx, prev, next)
+			return r.advance(ctx, r.last, next)
 		})
 		if err != nil {
 			r.unclear(err)
@@ -32,18 +28,6 @@ func (r *run) close(ctx context.Context) error {
 		r.last, r.looked, r.began, r.report.Closed = written, r.closedAt, r.closedAt, written.Number
 		return result{OutcomeDone, fmt.Sprintf("epoch %d", written.Number)}, nil
 	})
-}
-
-// begin writes a scope's first epoch where there is none.
-func (r *run) begin(ctx context.Context) (register.Epoch, error) {
-	if r.last.Number > 0 {
-		return r.last, nil
-	}
-	first, err := register.Begin(ctx, r.c.cfg.Register, r.p.Scope, register.Epoch{Active: r.p.From, Lease: r.c.cfg.Lease, By: r.c.cfg.Name, Reason: "the scope's first epoch"})
-	if err == nil && (first.Number != 1 || first.Active != r.p.From) {
-		err = &OvertakenError{Epoch: first}
-	}
-	return first, err
 }
 
 // advance writes an epoch, and tries again for as long as the register doesn't say what is there.
@@ -100,11 +84,12 @@ func (r *run) open(ctx context.Context) error {
 }
 
 func (r *run) opening(active string) register.Epoch {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	return register.Epoch{
-		Active: active, ActiveID: r.c.ids[active], From: r.last.From, Target: r.last.Target, Switch: r.last.Switch, Lease: r.c.leaseOf(r.last), By: r.c.cfg.Name, Reason: r.p.Reason, At: time.Now(),
+	e := register.Epoch{
+		Active: active, From: r.last.From, Target: r.last.Target, Switch: r.last.Switch, Stays: r.last.Stays, Lease: r.c.leaseOf(r.p.open),
+		Clusters: r.c.clusters(r.last), By: r.c.cfg.Name, Reason: r.p.Reason, At: time.Now(),
 	}
+	e.ActiveID = e.ID(active)
+	return e
 }
 
 func (r *run) write(ctx context.Context, next register.Epoch) (result, error) {
@@ -165,7 +150,7 @@ func (r *run) giveUp(ctx context.Context) (result, error) {
 
 // undo takes back what would hinder the winner: where that has gone back to From, the fence and the copy's end were for nothing.
 func (r *run) undo(ctx context.Context, overtaken *OvertakenError) error {
-	if overtaken.Epoch.Active != r.p.From || r.last.Number == 0 || !r.last.Closing() {
+	if overtaken.Epoch.Active != r.p.From || !r.last.Closing() {
 		return overtaken
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.sw.Deadlines.GiveUp, errDeadline)

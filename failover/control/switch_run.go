@@ -117,7 +117,7 @@ func (r *run) again(ctx context.Context) error {
 
 // carry does the steps between the epochs.
 func (r *run) carry(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, max(r.sw.longest(r.c.leaseOf(r.last))-r.sw.Deadlines.GiveUp-r.sw.Deadlines.Open, 0), errDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, max(r.sw.longest(r.p.wait)-r.sw.Deadlines.GiveUp-r.sw.Deadlines.Open, 0), errDeadline)
 	defer cancel()
 	for _, s := range []struct {
 		step Step
@@ -179,7 +179,7 @@ const recheck = time.Second
 // still finds out whether another controller has finished the switch or given it up meanwhile. Whoever closed goes on where the register doesn't answer: others leave the switch to it
 // for longer than it may take, and the next epoch's creation decides. Whoever took it up may not be the only one.
 func (r *run) still(ctx context.Context) error {
-	if elapsed(r.began) > r.sw.longest(r.c.leaseOf(r.last)) {
+	if elapsed(r.began) > r.sw.longest(r.p.wait) {
 		return errTooLong
 	}
 	if elapsed(r.looked) < recheck {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,13 +63,22 @@ func (w *world) config(name string) Config {
 	}
 }
 
+// controller is one of a scope that has been begun.
 func (w *world) controller(cfg Config) *Controller {
 	w.t.Helper()
+	begin(w.t, cfg)
 	c, err := New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return c
+}
+
+func begin(t testing.TB, cfg Config) {
+	t.Helper()
+	if _, err := register.Begin(t.Context(), cfg.Register, cmp.Or(cfg.Scope, "default"), register.Epoch{Active: cfg.Clusters[0].Name, Lease: cfg.Lease, By: "test"}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // call notes one, and fails or blocks as told.

@@ -21,6 +21,7 @@ type stage struct {
 	primary, standby failover.Cluster
 	spy              *spy
 	scope            string
+	lease            time.Duration
 	apps             *apps
 	chaos            *chaos
 
@@ -40,7 +41,7 @@ type stage struct {
 
 // newStage is a stage without those who act on it.
 func newStage(cfg Config) *stage {
-	s := &stage{scenario: cfg.Scenario, primary: cfg.Clusters[0], standby: cfg.Clusters[1], scope: cfg.Scope, started: time.Now()}
+	s := &stage{scenario: cfg.Scenario, primary: cfg.Clusters[0], standby: cfg.Clusters[1], scope: cfg.Scope, lease: cfg.Lease, started: time.Now()}
 	s.apps = newApps(cfg.Scenario.Load.withDefaults())
 	s.spy = newSpy(cfg.Register, s.epoch)
 	s.chaos = &chaos{faults: cfg.Scenario.Faults, injector: router{s.spy, cfg.Injector}, meter: s.apps.meter, say: s.say}
@@ -134,7 +135,7 @@ func (s *stage) play(ctx context.Context) error {
 	if err := s.createTopics(ctx); err != nil {
 		return fmt.Errorf("topics on %s: %w", s.primary.Name, err)
 	}
-	first, err := register.Begin(ctx, s.spy.Register, s.scope, register.Epoch{Scope: s.scope, Active: s.primary.Name, By: "drill", Reason: "the drill begins"})
+	first, err := register.Begin(ctx, s.spy.Register, s.scope, register.Epoch{Scope: s.scope, Active: s.primary.Name, Lease: s.lease, By: "drill", Reason: "the drill begins"})
 	if err != nil {
 		return err
 	}

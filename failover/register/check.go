@@ -70,6 +70,9 @@ func (e *Epoch) check() error {
 	if e.Lease < 0 {
 		return e.invalid("its lease is %v", e.Lease)
 	}
+	if reason := e.checkClusters(); reason != "" {
+		return e.invalid("%s", reason)
+	}
 	if reason := e.checkSwitch(); reason != "" {
 		return e.invalid("%s", reason)
 	}
@@ -95,13 +98,35 @@ func checkText(s string, most int) string {
 	return ""
 }
 
+// checkClusters says what is wrong with the scope's clusters, or nothing.
+func (e *Epoch) checkClusters() string {
+	ids := map[string]bool{}
+	for i, m := range e.Clusters {
+		switch {
+		case m.Name == "" || checkText(m.Name, maxName) != "" || checkText(m.ID, maxName) != "":
+			return fmt.Sprintf("cluster %d is %.*q, %.*q", i, maxName, m.Name, maxName, m.ID)
+		case i > 0 && e.Clusters[i-1].Name >= m.Name:
+			return fmt.Sprintf("cluster %s is out of order, or there twice", m.Name)
+		case m.ID != "" && ids[m.ID]:
+			return fmt.Sprintf("cluster %s has another's ID", m.Name)
+		case m.Name == e.Active && m.ID != "" && e.ActiveID != "" && m.ID != e.ActiveID:
+			return fmt.Sprintf("cluster %s has two IDs", m.Name)
+		}
+		ids[m.ID] = true
+	}
+	if e.Active != "" && !e.Has(e.Active) {
+		return "the active cluster isn't one of the scope's"
+	}
+	return ""
+}
+
 // checkSwitch says what is wrong with the fields of the switch, or nothing.
 func (e *Epoch) checkSwitch() string {
 	first := e.Number == 1
 	switch {
 	case first && e.Active == "":
 		return "the first epoch has no active cluster"
-	case first && (e.From != "" || e.Target != "" || e.Switch != "" || e.Planned || len(e.Forks) > 0):
+	case first && (e.From != "" || e.Target != "" || e.Switch != "" || e.Planned || e.Stays || len(e.Forks) > 0):
 		return "the first epoch is part of a switch"
 	case first:
 		return ""
@@ -111,6 +136,8 @@ func (e *Epoch) checkSwitch() string {
 		return "the switch goes where it comes from"
 	case e.Active == "" && (len(e.Forks) > 0 || e.ActiveID != ""):
 		return "a closing epoch has forks, or an active cluster's ID"
+	case e.Stays && e.Active != "" && e.Active != e.From:
+		return "a switch that stays goes away"
 	case e.Active != "" && e.Active != e.From && e.Active != e.Target:
 		return "the active cluster isn't one of the switch's"
 	}

@@ -2,7 +2,8 @@
 //
 // A [Register] is a log of epochs for each scope, created one by one and never changed. It is where controllers meet: of many that want to move a scope one creates the next epoch, and
 // the others get a [ConflictError] with it. Clients poll for the next epoch ([Next]) and take their lease from it. On top of Get and Create, all that a register
-// does, stand [Begin], [Latest], [Advance] and [History].
+// does, stand [Begin], [Active], [Latest], [Advance], [Change] and [History]. Only an operator begins a scope: clients and controllers
+// that find none ([Active]) get a [NoScopeError].
 //
 // # Guarantee
 //

@@ -3,6 +3,7 @@ package register
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors that callers act on.
@@ -38,6 +39,25 @@ func Conflict(mine, there Epoch) error {
 	}
 	return &ConflictError{Epoch: there}
 }
+
+// NoScopeError says that a scope has no epoch: nobody has begun it ([Begin]) in this register, or its name, the register's prefix
+// or its store is mistyped. It matches [ErrNoEpoch].
+type NoScopeError struct {
+	Scope string
+	// Others are scopes that the store has, where it can be listed.
+	Others []string
+}
+
+func (e *NoScopeError) Error() string {
+	text := fmt.Sprintf("register: scope %s has no epoch: an operator begins it, once; or its name, the prefix or the store is mistyped", e.Scope)
+	if len(e.Others) > 0 {
+		text += "; there are: " + strings.Join(e.Others, ", ")
+	}
+	return text
+}
+
+// Is says that it is an [ErrNoEpoch].
+func (e *NoScopeError) Is(target error) bool { return target == ErrNoEpoch }
 
 // InvalidError is an epoch that no register takes, or one that mustn't follow the one before it.
 type InvalidError struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -23,6 +24,20 @@ func (m *Memory) Get(ctx context.Context, scope string, number int64) (Epoch, er
 
 // Create implements [Register].
 func (m *Memory) Create(ctx context.Context, e Epoch) error { return CreateIn(ctx, m, e) }
+
+// Scopes implements [Lister].
+func (m *Memory) Scopes(context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var scopes []string
+	for key := range m.objects {
+		if scope, ok := scopeOf(key); ok {
+			scopes = append(scopes, scope)
+		}
+	}
+	slices.Sort(scopes)
+	return slices.Compact(scopes), nil
+}
 
 // CreateObject implements [Store].
 func (m *Memory) CreateObject(ctx context.Context, key string, value []byte) error {

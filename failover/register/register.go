@@ -25,9 +25,14 @@ type Epoch struct {
 	Target string `json:"target,omitempty"`
 	// Switch names the switch: the same in its two epochs, and in no other.
 	Switch string `json:"switch,omitempty"`
-	// Lease is how long a client may write in the epoch after it has confirmed it, in a closing one that of the epoch before:
-	// for all clients of the scope, whatever they are configured with. 0: what each is configured with.
+	// Lease is how long a client may write in the epoch after it has confirmed it, in a closing one how long the switch waits for
+	// that: the longer one of the last two in which a cluster was active. It is for all clients of the scope, whatever they are configured with.
+	// 0: what each is configured with.
 	Lease time.Duration `json:"lease_ns,omitempty"`
+	// Clusters are the scope's, sorted by name, whatever controllers and clients are configured with. Empty: not noted yet.
+	Clusters []Member `json:"clusters,omitempty"`
+	// Stays says that the switch goes nowhere: it changes the scope's values, and comes back to From. See [Change].
+	Stays bool `json:"stays,omitempty"`
 	// Planned says that the cluster that was active before was alive and drained.
 	Planned bool `json:"planned,omitempty"`
 	// By is who wrote the epoch, Reason why, for people. Neither holds secrets.
@@ -51,10 +56,36 @@ func (e *Epoch) Fork(topic string, partition int32) (int64, bool) {
 	return e.Forks[at].Offset, true
 }
 
+// Member is a cluster of a scope.
+type Member struct {
+	Name string `json:"name"`
+	// ID is its cluster ID, empty until it is known.
+	ID string `json:"id,omitempty"`
+}
+
+// ID is the cluster ID of one of the scope's clusters, empty where the epoch doesn't say it.
+func (e *Epoch) ID(cluster string) string {
+	if cluster == e.Active && e.ActiveID != "" {
+		return e.ActiveID
+	}
+	for _, m := range e.Clusters {
+		if m.Name == cluster {
+			return m.ID
+		}
+	}
+	return ""
+}
+
+// Has says whether a cluster is one of the scope's, as far as the epoch says which those are.
+func (e *Epoch) Has(cluster string) bool {
+	return len(e.Clusters) == 0 || slices.ContainsFunc(e.Clusters, func(m Member) bool { return m.Name == cluster })
+}
+
 // Equal says whether two epochs are the same in everything; times are compared as instants.
 func (e Epoch) Equal(o Epoch) bool {
 	return e.Scope == o.Scope && e.Number == o.Number && e.Active == o.Active && e.ActiveID == o.ActiveID && e.From == o.From && e.Target == o.Target &&
-		e.Switch == o.Switch && e.Lease == o.Lease && e.Planned == o.Planned && e.By == o.By && e.Reason == o.Reason && e.At.Equal(o.At) && slices.Equal(e.Forks, o.Forks)
+		e.Switch == o.Switch && e.Lease == o.Lease && e.Planned == o.Planned && e.By == o.By && e.Reason == o.Reason && e.At.Equal(o.At) && slices.Equal(e.Forks, o.Forks) &&
+		slices.Equal(e.Clusters, o.Clusters) && e.Stays == o.Stays
 }
 
 // Fork is an offset of a partition: below it both clusters have the same records, of an exact copy.
@@ -71,6 +102,13 @@ func compareForks(x, y Fork) int {
 
 // SortForks sorts by topic and partition, as an epoch's have to be.
 func SortForks(fs []Fork) { slices.SortFunc(fs, compareForks) }
+
+// Lister is a [Register] that knows which scopes it has. It is never in the way of anything: what it says is for people.
+type Lister interface {
+	// Scopes are the names of scopes that have an epoch, sorted: a thousand at most, and perhaps those of registers beside this
+	// one in the same store, which are named with their prefixes.
+	Scopes(ctx context.Context) ([]string, error)
+}
 
 // Register holds epochs, each written once. Implementations are safe for concurrent use, by processes as well, and linearizable: once Create has
 // returned nil, or Get an epoch, every Get that begins afterwards returns it. That is all that a register has to guarantee; package registertest tests it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Store keeps small objects, each written once; a quorum stands on three of them. [Memory] and a bucket.Register are stores. Implementations are safe for concurrent use, by processes as well: once
@@ -24,6 +25,16 @@ var (
 // epochKey names an epoch's object.
 func epochKey(scope string, number int64) string {
 	return fmt.Sprintf("epochs/%s/%020d.json", scope, number)
+}
+
+// scopeOf is the scope whose epoch has a key.
+func scopeOf(key string) (string, bool) {
+	rest, ok := strings.CutPrefix(key, "epochs/")
+	if !ok {
+		return "", false
+	}
+	scope, _, ok := strings.Cut(rest, "/")
+	return scope, ok
 }
 
 // GetFrom is [Register.Get] of a register with one object for each epoch.

@@ -134,7 +134,7 @@ func (j job) application(ctx context.Context, opts ...kgo.Opt) (failover.Kafka, 
 		return kgo.NewClient(append(brokers, opts...)...)
 	}
 	// The same cluster by two names: what was acked is on the standby at once.
-	cfg := failover.Config{Clusters: []failover.Cluster{{Name: "a", Opts: brokers}, {Name: "b", Opts: brokers}}, Opts: opts}
+	cfg := failover.Config{Clusters: []failover.Cluster{{Name: "a", Opts: brokers}, {Name: "b", Opts: brokers}}, Alone: true, Opts: opts}
 	if j.Client == "replay" {
 		cfg.Replay = &failover.Replay{}
 	}
