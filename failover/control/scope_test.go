@@ -61,7 +61,7 @@ func TestLeaseOfTheLastTwo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := millis(step.want + step.want/1000); report.LeaseMillis != got {
+			if got := inMillis(step.want + step.want/1000); report.LeaseMillis != got {
 				t.Errorf("to %s: waited %v ms, want %v", step.to, report.LeaseMillis, got)
 			}
 			closing, opening := w.epoch(report.Closed), w.epoch(report.Opened)
