@@ -51,6 +51,7 @@ func TestTranslateUnlocked(t *testing.T) {
 	first.epoch.Number, second.epoch.Number, third.epoch.Number = 2, 4, 6
 	first.epoch.Active, second.epoch.Active, third.epoch.Active = "a", "b", "a"
 	c := &Client{report: &ClientReport{}}
+	c.consuming = consuming{c: c}
 	c.cfg.Translate = func(context.Context, string, string, string, int32, int64) (int64, bool) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
