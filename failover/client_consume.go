@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // during is a context that ends with ctx, or with the session.
@@ -181,7 +182,7 @@ func (k *consuming) ahead(ctx context.Context, s *session, moved []*kgo.Record) 
 		return moved, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("failover: %s's committed offsets on %s: %w", group, s.cluster.Name, err)
+		return nil, fmt.Errorf("failover: %s's committed offsets on %s: %w", quote.Name(group), s.cluster.Name, err)
 	}
 	return slices.DeleteFunc(moved, func(r *kgo.Record) bool {
 		o, ok := there.Lookup(r.Topic, r.Partition)

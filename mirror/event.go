@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // EventKind says what an event is about.
@@ -96,13 +98,18 @@ type Event struct {
 
 // String is the event's place, kind and detail.
 func (e Event) String() string {
-	switch {
-	case e.Topic == "" && e.Target == "":
-		return fmt.Sprintf("%s: %s", e.Kind, e.Detail)
-	case e.Partition < 0:
-		return fmt.Sprintf("%s: %s: %s", e.name(), e.Kind, e.Detail)
+	var at string
+	if e.Group != "" {
+		at = "group " + quote.Name(e.Group) + ": "
 	}
-	return fmt.Sprintf("%s/%d at %d: %s: %s", e.name(), e.Partition, e.Offset, e.Kind, e.Detail)
+	switch {
+	case e.name() == "":
+	case e.Partition < 0:
+		at += quote.Name(e.name()) + ": "
+	default:
+		at += fmt.Sprintf("%s/%d at %d: ", quote.Name(e.name()), e.Partition, e.Offset)
+	}
+	return fmt.Sprintf("%s%s: %s", at, e.Kind, e.Detail)
 }
 
 func (e Event) name() string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/internal/fault"
 	"github.com/kafkadr/kafkadr/internal/millis"
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // Plan is what a mirror would do. It prints and marshals.
@@ -74,7 +75,7 @@ func (p *Plan) String() string {
 		p.Topics[i].text(&b)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.LeftOut)) {
-		fmt.Fprintf(&b, "left out: %s: %s\n", name, p.LeftOut[name])
+		fmt.Fprintf(&b, "left out: %s: %s\n", quote.Name(name), p.LeftOut[name])
 	}
 	fmt.Fprintf(&b, "%d offsets to copy; holes by %s, a round trip takes %s\n", p.Records, p.HoleMethod, p.RoundTrip.Round(time.Microsecond))
 	for _, w := range p.Warnings {
@@ -91,9 +92,9 @@ func (t *TopicPlan) text(b *strings.Builder) {
 	if t.Create {
 		verb = "create"
 	}
-	fmt.Fprintf(b, "%s %s", verb, t.Target)
+	fmt.Fprintf(b, "%s %s", verb, quote.Name(t.Target))
 	if t.Source != t.Target {
-		fmt.Fprintf(b, " from %s", t.Source)
+		fmt.Fprintf(b, " from %s", quote.Name(t.Source))
 	}
 	fmt.Fprintf(b, ": %d partitions, %d replicas\n", len(t.Partitions), t.ReplicationFactor)
 	for _, name := range slices.Sorted(maps.Keys(t.Replaced)) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // GroupsDiff is how two captures differ: of one cluster at two times, or of two clusters. It prints and marshals.
@@ -109,9 +111,9 @@ func diffOffsets(a, b []Committed, oneCluster bool) []OffsetDiff {
 func (d *GroupsDiff) String() string {
 	var b strings.Builder
 	for _, g := range d.Groups {
-		fmt.Fprintf(&b, "%s group %s\n", g.Change, g.Group)
+		fmt.Fprintf(&b, "%s group %s\n", g.Change, quote.Name(g.Group))
 		for _, o := range g.Offsets {
-			fmt.Fprintf(&b, "  %s/%d: %s -> %s", o.Topic, o.Partition, o.A.text(), o.B.text())
+			fmt.Fprintf(&b, "  %s/%d: %s -> %s", quote.Name(o.Topic), o.Partition, o.A.text(), o.B.text())
 			if o.Recreated {
 				b.WriteString(", of a topic that was created again")
 			}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // planner makes a plan.
@@ -68,7 +70,7 @@ func (p *planner) lines(ctx context.Context, g *Group, gp *GroupPlan) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("offsets: group %s: %s/%d at %d: translate: %w", g.Group, at.Topic, at.Partition, at.Offset, err)
+			return fmt.Errorf("offsets: group %s: %s/%d at %d: translate: %w", quote.Name(g.Group), quote.Name(at.Topic), at.Partition, at.Offset, err)
 		}
 		o := OffsetPlan{
 			Topic: t.Topic, Partition: t.Partition, Source: *at, How: t.How, Evidence: t.Evidence, Wanted: t.Offset, Offset: t.Offset,
@@ -81,7 +83,7 @@ func (p *planner) lines(ctx context.Context, g *Group, gp *GroupPlan) error {
 		default:
 			if n, twice := seen[place{t.Topic, t.Partition}]; twice {
 				for _, o := range []*OffsetPlan{&gp.Offsets[n], &o} {
-					o.refuse(WhyAmbiguous, "%s/%d is another's of the group as well", o.Source.Topic, o.Source.Partition)
+					o.refuse(WhyAmbiguous, "%s/%d is another's of the group as well", quote.Name(o.Source.Topic), o.Source.Partition)
 				}
 			}
 			seen[place{t.Topic, t.Partition}] = len(gp.Offsets)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // String is the plan as text for people: a line for each offset, but for those that are committed already, which are counted.
@@ -15,7 +17,7 @@ func (p *GroupsPlan) String() string {
 		p.Groups[i].text(&b, counts)
 	}
 	for _, n := range p.NotCarried {
-		fmt.Fprintf(&b, "not carried: group %s: %s\n", n.Group, n.Why)
+		fmt.Fprintf(&b, "not carried: group %s: %s\n", quote.Name(n.Group), n.Why)
 	}
 	for _, u := range p.Unread {
 		fmt.Fprintf(&b, "groups may be missing: %s\n", u)
@@ -26,7 +28,7 @@ func (p *GroupsPlan) String() string {
 }
 
 func (g *GroupPlan) text(b *strings.Builder, counts map[Action]int) {
-	fmt.Fprintf(b, "group %s (%s)", g.Group, g.Type)
+	fmt.Fprintf(b, "group %s (%s)", quote.Name(g.Group), g.Type)
 	if g.Do != "" {
 		fmt.Fprintf(b, ": %s, %s: %s", g.Do, g.Why, g.Detail)
 	}
@@ -41,12 +43,12 @@ func (g *GroupPlan) text(b *strings.Builder, counts map[Action]int) {
 }
 
 func (o *OffsetPlan) text(b *strings.Builder) {
-	fmt.Fprintf(b, "  %s %s/%d at %d", o.Do, o.Topic, o.Partition, o.Offset)
+	fmt.Fprintf(b, "  %s %s/%d at %d", o.Do, quote.Name(o.Topic), o.Partition, o.Offset)
 	if o.Current != nil {
 		fmt.Fprintf(b, ", now %d", o.Current.Offset)
 	}
 	if o.Source.Offset != o.Offset || o.Source.Topic != o.Topic {
-		fmt.Fprintf(b, ", was %s/%d at %d", o.Source.Topic, o.Source.Partition, o.Source.Offset)
+		fmt.Fprintf(b, ", was %s/%d at %d", quote.Name(o.Source.Topic), o.Source.Partition, o.Source.Offset)
 	}
 	if o.How != HowExact {
 		fmt.Fprintf(b, " (%s)", o.How)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // RollbackConfig says how a plan's application is taken back.
@@ -45,7 +47,7 @@ func Rollback(ctx context.Context, cl *kgo.Client, before *Before, cfg RollbackC
 	seen := map[string]bool{}
 	for _, g := range before.Groups {
 		if seen[g.Group] {
-			return nil, &ConfigError{Job: "offsets", Errs: []error{fmt.Errorf("group %s is in it twice", g.Group)}}
+			return nil, &ConfigError{Job: "offsets", Errs: []error{fmt.Errorf("group %s is in it twice", quote.Name(g.Group))}}
 		}
 		seen[g.Group] = true
 		names = append(names, g.Group)

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -98,7 +99,7 @@ func (r *runner) createACLs(ctx context.Context) error {
 		}
 		for i, res := range resp.Results {
 			if err := answer(res.ErrorCode, res.ErrorMessage); err != nil && i < len(chunk) {
-				return fmt.Errorf("restore: acls: %s %s of %s: %w", chunk[i].ResourceType, chunk[i].ResourceName, chunk[i].Principal, err)
+				return fmt.Errorf("restore: acls: %s %s of %s: %w", chunk[i].ResourceType, quote.Name(chunk[i].ResourceName), quote.Name(chunk[i].Principal), err)
 			}
 		}
 	}

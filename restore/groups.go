@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/offsets"
 	"github.com/kafkadr/kafkadr/storage"
 )
@@ -62,7 +63,7 @@ func (j *job) finder() func(storage.GroupOffset) *partitionJob {
 // planGroup plans one group, and warns of what isn't as it was.
 func (p *planner) planGroup(g storage.Group, find func(storage.GroupOffset) *partitionJob) []GroupPlan {
 	if g.Error != "" {
-		p.warn("group %s: its offsets couldn't be read: %s", g.Name, g.Error)
+		p.warn("group %s: its offsets couldn't be read: %s", quote.Name(g.Name), g.Error)
 	}
 	var plans []GroupPlan
 	for _, o := range g.Offsets {
@@ -77,17 +78,17 @@ func (p *planner) planGroup(g storage.Group, find func(storage.GroupOffset) *par
 	if len(plans) > 0 && !g.AbsentSince.IsZero() {
 		since := g.AbsentSince.UTC().Format(time.RFC3339)
 		if !p.cfg.RestoreAbsent {
-			p.warn("group %s: not restored: the source hasn't had it since %s", g.Name, since)
+			p.warn("group %s: not restored: the source hasn't had it since %s", quote.Name(g.Name), since)
 			return nil
 		}
-		p.warn("group %s: restored though the source hasn't had it since %s", g.Name, since)
+		p.warn("group %s: restored though the source hasn't had it since %s", quote.Name(g.Name), since)
 	}
 	for _, o := range g.Pending {
-		p.warn("group %s: %s/%d: a transactional commit was under way; what was committed before it counts", g.Name, o.Topic, o.Partition)
+		p.warn("group %s: %s/%d: a transactional commit was under way; what was committed before it counts", quote.Name(g.Name), quote.Name(o.Topic), o.Partition)
 	}
 	for _, gp := range plans {
 		if gp.Why != "" && gp.Why != notMappedYet {
-			p.warn("group %s: %s/%d: committed %d becomes %d: %s", gp.Group, gp.Topic, gp.Partition, gp.AsRead, gp.Offset, gp.Why)
+			p.warn("group %s: %s/%d: committed %d becomes %d: %s", quote.Name(gp.Group), quote.Name(gp.Topic), gp.Partition, gp.AsRead, gp.Offset, gp.Why)
 		}
 	}
 	return plans
@@ -146,9 +147,9 @@ func groupConflict(r offsets.Refusal) Conflict {
 		kind = "group_ahead"
 	}
 	if r.Topic == "" {
-		return clusterConflict(kind, "group %s: %s", r.Group, r.Detail)
+		return Conflict{Group: r.Group, Partition: -1, Offset: -1, Kind: kind, Detail: r.Detail}
 	}
-	return Conflict{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: kind, Detail: fmt.Sprintf("group %s: %s", r.Group, r.Detail)}
+	return Conflict{Group: r.Group, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: kind, Detail: r.Detail}
 }
 
 // wantedGroups are the groups to commit, under the target's names. An offset that isn't known yet is left out.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // String is the plan as text for people: what Run would do, then warnings and conflicts.
@@ -39,9 +41,9 @@ func (t *TopicPlan) text(b *strings.Builder) {
 	if t.Create {
 		verb = "create"
 	}
-	fmt.Fprintf(b, "%s %s", verb, t.Topic)
+	fmt.Fprintf(b, "%s %s", verb, quote.Name(t.Topic))
 	if t.Source != t.Topic {
-		fmt.Fprintf(b, " from %s", t.Source)
+		fmt.Fprintf(b, " from %s", quote.Name(t.Source))
 	}
 	fmt.Fprintf(b, ": %d partitions, %d replicas\n", len(t.Partitions), t.ReplicationFactor)
 	for _, key := range sortedKeys(t.Configs) {

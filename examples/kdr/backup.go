@@ -13,6 +13,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -220,10 +221,10 @@ func (a *app) printBackup(r *backup.Result) error {
 	fmt.Fprintf(&b, "snapshot %s: %d topics, %d partitions, %d records; added %d records, %s in %d objects, in %s%s\n",
 		d.Snapshot, d.Topics, d.Partitions, d.Total.Records, d.Records, units.Size(d.Bytes), d.Objects, r.Duration.Round(time.Millisecond), note(infoNote(r.Snapshot)))
 	for _, g := range d.Gaps {
-		fmt.Fprintf(&b, "gap: %s/%d offsets %d to %d: %s%s\n", g.Topic, g.Partition, g.BaseOffset, g.EndOffset, g.Reason, note(g.Evidence))
+		fmt.Fprintf(&b, "gap: %s/%d offsets %d to %d: %s%s\n", quote.Name(g.Topic), g.Partition, g.BaseOffset, g.EndOffset, g.Reason, note(g.Evidence))
 	}
 	for _, t := range d.Truncated {
-		fmt.Fprintf(&b, "truncated: %s/%d: archived to %d, the source ends at %d: %s\n", t.Topic, t.Partition, t.ArchivedEnd, t.SourceEnd, t.Reason)
+		fmt.Fprintf(&b, "truncated: %s/%d: archived to %d, the source ends at %d: %s\n", quote.Name(t.Topic), t.Partition, t.ArchivedEnd, t.SourceEnd, t.Reason)
 	}
 	leftOut(&b, d.LeftOutWhy)
 	for what, why := range d.Unread {

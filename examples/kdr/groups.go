@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
@@ -189,13 +190,13 @@ func summarize(file string, got *offsets.Groups) *snapshotted {
 	for _, g := range got.Groups {
 		s.Offsets += len(g.Offsets)
 		if !g.AbsentSince.IsZero() {
-			s.Absent = append(s.Absent, fmt.Sprintf("%s since %s", g.Group, g.AbsentSince.UTC().Format(time.RFC3339)))
+			s.Absent = append(s.Absent, fmt.Sprintf("%s since %s", quote.Name(g.Group), g.AbsentSince.UTC().Format(time.RFC3339)))
 		}
 		for _, p := range g.Pending {
-			s.Pending = append(s.Pending, fmt.Sprintf("%s on %s/%d", g.Group, p.Topic, p.Partition))
+			s.Pending = append(s.Pending, fmt.Sprintf("%s on %s/%d", quote.Name(g.Group), quote.Name(p.Topic), p.Partition))
 		}
 		if g.Error != "" {
-			s.Failed = append(s.Failed, fmt.Sprintf("group %s: %s", g.Group, g.Error))
+			s.Failed = append(s.Failed, fmt.Sprintf("group %s: %s", quote.Name(g.Group), g.Error))
 		}
 	}
 	return s
@@ -207,7 +208,7 @@ func (a *app) printSnapshotted(s *snapshotted) error {
 	}
 	var b strings.Builder
 	for _, n := range s.NotCarried {
-		fmt.Fprintf(&b, "not carried: group %s: %s\n", n.Group, n.Why)
+		fmt.Fprintf(&b, "not carried: group %s: %s\n", quote.Name(n.Group), n.Why)
 	}
 	for _, text := range s.Absent {
 		fmt.Fprintf(&b, "absent: group %s\n", text)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/restore"
 )
 
@@ -25,7 +26,7 @@ func (a *app) printPlan(p *restore.Plan) error {
 		describeTopicPlan(&b, t)
 	}
 	for _, g := range p.Groups {
-		fmt.Fprintf(&b, "group %s: %s/%d at %d%s\n", g.Group, g.Topic, g.Partition, g.Offset, groupNote(g))
+		fmt.Fprintf(&b, "group %s: %s/%d at %d%s\n", quote.Name(g.Group), quote.Name(g.Topic), g.Partition, g.Offset, groupNote(g))
 	}
 	if p.ACLs > 0 {
 		fmt.Fprintf(&b, "%d ACLs\n", p.ACLs)
@@ -48,7 +49,7 @@ func describeTopicPlan(b *strings.Builder, t restore.TopicPlan) {
 	if t.Source != t.Topic {
 		from = " from " + t.Source
 	}
-	fmt.Fprintf(b, "%s topic %s%s: %d partitions, replication factor %d\n", how, t.Topic, from, len(t.Partitions), t.ReplicationFactor)
+	fmt.Fprintf(b, "%s topic %s%s: %d partitions, replication factor %d\n", how, quote.Name(t.Topic), from, len(t.Partitions), t.ReplicationFactor)
 	for _, key := range slices.Sorted(maps.Keys(t.Configs)) {
 		fmt.Fprintf(b, "  %s=%s%s\n", key, t.Configs[key], heldNote(t.Held, key))
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/failover"
 	"github.com/kafkadr/kafkadr/failover/control"
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
@@ -305,7 +306,7 @@ func groupsBehind(ctx context.Context, from, to []kgo.Opt, takes func(string) bo
 					continue
 				}
 				if g, ok := got[group].Fetched.Lookup(topic, p); !ok || g.At < o.At {
-					return fmt.Sprintf("group %s has committed %d of %s/%d, which isn't on the standby yet", group, o.At, topic, p), nil
+					return fmt.Sprintf("group %s has committed %d of %s/%d, which isn't on the standby yet", quote.Name(group), o.At, quote.Name(topic), p), nil
 				}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
@@ -137,12 +138,12 @@ func (a *app) printShown(m *shown) error {
 		describeTopic(line, t)
 	}
 	for _, g := range m.Groups {
-		line("\ngroup %s (%s, %s)%s", g.Name, g.Type, groupState(g), note(g.Error))
+		line("\ngroup %s (%s, %s)%s", quote.Name(g.Name), g.Type, groupState(g), note(g.Error))
 		for _, o := range g.Offsets {
-			line("  %s/%d at %d", o.Topic, o.Partition, o.Offset)
+			line("  %s/%d at %d", quote.Name(o.Topic), o.Partition, o.Offset)
 		}
 		for _, p := range g.Pending {
-			line("  %s/%d: a transactional commit was under way", p.Topic, p.Partition)
+			line("  %s/%d: a transactional commit was under way", quote.Name(p.Topic), p.Partition)
 		}
 	}
 	describeCluster(line, m.Cluster)
@@ -162,7 +163,7 @@ func describeTopic(line func(string, ...any), t shownTopic) {
 	if !t.Deleted.IsZero() {
 		deleted = "deleted, seen gone at " + t.Deleted.UTC().Format(time.RFC3339)
 	}
-	line("\ntopic %s (%s), %d partitions, replication factor %d%s", t.Name, t.ID, t.Topic.Partitions, t.ReplicationFactor, note(deleted))
+	line("\ntopic %s (%s), %d partitions, replication factor %d%s", quote.Name(t.Name), t.ID, t.Topic.Partitions, t.ReplicationFactor, note(deleted))
 	for _, c := range t.Configs {
 		if c.Value != nil && c.Source == "DYNAMIC_TOPIC_CONFIG" {
 			line("  %s=%s", c.Key, *c.Value)
@@ -202,10 +203,10 @@ func describePartition(line func(string, ...any), partition int32, p storage.Par
 func describeCluster(line func(string, ...any), c storage.Cluster) {
 	line("\n%d brokers, %d ACLs, %d quotas, %d SCRAM users", c.Brokers, len(c.ACLs), len(c.Quotas), len(c.ScramUsers))
 	for _, e := range c.ACLs {
-		line("  acl %s %s %s on %s %s (%s) from %s", e.Permission, e.Principal, e.Operation, e.ResourceType, e.ResourceName, e.PatternType, e.Host)
+		line("  acl %s %s %s on %s %s (%s) from %s", e.Permission, quote.Name(e.Principal), e.Operation, e.ResourceType, quote.Name(e.ResourceName), e.PatternType, e.Host)
 	}
 	if len(c.LeftOut) > 0 {
-		line("left out by the selection: %s", strings.Join(c.LeftOut, ", "))
+		line("left out by the selection: %s", quote.Names(c.LeftOut))
 	}
 	for _, what := range slices.Sorted(maps.Keys(c.Unread)) {
 		line("not read: %s: %s", what, c.Unread[what])

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kafkadr/kafkadr/backup"
 	"github.com/kafkadr/kafkadr/examples/kdr/internal/units"
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/storage"
 )
 
@@ -85,7 +86,7 @@ func (a *app) printReport(r *backup.Report, took time.Duration) error {
 		}{r.Snapshot.ID, r.Objects, r.Bytes, r.Records, list(r.Problems), took.Milliseconds()})
 	}
 	for _, p := range r.Problems {
-		if err := a.printf("%s: %s/%d offsets %d to %d%s%s\n", p.Kind, p.Topic, p.Partition, p.BaseOffset, p.EndOffset, note(p.Object), note(p.Detail)); err != nil {
+		if err := a.printf("%s: %s/%d offsets %d to %d%s%s\n", p.Kind, quote.Name(p.Topic), p.Partition, p.BaseOffset, p.EndOffset, note(p.Object), note(p.Detail)); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
@@ -62,7 +63,7 @@ func (c *carrier) past(found *offsets.Groups) *offsets.Groups {
 	for _, g := range found.Groups {
 		if g.Error != "" {
 			c.res.Held++
-			c.res.detail("group %s: %s", g.Group, g.Error)
+			c.res.detail("group %s: %s", quote.Name(g.Group), g.Error)
 		}
 		seen := 0
 		all := g.Offsets
@@ -73,7 +74,7 @@ func (c *carrier) past(found *offsets.Groups) *offsets.Groups {
 			}
 			seen++
 			if at, ok := end(o.Topic, o.Partition); ok && o.Offset > at {
-				c.res.detail("group %s: %s/%d at %d is past the end, %d, which is committed instead", g.Group, o.Topic, o.Partition, o.Offset, at)
+				c.res.detail("group %s: %s/%d at %d is past the end, %d, which is committed instead", quote.Name(g.Group), quote.Name(o.Topic), o.Partition, o.Offset, at)
 				g.Offsets = append(g.Offsets, o)
 			}
 		}

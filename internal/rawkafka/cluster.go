@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/internal/brokerconn"
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // Config is how a Cluster is used. The zero value is the default.
@@ -62,8 +63,8 @@ type Partition struct {
 	Partition int32
 }
 
-// String is the topic's name, a slash, and the partition.
-func (p Partition) String() string { return p.Topic + "/" + strconv.Itoa(int(p.Partition)) }
+// String is the topic's name as [quote.Name] prints it, a slash, and the partition.
+func (p Partition) String() string { return quote.Name(p.Topic) + "/" + strconv.Itoa(int(p.Partition)) }
 
 // Isolation levels and special offsets and replica IDs of the protocol.
 const (

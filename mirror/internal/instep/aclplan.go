@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
 // Writes is the policy for rights to write to copies.
@@ -31,11 +33,11 @@ type ACL struct {
 
 // String is the entry as it is said: who may do what to which.
 func (a ACL) String() string {
-	name := a.ResourceName
+	name := quote.Name(a.ResourceName)
 	if a.PatternType == patternPrefixed {
 		name += "…"
 	}
-	return a.Permission + " " + a.Principal + "@" + a.Host + " " + a.Operation + " " + a.ResourceType + " " + name
+	return a.Permission + " " + quote.Name(a.Principal) + "@" + a.Host + " " + a.Operation + " " + a.ResourceType + " " + name
 }
 
 func (a ACL) compare(b ACL) int {

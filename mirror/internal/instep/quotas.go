@@ -123,7 +123,7 @@ func (s *Quotas) scram(ctx context.Context, r *Report) {
 	}
 	slices.Sort(users)
 	s.notices.note(r, Event{Kind: ScramUsers, Detail: fmt.Sprintf("%d SCRAM users aren't carried, Kafka gives out no credentials; create them on the standby: %s",
-		len(users), some(users))}, "")
+		len(users), some(quoted(users)))}, "")
 }
 
 // apply notes what becomes ours, sets and removes, and notes what no more is ours.

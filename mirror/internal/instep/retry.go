@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/kafkadr/kafkadr/internal/quote"
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
@@ -75,4 +76,13 @@ func some(names []string) string {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// quoted are names as they are printed.
+func quoted(names []string) []string {
+	printed := make([]string, len(names))
+	for i, name := range names {
+		printed[i] = quote.Name(name)
+	}
+	return printed
 }
