@@ -122,11 +122,9 @@ func (e *engine) deletedMeanwhile(ctx context.Context, all map[string]rawkafka.T
 		}
 	}
 	e.absentDone = unsure == 0
-	e.mu.Lock()
 	e.unsure = unsure
-	e.mu.Unlock()
 	if unsure > 0 {
-		e.again()
+		e.agenda.again()
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (e *engine) next(ctx context.Context, p *part) (c *chunk, more bool, longes
 			beats := p.beats
 			p.beats = nil
 			e.mu.Unlock()
-			e.heard(beats, time.Now())
+			e.beats.heard(beats, time.Now())
 			return nil, false, 0
 		}
 		e.mu.Unlock()

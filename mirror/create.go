@@ -48,11 +48,11 @@ func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]r
 			maxMessage, _ := strconv.Atoi(configs[t.source][cfgMaxMessage])
 			req.Topics = append(req.Topics, creation(t, n, e.factor(replication(metas[t])), maxMessage))
 		}
-		some, err := e.createSome(ctx, req, named)
-		created = append(created, some...)
+		names, refused, err := e.createSome(ctx, req)
 		if err != nil {
 			return err
 		}
+		created = append(created, e.created(named, names, refused)...)
 	}
 	return e.takeIn(ctx, created, metas, configs)
 }
@@ -75,29 +75,41 @@ func (e *engine) prepare(ctx context.Context, topics []*topic) (configs map[stri
 	return configs, g.Wait()
 }
 
-// createSome returns those that were created.
-func (e *engine) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest, named map[string]*topic) (created []*topic, err error) {
-	resp, err := req.RequestWith(ctx, e.target.Client())
+// createSome asks for copies: which were created, and which the target refuses. Those that are there, or may be taken later, are in neither.
+func (fl *flow) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest) (created []string, refused map[string]error, err error) {
+	resp, err := req.RequestWith(ctx, fl.target.Client())
 	if err != nil {
-		return nil, fmt.Errorf("target: create topics: %w", err)
+		return nil, nil, fmt.Errorf("target: create topics: %w", err)
 	}
+	refused = make(map[string]error)
 	for _, rt := range resp.Topics {
-		t := named[rt.Topic]
-		if t == nil {
-			continue
-		}
 		switch err := answer(rt.ErrorCode, rt.ErrorMessage); {
 		case err == nil:
-			e.mu.Lock()
-			t.created = true
-			e.mu.Unlock()
-			created = append(created, t)
+			created = append(created, rt.Topic)
 		case errors.Is(err, kerr.TopicAlreadyExists), rawkafka.Retriable(err):
 		default:
-			e.refusedTopic(t, fmt.Errorf("create: %w", err))
+			refused[rt.Topic] = fmt.Errorf("create: %w", err)
 		}
 	}
-	return created, nil
+	return created, refused, nil
+}
+
+// created takes in which copies were created, and which were refused, of those that were asked for.
+func (e *engine) created(named map[string]*topic, names []string, refused map[string]error) (created []*topic) {
+	for name, err := range refused {
+		if t := named[name]; t != nil {
+			e.refusedTopic(t, err)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, name := range names {
+		if t := named[name]; t != nil {
+			t.created = true
+			created = append(created, t)
+		}
+	}
+	return created
 }
 
 // leadersFor is how long discovery waits for the leaders of what it has created.
@@ -108,7 +120,11 @@ func (e *engine) takeIn(ctx context.Context, created []*topic, metas map[*topic]
 	if len(created) == 0 {
 		return nil
 	}
-	there, err := e.leaders(ctx, created)
+	names := make([]string, 0, len(created))
+	for _, t := range created {
+		names = append(names, t.target)
+	}
+	there, err := e.leaders(ctx, names)
 	if err != nil {
 		return err
 	}
@@ -118,20 +134,16 @@ func (e *engine) takeIn(ctx context.Context, created []*topic, metas map[*topic]
 	}
 	for _, t := range ready {
 		if !e.grow(ctx, t, metas[t], there[t.target]) {
-			e.again()
+			e.agenda.again()
 		}
 	}
 	return nil
 }
 
-// leaders waits until topics have leaders, for leadersFor.
-func (e *engine) leaders(ctx context.Context, topics []*topic) (there map[string]rawkafka.Topic, err error) {
-	names := make([]string, 0, len(topics))
-	for _, t := range topics {
-		names = append(names, t.target)
-	}
+// leaders waits until copies have leaders, for leadersFor.
+func (fl *flow) leaders(ctx context.Context, names []string) (there map[string]rawkafka.Topic, err error) {
 	for began, n := time.Now(), 1; ; n++ {
-		if there, err = e.far.Topics(ctx, names...); err != nil {
+		if there, err = fl.far.Topics(ctx, names...); err != nil {
 			return nil, fmt.Errorf("target: topics: %w", err)
 		}
 		without := slices.ContainsFunc(names, func(name string) bool { return !led(there[name]) })
@@ -160,9 +172,7 @@ func (e *engine) refusedTopic(t *topic, err error) {
 		kind = Denied
 	}
 	e.say(t, Event{Kind: kind, Detail: err.Error()})
-	e.mu.Lock()
-	e.refused[t.source] = &EventError{Event: Event{Kind: kind, Policy: e.cfg.Policies.of(kind), Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err}
-	e.mu.Unlock()
+	e.refusals.add(t.source, &EventError{Event: Event{Kind: kind, Policy: e.cfg.Policies.of(kind), Topic: t.source, Target: t.target, Partition: -1, Offset: -1, Other: -1, Detail: err.Error()}, Err: err})
 }
 
 // factor is the replication factor of a topic to create.
@@ -304,7 +314,7 @@ func (e *engine) fit(ctx context.Context, ready []*topic, there map[string]rawka
 			continue
 		}
 		if left = append(left, t); t.parts == nil {
-			e.taken(t)
+			e.refusals.forget(t.source)
 			t.described = time.Time{}
 			changed = append(changed, t)
 		}
@@ -313,14 +323,14 @@ func (e *engine) fit(ctx context.Context, ready []*topic, there map[string]rawka
 }
 
 // notEmpty marks those that hold records already as ready: they aren't held.
-func (e *engine) notEmpty(ctx context.Context, topics []instep.Topic, there map[string]rawkafka.Topic) error {
+func (fl *flow) notEmpty(ctx context.Context, topics []instep.Topic, there map[string]rawkafka.Topic) error {
 	var ps []rawkafka.Partition
 	for _, t := range topics {
 		for i := range there[t.Target].Partitions {
 			ps = append(ps, rawkafka.Partition{Topic: t.Target, TopicID: t.TargetID, Partition: int32(i)})
 		}
 	}
-	ends, err := e.far.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
+	ends, err := fl.far.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Consumer)
 	if err != nil {
 		return fmt.Errorf("target: offsets: %w", err)
 	}

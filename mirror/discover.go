@@ -35,9 +35,7 @@ func (e *engine) discover(ctx context.Context) error {
 	}
 	e.begun(selected)
 	if len(selected) == 0 {
-		e.mu.Lock()
 		e.pending = 0
-		e.mu.Unlock()
 		return nil
 	}
 	if seen.there == nil {
@@ -96,11 +94,12 @@ func (fl *flow) lookAtCopies(ctx context.Context, q source.Query, selected map[s
 
 // begun leaves only the topics that a Once has begun with, once it has them all: they may be deleted, or grow, meanwhile.
 func (e *engine) begun(selected map[string]rawkafka.Topic) {
+	if !e.cfg.Once || !e.agenda.isWhole() {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.cfg.Once && e.discovered {
-		maps.DeleteFunc(selected, func(name string, _ rawkafka.Topic) bool { return e.topics[name] == nil })
-	}
+	maps.DeleteFunc(selected, func(name string, _ rawkafka.Topic) bool { return e.topics[name] == nil })
 }
 
 // refreshBack reads the source's own ledger on: what it says of copies that came from the target must not go back.
@@ -158,7 +157,7 @@ func (e *engine) settleTopics(ctx context.Context, selected map[string]rawkafka.
 				}
 				continue
 			}
-			if e.givenUp(t) {
+			if e.refusals.final(t.source) {
 				continue
 			}
 			create = append(create, t)
@@ -187,23 +186,19 @@ func (e *engine) settleTopics(ctx context.Context, selected map[string]rawkafka.
 			pending++
 		}
 	}
-	e.mu.Lock()
 	e.pending = pending + len(create)
-	e.mu.Unlock()
 	if err := e.create(ctx, create, metas); err != nil {
 		return err
 	}
 	left := 0
 	for _, t := range create {
-		if t.parts == nil && !e.isRefused(t) {
+		if t.parts == nil && !e.refusals.has(t.source) {
 			left++
 		}
 	}
-	e.mu.Lock()
 	e.pending = pending + left
-	e.mu.Unlock()
 	if left > 0 {
-		e.again()
+		e.agenda.again()
 	}
 	return nil
 }
@@ -220,14 +215,6 @@ func (e *engine) topicOf(from rawkafka.Topic) *topic {
 	return t
 }
 
-// again has discovery look again soon.
-func (e *engine) again() {
-	e.mu.Lock()
-	e.soon = true
-	e.mu.Unlock()
-	e.poke()
-}
-
 func replication(t rawkafka.Topic) int16 {
 	if len(t.Partitions) == 0 {
 		return 1
@@ -239,15 +226,15 @@ func replication(t rawkafka.Topic) int16 {
 func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (whole bool) {
 	n, have := len(from.Partitions), len(to.Partitions)
 	switch {
-	case have < n && e.givenUp(t):
+	case have < n && e.refusals.final(t.source):
 		whole = true
 	case have < n:
 		if err := e.createPartitions(ctx, t.target, n); err != nil {
 			e.refusedTopic(t, fmt.Errorf("create partitions: %w", err))
 			whole = true // for now
 		} else {
-			e.taken(t)
-			e.again()
+			e.refusals.forget(t.source)
+			e.agenda.again()
 		}
 	case have > n:
 		ev := Event{Kind: PartitionsAhead, Offset: -1, Other: -1, Detail: fmt.Sprintf("the copy has %d partitions, the source's topic %d", have, n)}
@@ -258,7 +245,7 @@ func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (w
 		}
 		fallthrough
 	default:
-		e.taken(t)
+		e.refusals.forget(t.source)
 		whole = true
 	}
 	e.adopt(t, to, min(n, have))
@@ -269,36 +256,12 @@ func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (w
 func (e *engine) stopAhead(t *topic, ev Event) {
 	if t.parts == nil {
 		ev.Topic, ev.Target, ev.Partition, ev.Policy = t.source, t.target, -1, Stop
-		e.mu.Lock()
-		e.refused[t.source] = &EventError{Event: ev}
-		e.mu.Unlock()
+		e.refusals.add(t.source, &EventError{Event: ev})
 		return
 	}
 	if !e.stoppedAll(t) {
 		e.stopTopic(t, ev, Stop)
 	}
-}
-
-// taken forgets that the target refused the topic.
-func (e *engine) taken(t *topic) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.refused, t.source)
-}
-
-// isRefused says that the target doesn't take the topic.
-func (e *engine) isRefused(t *topic) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.refused[t.source] != nil
-}
-
-// givenUp says that the target doesn't take the topic, and that it isn't to be tried again.
-func (e *engine) givenUp(t *topic) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	why := e.refused[t.source]
-	return why != nil && why.Event.Policy == Stop && (why.Event.Kind == TopicRefused || why.Event.Kind == Denied)
 }
 
 // adopt takes partitions in.
@@ -388,10 +351,8 @@ func (e *engine) standbyGone(t *topic, how string) (anew bool) {
 // dropForNow forgets a topic that discovery takes in anew: a Once waits for it.
 func (e *engine) dropForNow(t *topic) {
 	e.drop(t)
-	e.mu.Lock()
-	e.discovered = false
-	e.mu.Unlock()
-	e.again()
+	e.agenda.setWhole(false)
+	e.agenda.again()
 }
 
 // backAgain looks again at a copy that was taken for deleted: it is there, under the ID that it had.

@@ -36,27 +36,25 @@ type engine struct {
 
 	method exactcopy.Method // as the plan found it
 
+	agenda   agenda
+	refusals refusals
+	beats    *beats
+
 	// Of discovery alone: what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
 	planned    *looks
+	pending    int // topics that aren't taken in yet
+	unsure     int // topics that seem to have been deleted while no mirror ran
 	lost       map[string]*topic
 	absentDone bool
 
-	mu         sync.Mutex
-	moved      chan struct{} // closed and replaced when a part's state has changed
-	topics     map[string]*topic
-	parts      map[rawkafka.Partition]*part
-	leftOut    map[string]string
-	over       map[*part]struct{}  // those that are held since their broker has filled its part of the memory
-	origins    map[string][]string // of the source's topics that are copies: see identity
-	soon       bool
-	draining   bool                    // nothing is read on any more
-	todo       []func(context.Context) // for discovery: see toTopic
-	discovered bool                    // every topic that was selected is taken in
-	pending    int                     // topics that aren't taken in yet
-	unsure     int                     // topics that seem to have been deleted while no mirror ran
-	refused    map[string]*EventError
-	beat       HeartbeatStatus
-	beatAt     time.Time
+	mu       sync.Mutex
+	moved    chan struct{} // closed and replaced when a part's state has changed
+	topics   map[string]*topic
+	parts    map[rawkafka.Partition]*part
+	leftOut  map[string]string
+	over     map[*part]struct{}  // those that are held since their broker has filled its part of the memory
+	origins  map[string][]string // of the source's topics that are copies: see identity
+	draining bool                // nothing is read on any more
 }
 
 // looks are what both sides have: all topics of the source, what became of those that are mirrored, and of the standby those that copies are named like.
@@ -67,10 +65,12 @@ type looks struct {
 
 // newEngine makes an engine of a flow. Its catalogs are the engine's from now on.
 func newEngine(fl *flow) *engine {
-	return &engine{
-		flow: fl, memory: newMemory(int(fl.cfg.MemoryBytes / 4 * 3)), wake: make(chan struct{}, 1), moved: make(chan struct{}),
-		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), over: make(map[*part]struct{}), refused: make(map[string]*EventError), lost: make(map[string]*topic),
+	e := &engine{
+		flow: fl, beats: fl.newBeats(), memory: newMemory(int(fl.cfg.MemoryBytes / 4 * 3)), wake: make(chan struct{}, 1), moved: make(chan struct{}),
+		topics: make(map[string]*topic), parts: make(map[rawkafka.Partition]*part), over: make(map[*part]struct{}), lost: make(map[string]*topic),
 	}
+	e.agenda.ring = e.poke
+	return e
 }
 
 // locks keep two processes from making the same hole at once.
@@ -119,15 +119,11 @@ func (e *engine) retry(topics []string) {
 			e.lookAt(p, 0)
 		}
 	}
-	for name := range e.refused {
-		if len(topics) == 0 || slices.Contains(topics, name) {
-			delete(e.refused, name)
-			if t := e.topics[name]; t != nil {
-				t.said = nil
-			}
-			e.discovered = false // a Once waits for what becomes of it
+	for _, name := range e.refusals.forgetAll(topics) {
+		if t := e.topics[name]; t != nil {
+			t.said = nil
 		}
+		e.agenda.setWhole(false) // a Once waits for what becomes of it
 	}
-	e.soon = true
-	e.poke()
+	e.agenda.again()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -45,17 +46,17 @@ func (e *engine) heartbeats(ctx context.Context) error {
 			return context.Cause(ctx)
 		case err == nil:
 			said = false
-			e.setBeating(true)
+			e.beats.enable(true)
 		case rawkafka.Denies(err):
 			there, pause = false, e.cfg.tuning.pause
-			e.setBeating(false)
+			e.beats.enable(false)
 			if !said {
 				e.say(nil, Event{Kind: HeartbeatDenied, Detail: err.Error()})
 				said = true
 			}
 		case !there || rawkafka.Unknown(err):
 			there, pause = false, min(pause, time.Second)
-			e.setBeating(false)
+			e.beats.enable(false)
 			e.hooks.retry("heartbeats", err)
 		default:
 			e.hooks.retry("heartbeat", err)
@@ -66,10 +67,36 @@ func (e *engine) heartbeats(ctx context.Context) error {
 	}
 }
 
-func (e *engine) setBeating(on bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.beat.Enabled = on
+// beats are the heartbeats of a flow that came through.
+type beats struct {
+	key   string    // of the flow's own
+	since time.Time // older ones are of a mirror before
+
+	mu     sync.Mutex
+	status HeartbeatStatus
+	at     time.Time // of the last one
+}
+
+func (fl *flow) newBeats() *beats { return &beats{key: fl.heartbeatKey(), since: fl.started} }
+
+// enable says whether they are written.
+func (b *beats) enable(on bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.Enabled = on
+}
+
+// of is their status; none is that of which nothing is known.
+func (b *beats) of(none HeartbeatStatus, now time.Time) HeartbeatStatus {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.at.IsZero() {
+		none.Enabled = b.status.Enabled
+		return none
+	}
+	s := b.status
+	s.AgeMillis = now.Sub(b.at).Milliseconds()
+	return s
 }
 
 // makeHeartbeats creates the topic, unless it is there.
@@ -142,28 +169,28 @@ func (fl *flow) heartbeat(now time.Time) ([]byte, error) {
 func (fl *flow) heartbeatKey() string { return fl.target.ID() + "/" + fl.cfg.Name }
 
 // heard takes in a heartbeat that is durable on the standby.
-func (e *engine) heard(batches []byte, now time.Time) {
-	for b, err := range batch.All(batches) {
-		if err != nil || b.Control() {
+func (b *beats) heard(batches []byte, now time.Time) {
+	for one, err := range batch.All(batches) {
+		if err != nil || one.Control() {
 			continue
 		}
-		rs, err := batch.Decode(b, 1<<20)
+		rs, err := batch.Decode(one, 1<<20)
 		if err != nil {
 			continue
 		}
 		for _, r := range rs {
-			if string(r.Key) != e.heartbeatKey() || len(r.Value) != heartbeatBytes {
+			if string(r.Key) != b.key || len(r.Value) != heartbeatBytes {
 				continue
 			}
 			sent := time.Unix(0, int64(binary.BigEndian.Uint64(r.Value)))
-			if sent.Before(e.started) {
+			if sent.Before(b.since) {
 				continue
 			}
-			e.mu.Lock()
-			e.beat.Count++
-			e.beat.LatencyMillis = float64(now.Sub(sent).Microseconds()) / 1000
-			e.beatAt = now
-			e.mu.Unlock()
+			b.mu.Lock()
+			b.status.Count++
+			b.status.LatencyMillis = float64(now.Sub(sent).Microseconds()) / 1000
+			b.at = now
+			b.mu.Unlock()
 		}
 	}
 }

@@ -215,11 +215,11 @@ func (k *keeper) groupStatus(now time.Time) GroupStatus {
 
 // settled says that every topic was looked at once: before, a View would lack some.
 func (e *engine) settled() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.discovered {
+	if !e.agenda.isWhole() {
 		return false
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, p := range e.parts {
 		if p.state() == Opening && !p.Fails() {
 			return false

@@ -284,8 +284,8 @@ func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 			}
 			p.retried = false
 			if p.state() != Stopped || p.why == nil {
-				e.soon = true
 				e.lookAt(p, time.Second)
+				e.agenda.again()
 			}
 			e.mu.Unlock()
 		case from.Err != nil || to.Err != nil:

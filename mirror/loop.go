@@ -68,7 +68,7 @@ type schedule struct{ discover, hurried, watch, settle, note, soon, stuck clock 
 
 // ask starts what is due, in lanes that are free. What is done there ends with the context.
 func (e *engine) ask(ctx context.Context, s *schedule) {
-	if at := of(discovering); e.lanes.free(at) && (e.hurry() && s.hurried.due(fullLook) || s.discover.due(e.cfg.Discover)) {
+	if at := of(discovering); e.lanes.free(at) && (e.agenda.hurry() && s.hurried.due(fullLook) || s.discover.due(e.cfg.Discover)) {
 		s.discover = clock{time.Now().Add(e.cfg.Discover)}
 		e.lanes.run(at, func() { e.survey(ctx) }, e.poke)
 	}
@@ -129,21 +129,9 @@ func until(ctx context.Context, stop <-chan struct{}) (context.Context, context.
 	return ctx, cancel
 }
 
-// hurry says that discovery shall look now.
-func (e *engine) hurry() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.soon
-}
-
 // survey is one look at topics. Nobody else changes which there are: what others find out about a topic waits here.
 func (e *engine) survey(ctx context.Context) {
-	e.mu.Lock()
-	e.soon = false
-	todo := e.todo
-	e.todo = nil
-	e.mu.Unlock()
-	for _, do := range todo {
+	for _, do := range e.agenda.take() {
 		do(ctx)
 	}
 	err := e.discover(ctx)
@@ -154,15 +142,14 @@ func (e *engine) survey(ctx context.Context) {
 		e.hooks.retry("discover", err)
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.discovered = e.discovered || e.pending+e.unsure == 0
+	if e.pending+e.unsure == 0 {
+		e.agenda.setWhole(true)
+	}
 }
 
 // toTopic has discovery do something about a topic, unless it has been forgotten by then.
 func (e *engine) toTopic(t *topic, do func(context.Context)) {
-	e.mu.Lock()
-	e.todo = append(e.todo, func(ctx context.Context) {
+	e.agenda.add(func(ctx context.Context) {
 		e.mu.Lock()
 		mine := e.topics[t.source] == t
 		e.mu.Unlock()
@@ -170,8 +157,6 @@ func (e *engine) toTopic(t *topic, do func(context.Context)) {
 			do(ctx)
 		}
 	})
-	e.mu.Unlock()
-	e.again()
 }
 
 // watch looks whether the standby's logs end where they should: where nothing is under way, somebody else's record would show.
@@ -335,11 +320,11 @@ func (e *engine) lookForWell() {
 
 // onceDone says that every partition is done, or has stopped.
 func (e *engine) onceDone() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.discovered {
+	if !e.agenda.isWhole() {
 		return false
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, p := range e.parts {
 		if !p.gone() {
 			return false
@@ -373,14 +358,11 @@ func (e *engine) all() []*part {
 func (e *engine) stopped() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var errs []error
+	errs := e.refusals.errs()
 	for _, p := range e.parts {
 		if p.state() == Stopped && p.why != nil {
 			errs = append(errs, p.why)
 		}
-	}
-	for _, ev := range e.refused {
-		errs = append(errs, ev)
 	}
 	if len(errs) == 0 {
 		return nil

@@ -58,11 +58,7 @@ func (e *engine) status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s.LeftOut = maps.Clone(e.leftOut)
-	s.Heartbeat.Enabled = e.beat.Enabled
-	if !e.beatAt.IsZero() {
-		s.Heartbeat = e.beat
-		s.Heartbeat.AgeMillis = now.Sub(e.beatAt).Milliseconds()
-	}
+	s.Heartbeat = e.beats.of(s.Heartbeat, now)
 	s.topics(maps.Values(e.topics), now)
 	s.unsure(e.wrong())
 	return s
