@@ -169,6 +169,8 @@ type State string
 const (
 	// ClientActive: it is on the active cluster.
 	ClientActive State = "active"
+	// ClientSilent: it is on the active cluster, which has answered nothing for seconds, with records that wait for their acks.
+	ClientSilent State = "silent"
 	// ClientConnecting: a cluster is active, and can't be used yet.
 	ClientConnecting State = "connecting"
 	// ClientSwitching: no cluster is active.
@@ -181,7 +183,8 @@ const (
 
 // Status is where a client stands.
 type Status struct {
-	State State `json:"state"`
+	State State  `json:"state"`
+	Scope string `json:"scope"`
 	// Epoch is the last one that the client knows, Cluster the one that it is on, empty for none.
 	Epoch   int64  `json:"epoch"`
 	Cluster string `json:"cluster"`
@@ -209,7 +212,7 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.takeAcks()
-	s := Status{Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Unprotected: c.box.unprotected.since, Waited: c.box.waited, Blocked: c.box.blocked, LeaseMillis: c.lease.Left().Milliseconds()}
+	s := Status{Scope: c.cfg.Scope, Epoch: c.epoch.Number, Unacked: int64(c.box.unacked), Unconfirmed: int64(c.box.acked), LetGo: c.box.letGo, Unprotected: c.box.unprotected.since, Waited: c.box.waited, Blocked: c.box.blocked, LeaseMillis: c.lease.Left().Milliseconds()}
 	if c.report != nil {
 		last := *c.report
 		s.Last = &last
@@ -222,6 +225,8 @@ func (c *Client) Status() Status {
 		s.State = ClientClosed
 	case c.cur != nil && c.fenced:
 		s.State = ClientFenced
+	case c.cur != nil && c.quiet:
+		s.State = ClientSilent
 	case c.cur != nil:
 		s.State = ClientActive
 	case c.epoch.Closing():

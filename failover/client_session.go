@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/kafkadr/kafkadr/failover/internal/lease"
 	"github.com/kafkadr/kafkadr/failover/register"
@@ -104,15 +103,6 @@ var errAway = errors.New("the cluster doesn't answer")
 
 // identifyWithin bounds the first request on each of a cluster's paths.
 const identifyWithin = 3 * time.Second
-
-// sends says whether a request changes something on the cluster: those are refused where the lease is over.
-func sends(key int16) bool {
-	switch kmsg.Key(key) {
-	case kmsg.Produce, kmsg.OffsetCommit, kmsg.AddPartitionsToTxn, kmsg.AddOffsetsToTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit:
-		return true
-	}
-	return false
-}
 
 // connect makes a kgo client of an epoch's cluster, through the first of its paths that answers, and checks that it is the right one.
 func (c *Client) connect(ctx context.Context, t term) (*session, error) {
@@ -207,7 +197,7 @@ func (c *Client) options(s *session, opts []kgo.Opt) ([]kgo.Opt, error) {
 
 // guard is asked before each request is sent.
 func (s *session) guard(key int16) error {
-	if sends(key) && !s.lease.Valid() {
+	if changes(key) && !s.lease.Valid() {
 		return ErrFenced
 	}
 	return nil

@@ -33,6 +33,32 @@ func TestClientSilentContext(t *testing.T) {
 	})
 }
 
+// TestClientSilentState: a cluster that answers nothing is a state of its own, until it answers again.
+func TestClientSilentState(t *testing.T) {
+	bubble(t, func(s *sim) {
+		c := s.client(nil)
+		s.produce(c, "first")
+		if st := c.Status(); st.State != ClientActive || st.Scope != "default" {
+			s.Errorf("%+v", st)
+		}
+		s.a.Pause(s.T, 0)
+		done := make(chan error, 1)
+		c.Produce(s.Context(), one("waits"), func(_ *kgo.Record, err error) { done <- err })
+		pause(s.Context(), 3*quietFor)
+		if st := c.Status(); st.State != ClientSilent || st.Unacked != 1 || st.Cluster != "a" {
+			s.Errorf("%+v", st)
+		}
+		s.a.Resume(s.T, 0)
+		if err := <-done; err != nil {
+			s.Error(err)
+		}
+		pause(s.Context(), 2*quietFor)
+		if st := c.Status(); st.State != ClientActive {
+			s.Errorf("%+v", st)
+		}
+	})
+}
+
 // TestClientImpatientAmongPatient has the leader take a produce request, and append and answer it eight seconds later. One
 // record's deadline passes meanwhile: that one is answered, alone, and its memory is the caller's. The others are written once.
 func TestClientImpatientAmongPatient(t *testing.T) {

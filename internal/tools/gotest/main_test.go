@@ -52,7 +52,7 @@ func TestParseModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"./...", "./examples/kdr/...", "./mirror/mirrorprom/..."} {
+	for _, want := range []string{"./...", "./examples/kdr/...", "./mirror/mirrorprom/...", "./failover/failoverprom/..."} {
 		if !slices.Contains(c.packages, want) {
 			t.Errorf("%q isn't among %q", want, c.packages)
 		}
