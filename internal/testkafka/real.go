@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 )
 
 // cluster is a real Kafka: brokers that are controllers too, each a process of its own.
@@ -104,24 +104,48 @@ func (c *cluster) layout() error {
 	return nil
 }
 
-// format prepares the brokers' disks, all at once.
+// format prepares the brokers' disks: the first one's by Kafka's tool, which takes a JVM, the others'
+// as copies of it. They differ by the ids in meta.properties.
 func (c *cluster) format(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, b := range c.brokers {
-		g.Go(func() error {
-			args := []string{"format", "-t", c.id, "-c", b.file("server.properties")}
-			if c.sec != nil {
-				args = append(args, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", adminUser, c.sec.password))
-			}
-			jvm := append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", b.log4j()}, c.java.shared()...)
-			cmd := c.java.command(ctx, jvm, "kafka.tools.StorageTool", args...)
-			if out, err := cmd.CombinedOutput(); err != nil {
-				return fmt.Errorf("format broker %d: %w\n%s", b.id, err, tail(out))
-			}
-			return nil
-		})
+	first := c.brokers[0]
+	if err := first.format(ctx); err != nil {
+		return err
 	}
-	return g.Wait()
+	for _, b := range c.brokers[1:] {
+		if err := b.formatLike(first); err != nil {
+			return fmt.Errorf("format broker %d as broker %d: %w", b.id, first.id, err)
+		}
+	}
+	return nil
+}
+
+func (b *broker) format(ctx context.Context) error {
+	c := b.c
+	args := []string{"format", "-t", c.id, "-c", b.file("server.properties")}
+	if c.sec != nil {
+		args = append(args, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", adminUser, c.sec.password))
+	}
+	jvm := append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", b.log4j()}, c.java.shared()...)
+	cmd := c.java.command(ctx, jvm, "kafka.tools.StorageTool", args...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("format broker %d: %w\n%s", b.id, err, tail(out))
+	}
+	return nil
+}
+
+// formatLike copies the disk of a broker that was formatted and hasn't started.
+func (b *broker) formatLike(first *broker) error {
+	if err := os.CopyFS(b.logDir(), os.DirFS(first.logDir())); err != nil {
+		return err
+	}
+	path := filepath.Join(b.logDir(), "meta.properties")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	text = regexp.MustCompile(`(?m)^node\.id=.*$`).ReplaceAll(text, fmt.Append(nil, "node.id=", b.id))
+	text = regexp.MustCompile(`(?m)^directory\.id=.*$`).ReplaceAll(text, fmt.Append(nil, "directory.id=", newID()))
+	return os.WriteFile(path, text, 0o600)
 }
 
 func (c *cluster) close() {
