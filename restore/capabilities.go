@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -42,13 +41,11 @@ func (p *planner) capabilities(ctx context.Context) error {
 // needs are the requests beside those that NewPlan has made itself by then.
 func (p *planner) needs() []capability {
 	var create, alter, starts, holes, rows bool
-	exact := p.cfg.Offsets != Translated
 	for _, t := range p.topics {
 		create = create || !t.exists
-		alter = alter || exact && (t.exists && !t.complete() || !maps.Equal(t.configs.final, t.configs.copying))
-		holes = holes || exact && t.holes()
+		configs, logStarts, markers := p.how.touches(t)
+		alter, starts, holes = alter || configs, starts || logStarts, holes || markers
 		for _, j := range t.partitions {
-			starts = starts || exact && j.start() > 0
 			rows = rows || j.todo.records > 0
 		}
 	}

@@ -58,11 +58,7 @@ func (p *planner) describe(now time.Time) {
 		longest = max(longest, seconds(float64(p.plan.Bytes)/float64(r)))
 	}
 	p.plan.EstimatedTime = millis.Duration(longest)
-	if p.cfg.Offsets == Translated {
-		p.general()
-		return
-	}
-	p.caveats()
+	p.how.caveats(p)
 }
 
 // partition describes what is left to do of one partition. holes is the part of its time that they and filler take.
@@ -72,12 +68,7 @@ func (p *planner) partition(j *partitionJob) (pp PartitionPlan, holes time.Durat
 		Filler:   max(0, j.start()-j.position),
 		HoleRuns: j.todo.holeRuns, HoleOffsets: j.todo.holeOffsets, Records: j.todo.records, Bytes: j.todo.bytes,
 	}
-	if p.cfg.Offsets == Translated {
-		pp.Filler, pp.Placed = 0, j.to.found
-		if j.to.done || j.to.note != nil && pp.Records == 0 && j.to.m != nil {
-			return pp, 0
-		}
-	} else if j.position >= j.end && j.position >= j.start() && (j.end > 0 || j.topic.exists) {
+	if !p.how.left(j, &pp) {
 		return pp, 0
 	}
 	pp.Method = p.cfg.Offsets.String()
@@ -152,13 +143,10 @@ func (p *planner) caveats() {
 	}
 }
 
-// general are those of a translated copy as well.
+// general are those of every method.
 func (p *planner) general() {
 	if !p.cfg.Until.IsZero() {
 		p.warn("until cuts by record timestamps: a transaction's records can be kept in part")
-	}
-	if p.cfg.Offsets == Translated && p.cfg.Edit != nil {
-		p.warn("with Edit, going on after a crash needs the same Edit: what it does can't be told from its outside")
 	}
 }
 

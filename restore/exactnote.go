@@ -11,7 +11,7 @@ import (
 // noteExact notes in the target's ledger which topics are exact copies now, and up to where: [offsets.Open] answers from that. Where it can't be written, all is restored, and that
 // is a warning.
 func (r *runner) noteExact(ctx context.Context, res *Result) error {
-	if r.cfg.Offsets == Translated || len(r.topics) == 0 {
+	if len(r.topics) == 0 {
 		return nil
 	}
 	notes, now := make(map[string]any, len(r.topics)), time.Now().UTC()

@@ -72,7 +72,7 @@ func (p *planner) planGroup(g storage.Group, find func(storage.GroupOffset) *par
 			continue
 		}
 		gp := GroupPlan{Group: g.Name, Topic: j.topic.name, Partition: o.Partition, AsRead: o.Offset, metadata: o.Metadata}
-		gp.Offset, gp.Why = p.committed(j, o.Offset)
+		gp.Offset, gp.Why = p.how.committed(j, o.Offset)
 		plans = append(plans, gp)
 	}
 	if len(plans) > 0 && !g.AbsentSince.IsZero() {
@@ -94,24 +94,7 @@ func (p *planner) planGroup(g storage.Group, find func(storage.GroupOffset) *par
 	return plans
 }
 
-// committed is what becomes of a committed offset, and why it isn't as read. In a translated restore it is -1 until the
-// records are there.
-func (j *job) committed(pj *partitionJob, offset int64) (int64, string) {
-	if j.cfg.Offsets != Translated {
-		switch {
-		case offset > pj.end:
-			return pj.end, beyondCut
-		case offset < pj.start():
-			return pj.start(), belowLogStart
-		}
-		return offset, ""
-	}
-	if !pj.to.done || pj.to.m == nil {
-		return -1, notMappedYet
-	}
-	return translatedOffset(pj.to.m, offset)
-}
-
+// translatedOffset is what becomes of a committed offset by a map, and why it isn't as read.
 func translatedOffset(m *offsets.Map, offset int64) (int64, string) {
 	to, how := m.Translate(offset)
 	switch how {
@@ -226,7 +209,7 @@ func (r *runner) placedGroups(res *Result) []GroupPlan {
 	}
 	plans := make([]GroupPlan, 0, len(r.plan.Groups))
 	for _, gp := range r.plan.Groups {
-		if j := jobs[place{gp.Topic, gp.Partition}]; r.cfg.Offsets == Translated && j != nil && j.to.m != nil {
+		if j := jobs[place{gp.Topic, gp.Partition}]; j != nil && j.to.m != nil {
 			gp.Offset, gp.Why = translatedOffset(j.to.m, gp.AsRead)
 		}
 		plans = append(plans, gp)

@@ -11,9 +11,6 @@ import (
 // keepStarts looks once more where the target's logs start, and moves those that have come back. A broker writes a log start down once a minute (log.flush.start.offset.checkpoint.interval.ms):
 // one that was killed begins at the last it wrote, follows its leader again, and may be made the leader before it has.
 func (r *runner) keepStarts(ctx context.Context) error {
-	if r.cfg.Offsets == Translated {
-		return nil
-	}
 	jobs := map[rawkafka.Partition]*partitionJob{}
 	var ps []rawkafka.Partition
 	for _, t := range r.topics {

@@ -18,6 +18,7 @@ import (
 // job is what a plan and its run share.
 type job struct {
 	cfg       Config
+	how       method
 	info      storage.Info
 	selection *selection
 	topics    []*topicJob
@@ -61,7 +62,7 @@ func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 
 // newJob reads the snapshot's topics and partitions.
 func newJob(ctx context.Context, cfg Config) (*job, error) {
-	j := &job{cfg: cfg, info: cfg.Snapshot.Info()}
+	j := &job{cfg: cfg, how: methodOf(cfg.Offsets), info: cfg.Snapshot.Info()}
 	var err error
 	if j.selection, err = newSelection(&cfg); err != nil {
 		return nil, err
@@ -114,15 +115,7 @@ func (j *job) newCopier(ctx context.Context, c *rawkafka.Cluster, mayHole func(c
 func (p *planner) make(ctx context.Context) error {
 	p.refuse(collisions(p.topics)...)
 	p.checkSnapshot()
-	steps := []func(context.Context) error{
-		p.sums, p.checkTarget, p.checkTopics, p.positions, p.remaining, p.contents, p.method, p.groups, p.planACLs, p.capabilities,
-	}
-	if p.cfg.Offsets == Translated {
-		steps = []func(context.Context) error{
-			p.sums, p.checkTarget, p.checkTopics, p.positions, p.checkOwn, p.placed, p.roundTrip, p.groups, p.planACLs, p.capabilities,
-		}
-	}
-	for _, step := range steps {
+	for _, step := range p.how.steps(p) {
 		if err := step(ctx); err != nil {
 			return err
 		}

@@ -66,13 +66,9 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 	if err != nil {
 		return nil, nil, fmt.Errorf("restore: release: %w", err)
 	}
-	var notes []ledger.Restore
-	if j.cfg.Offsets == Translated {
-		l, err := ledger.Open(ctx, c)
-		if err != nil {
-			return nil, nil, fmt.Errorf("restore: release: %w", err)
-		}
-		notes, _ = l.Restores() // what can't be read isn't ours
+	made, err := j.how.made(ctx, j, c)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, t := range j.topics {
 		switch err := meta[t.name].Err; {
@@ -82,7 +78,7 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 		case err != nil:
 			return nil, nil, fmt.Errorf("restore: release: %s: %w", t.name, err)
 		}
-		if t.id = meta[t.name].ID; j.cfg.Offsets == Translated && !j.made(notes, t) {
+		if t.id = meta[t.name].ID; !made(t) {
 			continue
 		}
 		now, err := describeTopics(ctx, c, []string{t.name})
@@ -98,8 +94,8 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 	return set, missing, nil
 }
 
-// made says whether a translated restore made the topic: this one, or another of the same source topic.
-func (j *job) made(notes []ledger.Restore, t *topicJob) bool {
+// noted says whether a translated restore made the topic: this one, or another of the same source topic.
+func (j *job) noted(notes []ledger.Restore, t *topicJob) bool {
 	return slices.ContainsFunc(notes, func(n ledger.Restore) bool {
 		return n.Created && n.SourceCluster == j.info.ClusterID && n.TargetTopic == t.name && n.TargetTopicID == t.id.String() && n.SourceTopic == t.source.Name
 	})

@@ -107,7 +107,7 @@ func (r *runner) claimed(ctx context.Context) (*Result, error) {
 	if err := r.partitions(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.keepStarts(ctx); err != nil {
+	if err := r.how.end(ctx, r); err != nil {
 		return nil, err
 	}
 	return r.finish(ctx)
@@ -118,12 +118,10 @@ func (r *runner) prepare(ctx context.Context) error {
 	var missing []*topicJob
 	hold := map[string]map[string]*string{}
 	for _, t := range r.topics {
-		switch {
-		case !t.exists:
+		if !t.exists {
 			missing = append(missing, t)
-		case r.cfg.Offsets == Translated: // made for copying, or somebody else's
-		case !t.complete():
-			hold[t.name] = t.configs.whileCopying()
+		} else if configs := r.how.hold(t); configs != nil {
+			hold[t.name] = configs
 		}
 	}
 	answers, err := createTopics(ctx, r.cluster, missing, false)
@@ -135,11 +133,8 @@ func (r *runner) prepare(ctx context.Context) error {
 		switch err := answers[t.name]; {
 		case err == nil:
 			t.created = true
-		case errors.Is(err, kerr.TopicAlreadyExists) && r.cfg.Offsets == Translated:
-			return refuse(topicConflict(t.name, "topic", "it was made after the plan"))
 		case errors.Is(err, kerr.TopicAlreadyExists):
 			raced = append(raced, t)
-			hold[t.name] = t.configs.whileCopying()
 		default:
 			return fmt.Errorf("restore: %s: create topic: %w", t.name, err)
 		}
@@ -147,16 +142,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	if err := r.learnIDs(ctx); err != nil {
 		return err
 	}
-	if r.cfg.Offsets == Translated {
-		return r.begin(ctx)
-	}
-	if err := r.recheck(ctx, raced); err != nil {
-		return err
-	}
-	if _, err := alterConfigs(ctx, r.cluster, hold); err != nil {
-		return fmt.Errorf("restore: %w", err)
-	}
-	return nil
+	return r.how.begin(ctx, r, raced, hold)
 }
 
 // complete says whether nothing is left to do.
@@ -270,7 +256,7 @@ func (r *runner) partitions(ctx context.Context) error {
 			wg.Go(func() {
 				defer slots.Release(1)
 				defer memory.Release(need)
-				if err := r.copy(ctx, j); err != nil {
+				if err := r.how.copy(ctx, r, j); err != nil {
 					mu.Lock()
 					errs = append(errs, err)
 					mu.Unlock()
@@ -283,14 +269,6 @@ func (r *runner) partitions(ctx context.Context) error {
 		return fmt.Errorf("restore: %w", context.Cause(ctx))
 	}
 	return errors.Join(errs...)
-}
-
-// copy copies a partition, whichever way.
-func (r *runner) copy(ctx context.Context, j *partitionJob) error {
-	if r.cfg.Offsets == Translated {
-		return r.copyTranslated(ctx, j)
-	}
-	return r.copyPartition(ctx, j)
 }
 
 // reporting reports progress until the returned func is called.
@@ -307,10 +285,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 	if err := r.finalConfigs(ctx, res); err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	if err := r.saveMaps(ctx, res); err != nil {
-		return nil, err
-	}
-	if err := r.noteExact(ctx, res); err != nil {
+	if err := r.how.note(ctx, r, res); err != nil {
 		return nil, err
 	}
 	if err := r.commitGroups(ctx, res); err != nil {
@@ -327,10 +302,7 @@ func (r *runner) finish(ctx context.Context) (*Result, error) {
 // finalConfigs sets the topics' own configs, but for those that are held.
 func (r *runner) finalConfigs(ctx context.Context, res *Result) error {
 	now := time.Now()
-	own := r.topics
-	if r.cfg.Offsets == Translated { // the others have their own policies
-		own = slices.DeleteFunc(slices.Clone(own), func(t *topicJob) bool { return !t.own })
-	}
+	own := slices.DeleteFunc(slices.Clone(r.topics), func(t *topicJob) bool { return !r.how.own(t) })
 	for topics := range slices.Chunk(own, adminTopics) {
 		names := make([]string, 0, len(topics))
 		for _, t := range topics {

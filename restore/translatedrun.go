@@ -75,9 +75,6 @@ func (r *runner) ends(ctx context.Context, js []*partitionJob) (map[rawkafka.Par
 
 // saveMaps writes the maps of a translated restore into the ledger, and that the partitions are done.
 func (r *runner) saveMaps(ctx context.Context, res *Result) error {
-	if r.cfg.Offsets != Translated {
-		return nil
-	}
 	entries := map[string]any{}
 	now := time.Now().UTC()
 	for _, t := range r.topics {
