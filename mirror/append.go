@@ -21,8 +21,9 @@ func (e *engine) append(ctx context.Context, p *part) {
 		if c == nil {
 			return
 		}
-		if c.keeps.until, err = p.copy.Append(ctx, standby.Chunk{Raw: c.raw, Aborted: c.aborted, End: c.end, More: more, MaxBatch: longest}); err == nil {
-			e.done(p, c)
+		var until int64
+		if until, err = p.copy.Append(ctx, standby.Chunk{Raw: c.raw, Aborted: c.aborted, End: c.end, More: more, MaxBatch: longest}); err == nil {
+			e.done(p, c, until)
 		}
 	}
 	e.fail(ctx, p, err)
@@ -92,13 +93,14 @@ func (e *engine) fail(ctx context.Context, p *part, err error) {
 	e.tell()
 }
 
-// done takes an appended chunk off.
-func (e *engine) done(p *part, c *chunk) {
+// done takes an appended chunk off, whose last batch ends at until.
+func (e *engine) done(p *part, c *chunk, until int64) {
 	e.mu.Lock()
 	if !p.right() || len(p.chunks) == 0 || p.chunks[0] != c {
 		e.mu.Unlock()
 		return
 	}
+	c.keeps.until = until
 	p.reached()
 	p.moves = 0
 	if p.source == e.sel.own {
