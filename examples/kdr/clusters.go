@@ -37,7 +37,9 @@ The clusters file is JSON; fields that aren't known are refused, all faults are 
     "topics": ["orders.*"], "exclude": [],    the scope's (default all but internal ones)
     "lease": "10s",                       how long a client may write after it confirmed its epoch
     "budget": {"records": 0, "age": "30s", "allow_unknown": false},   what a forced switch may lose
-    "fence": {"deny_writes": true, "except": ["User:mirror"]},        deny-write ACLs on the cluster that is left
+    "fence": {"deny_writes": true, "except": ["User:mirror"],         deny-write ACLs on the cluster that is left; the lease is
+              "trust": false},          waited for, unless the file's own client is refused by all its brokers, or trust says that no
+                                        application has the credentials of a super user
     "probe": {                            when a cluster is down (what isn't given here has the value shown)
       "probes": ["metadata"],             metadata: a broker answers; tcp: it takes connections; round_trip: a record can be
                                           written and read; offline_partitions: enough of them have a leader
@@ -107,6 +109,7 @@ type budgetSpec struct {
 type fenceSpec struct {
 	DenyWrites bool     `json:"deny_writes"`
 	Except     []string `json:"except"`
+	Trust      bool     `json:"trust"`
 }
 
 // duration is a time.Duration as text, such as 10s.
@@ -176,6 +179,9 @@ func (f *clustersFile) check(a *app, dir string) {
 	}
 	if s := f.Fence; s != nil && !s.DenyWrites && len(s.Except) > 0 {
 		a.fault("fence.except means nothing without deny_writes")
+	}
+	if s := f.Fence; s != nil && !s.DenyWrites && s.Trust {
+		a.fault("fence.trust means nothing without deny_writes")
 	}
 	f.Probe.check(a)
 	if canary := f.Probe.canaryTopic(); canary != "" {

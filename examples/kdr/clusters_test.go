@@ -22,7 +22,7 @@ func TestClustersSample(t *testing.T) {
 	if f.file.Scope != "shop" || len(f.file.Clusters) != 2 || len(f.file.Register.stores) != 3 || f.file.Budget.Records != 10000 || f.file.names() != "ams, fra" {
 		t.Errorf("%+v", f.file)
 	}
-	for _, field := range []string{"scope", "register", "stores", "prefix", "clusters", "name", "brokers", "kafka_config", "id", "paths", "flow", "skip_groups", "topics", "exclude", "lease", "budget", "records", "age", "allow_unknown", "fence", "deny_writes", "except",
+	for _, field := range []string{"scope", "register", "stores", "prefix", "clusters", "name", "brokers", "kafka_config", "id", "paths", "flow", "skip_groups", "topics", "exclude", "lease", "budget", "records", "age", "allow_unknown", "fence", "deny_writes", "except", "trust",
 		"probe", "probes", "need", "interval", "timeout", "failures", "of", "slower_than", "successes", "backoff", "max_backoff", "also_down", "ignore", "canary", "topic", "create", "replicas", "offline", "share"} {
 		if !strings.Contains(clustersHelp, `"`+field+`"`) {
 			t.Errorf("the help lacks %s", field)

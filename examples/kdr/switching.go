@@ -112,7 +112,7 @@ func (s *switching) config() control.Config {
 		cfg.Switch.Offsets = control.ExactOffsets{}
 	}
 	if f.Fence != nil && f.Fence.DenyWrites {
-		cfg.Switch.Fence = control.DenyWrites{Except: f.Fence.Except}
+		cfg.Switch.Fence = control.DenyWrites{Except: f.Fence.Except, Trust: f.Fence.Trust}
 	}
 	return cfg
 }

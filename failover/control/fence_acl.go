@@ -17,7 +17,13 @@ import (
 
 // DenyWrites is a [Fencer] of ACLs: it denies WRITE on each of the scope's topics by its literal name, from every host. A deny goes before every allow. It confirms once every broker
 // that the cluster has shows them, so that every produce request that a broker takes up from then on is refused; one that is in a broker's hands already may still be appended, within
-// milliseconds. Super users aren't bound by ACLs (super.users), and a cluster without an authorizer has none: that is an error, and no fence.
+// milliseconds. Super users aren't bound by ACLs (super.users, which brokers tell
+// nobody), and a cluster without an authorizer has none: that is an error, and no fence.
+//
+// An ACL that is there isn't yet one that binds. So it confirms only what it has seen: with an application's credentials
+// (Applications) each broker is sent a Produce to each topic whose batch has a wrong CRC. Brokers authorize first, so that one who is
+// bound gets TOPIC_AUTHORIZATION_FAILED of each of them, and look at the CRC before they append, so that nothing is written by one
+// who isn't. Any other answer is an error that names it; the fence stays, and the switch waits for the lease.
 //
 // It keeps nothing in memory: another process lifts what this one has set. An ACL of the same topic, principal, host and operation that somebody else has set is lifted with it.
 type DenyWrites struct {
@@ -26,6 +32,12 @@ type DenyWrites struct {
 	Except []string
 	// Opts are the client's options for a cluster whose ACLs it may alter (ALTER and DESCRIBE on Cluster). Default: the [failover.Cluster]'s own.
 	Opts func(cluster string) []kgo.Opt
+	// Applications are the client's options of applications that write to a cluster, one for each principal. Default: the
+	// [failover.Cluster]'s own.
+	Applications func(cluster string) [][]kgo.Opt
+	// Trust takes the fence for one that binds once every broker shows its ACLs, without having seen it: for who knows that no
+	// application has the credentials of a super user. Default off.
+	Trust bool
 }
 
 const everybody = "User:*"
@@ -44,7 +56,11 @@ func (d DenyWrites) Fence(ctx context.Context, r FenceRequest) (bool, error) {
 	if err := createACLs(ctx, cl.Client(), denies); err != nil {
 		return false, err
 	}
-	return d.confirm(ctx, cl, denies)
+	confirmed, err := d.confirm(ctx, cl, denies)
+	if err != nil || !confirmed || d.Trust {
+		return confirmed, err
+	}
+	return d.shown(ctx, cl, r)
 }
 
 // Lift implements [Fencer].

@@ -117,10 +117,92 @@ func testDenyWrites(t *testing.T, cl testkafka.Cluster) {
 			t.Errorf("after lifting: %s", diff)
 		}
 	}
+	unshown(t, s, req)
 	testkafka.Allow(t, s, "*", kadm.NewACLs().Topics("orders").Operations(kadm.OpWrite))
 	if ok, err := (DenyWrites{Opts: opts, Except: []string{"User:mirror"}}).Fence(t.Context(), req); ok || err == nil {
 		t.Error("everybody may write, and one is excepted")
 	}
+}
+
+// unshown: a fence is believed only where every application is refused; what is sent to find that out is never written.
+func unshown(t *testing.T, s testkafka.Secured, req FenceRequest) {
+	t.Helper()
+	opts := func(string) []kgo.Opt { return s.Opts() }
+	user := func(name string) []kgo.Opt { return s.UserOpts(name, "secret-"+name) }
+	before := logEnds(t, s)
+	for name, c := range map[string]struct {
+		fence DenyWrites
+		super bool // the cluster's own options
+		want  error
+	}{
+		"a super user":         {DenyWrites{Opts: opts}, true, errUnshown},
+		"one of three":         {DenyWrites{Opts: opts, Applications: func(string) [][]kgo.Opt { return [][]kgo.Opt{user("app"), s.Opts(), user("mirror")} }}, false, errUnshown},
+		"one that is excepted": {DenyWrites{Opts: opts, Except: []string{"User:mirror"}, Applications: func(string) [][]kgo.Opt { return [][]kgo.Opt{user("mirror")} }}, false, errUnshown},
+		"none is known":        {DenyWrites{Opts: opts, Applications: func(string) [][]kgo.Opt { return nil }}, false, errUnshown},
+		"trusted":              {DenyWrites{Opts: opts, Trust: true}, true, nil},
+		"both":                 {DenyWrites{Opts: opts, Applications: func(string) [][]kgo.Opt { return [][]kgo.Opt{user("app"), user("mirror")} }}, true, nil},
+	} {
+		r := req
+		if c.super {
+			r.Cluster.Opts = s.Opts()
+		}
+		ok, err := c.fence.Fence(t.Context(), r)
+		if ok != (c.want == nil) || !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, %v", name, ok, err)
+		}
+		if err := c.fence.Lift(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+	}
+	corrupt := 0
+	for broker, err := range askedOfEach(t, s, req) {
+		switch {
+		case errors.Is(err, kerr.CorruptMessage):
+			corrupt++
+		case !errors.Is(err, kerr.NotLeaderForPartition):
+			t.Errorf("broker %d, of one who may write: %v", broker, err)
+		}
+	}
+	if corrupt == 0 {
+		t.Error("no leader has looked at the CRC")
+	}
+	if diff := cmp.Diff(before, logEnds(t, s)); diff != "" {
+		t.Errorf("records were written: %s", diff)
+	}
+}
+
+// askedOfEach are the brokers' answers to a super user.
+func askedOfEach(t *testing.T, s testkafka.Secured, req FenceRequest) map[int32]error {
+	t.Helper()
+	cl, err := admin(t.Context(), req.Cluster, func(string) []kgo.Opt { return s.Opts() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	p, err := unwritable(t.Context(), cl, req.Topics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokers, err := cl.Admin().ListBrokers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := map[int32]error{}
+	for _, b := range brokers {
+		answers[b.NodeID] = refused(t.Context(), cl, b.NodeID, p)
+	}
+	return answers
+}
+
+func logEnds(t *testing.T, cl testkafka.Cluster) map[int32]int64 {
+	t.Helper()
+	os, err := kadm.NewClient(testkafka.Client(t, cl)).ListEndOffsets(t.Context(), "orders")
+	if err != nil || os.Error() != nil {
+		t.Fatal(err, os.Error())
+	}
+	ends := map[int32]int64{}
+	os.Each(func(o kadm.ListedOffset) { ends[o.Partition] = o.Offset })
+	return ends
 }
 
 func TestDenyWrites(t *testing.T) {

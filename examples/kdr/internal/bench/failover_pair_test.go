@@ -151,7 +151,7 @@ func (s *standing) round(tr trial) *round {
 	}
 	if tr.fence {
 		cfg.Controller = func(c *control.Config) {
-			c.Switch.Fence = control.DenyWrites{Opts: func(cluster string) []kgo.Opt { return s.clusters[drill.Place(cluster)].Opts() }}
+			c.Switch.Fence = control.DenyWrites{Trust: true, Opts: func(cluster string) []kgo.Opt { return s.clusters[drill.Place(cluster)].Opts() }}
 		}
 	}
 	e, err := drill.Run(s.t.Context(), cfg)
