@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
 // boarded is a flight of a session with as many records as there may be.
@@ -58,6 +60,7 @@ func (l *flights) size() (n int) {
 
 // TestFlightsBounded: however long records wait for their answer, those behind them don't keep their flights.
 func TestFlightsBounded(t *testing.T) {
+	testpass.NoRaces(t)
 	const inFlight, rounds = 10, 100_000
 	for _, stuck := range []int{0, 1, 3, 100} { // of a partition without a leader
 		c, s := &Client{}, &session{}

@@ -13,6 +13,7 @@ import (
 func TestLaggingBrokers(t *testing.T) {
 	for _, side := range []string{"source", "target"} {
 		t.Run(side, func(t *testing.T) {
+			t.Parallel() // it waits
 			src, dst := testkafka.Fake(t, testkafka.Options{Brokers: 3}), testkafka.Fake(t, testkafka.Options{Brokers: 3})
 			create(t, src, 1, nil, "t", "u")
 			produce(t, src, "t", 1, 20)

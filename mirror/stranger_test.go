@@ -43,6 +43,7 @@ func askedOf(cl testkafka.Cluster) func() []string {
 func TestStranger(t *testing.T) {
 	for _, side := range []string{sideSource, sideTarget} {
 		t.Run(side, func(t *testing.T) {
+			t.Parallel() // it waits
 			src, dst := pairOf(t, "t", "u")
 			other := testkafka.Fake(t, testkafka.Options{})
 			create(t, other, 1, nil, "t", "w")
