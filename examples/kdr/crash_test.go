@@ -66,9 +66,11 @@ func (f *following) crash(t *testing.T, random *rand.Rand, low, high time.Durati
 }
 
 // producing keeps a topic of plain records and one of transactions growing,
-// until the returned func is called.
+// until the returned func is called. It is for tests of processes: a test that skipped itself for
+// them with producers under way would have these fail.
 func (s *source) producing(plain, transactional string) (stop func()) {
 	s.t.Helper()
+	testkafka.OtherProcesses(s.t)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() {

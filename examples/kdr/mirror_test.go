@@ -108,6 +108,7 @@ func TestMirrorCrash(t *testing.T) {
 
 // TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB; in the long run between three real brokers on either side.
 func TestMirrorManyPartitions(t *testing.T) {
+	testkafka.OtherProcesses(t)
 	const topics, partitions, most = 10, 1000, 400
 	cluster, opts := testkafka.Fake, testkafka.Options{}
 	if os.Getenv("KAFKADR_LONG") != "" {
