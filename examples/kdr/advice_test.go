@@ -99,7 +99,7 @@ func hasFlag(c *cobra.Command, flag string) bool {
 }
 
 var (
-	commandRE = regexp.MustCompile("\\bkdr ([a-z]+(?:-[a-z0-9]+)*)([^`;|\n]*)")
+	commandRE = regexp.MustCompile(`\bkdr ([a-z]+(?:-[a-z0-9]+)*)([^\x60;|\n]*)`)
 	flagRE    = regexp.MustCompile(`(?:^|[\s"'(\x60{\[])--([a-z][a-z0-9-]*)`)
 	// prose are words behind kdr that are no commands.
 	prose = regexp.MustCompile(`^(backs|runs|shows|ended|doesn|doesnt|and|is|of|has|for|with|uses|on|in|to|as|or|the|process|then|says|itself|refuses|prints|exits|ends|has|writes|from|by|beside|was|at|that|built|can|needs|reads|takes|holds|killed|command|commands)$`)
@@ -139,7 +139,7 @@ func wrongCommands(x advice, commands map[string]func(flag string) bool, seen *i
 
 var (
 	camelRE     = regexp.MustCompile(`\b[A-Z][a-z0-9]+(?:[A-Z][a-z0-9]+)+\b`)
-	qualifiedRE = regexp.MustCompile("\\b([a-z]+)\\.([A-Z][A-Za-z0-9]+)\\b")
+	qualifiedRE = regexp.MustCompile(`\b([a-z]+)\.([A-Z][A-Za-z0-9]+)\b`)
 	// words are names of others: Kafka's, and of programs.
 	words = regexp.MustCompile(`^(MirrorMaker.*|LogAppendTime.*|CreateTime|ClusterAction|DescribeConfigs|AlterConfigs|MirrorSource.*|MirrorCheckpoint.*|OpenTelemetry|DumpLogSegments|WriteTxnMarkers|IdempotentWrite|DelegationToken|TransactionalId|PlainLoginModule|ScramLoginModule|OAuthBearer.*|RackAware.*|LocalTieredStorage|KRaft|MinIO|GoCloud|ApiVersions?|IdentityReplicationPolicy|ListOffsets.*)$`)
 )
