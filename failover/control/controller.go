@@ -66,13 +66,18 @@ func New(cfg Config) (*Controller, error) {
 	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), verdicts: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
 }
 
-// cluster is one of the configuration, by name.
+// cluster is one of the configuration, by name, with the cluster ID that has to answer: the register's, else the configuration's,
+// else that which answered first.
 func (c *Controller) cluster(name string) (failover.Cluster, bool) {
 	i := slices.IndexFunc(c.cfg.Clusters, func(cl failover.Cluster) bool { return cl.Name == name })
 	if i < 0 {
 		return failover.Cluster{Name: name}, false
 	}
-	return c.cfg.Clusters[i], true
+	cl := c.cfg.Clusters[i]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cl.ID = cmp.Or(c.members.ID(name), cl.ID, c.ids[name])
+	return cl, true
 }
 
 // follow notes an epoch that was seen, and returns since when it is known to be there.

@@ -150,8 +150,10 @@ func (p *Plan) look(ctx context.Context) {
 		p.conflict(ConflictUnreachable, "", "%s: %v", p.To, toErr)
 	}
 	switch {
-	case errors.Is(fromErr, errOtherCluster):
+	case errors.Is(fromErr, errOtherCluster) && p.How == Switchover:
 		p.conflict(ConflictClusterID, "", "%s: %v", p.From, fromErr)
+	case errors.Is(fromErr, errOtherCluster): // a stranger is neither asked nor fenced
+		p.warn("%s is away: at its address %v", p.From, fromErr)
 	case fromErr != nil && p.How == Switchover:
 		p.conflict(ConflictUnreachable, "", "%s, which is to be drained: %v", p.From, fromErr)
 	case fromErr != nil:
@@ -163,19 +165,15 @@ func (p *Plan) look(ctx context.Context) {
 	p.budget()
 }
 
-// view looks at a cluster and checks that it is the right one: the register's, else the configuration's, else the one that answered
-// first.
+// view looks at a cluster and checks that it is the right one.
 func (c *Controller) view(ctx context.Context, name string) (*clusterView, error) {
 	cl, _ := c.cluster(name)
 	v, err := c.cfg.tuning.access.look(ctx, cl)
 	if err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	want := cmp.Or(c.members.ID(name), cl.ID, c.ids[name])
-	c.mu.Unlock()
-	if want != "" && want != v.id {
-		return nil, fmt.Errorf("%w: its ID is %s, not %s", errOtherCluster, v.id, want)
+	if cl.ID != "" && cl.ID != v.id {
+		return nil, fmt.Errorf("%w: its ID is %s, not %s", errOtherCluster, v.id, cl.ID)
 	}
 	c.remember(name, v)
 	return v, nil

@@ -54,6 +54,8 @@ func TestPlanConflicts(t *testing.T) {
 		{name: "source down", set: func(w *world, _ *Config) { w.down["a"] = errSim }},
 		{name: "planned, source down", how: Switchover, set: func(w *world, _ *Config) { w.down["a"] = errSim }, want: []ConflictKind{ConflictUnreachable}},
 		{name: "other cluster", set: func(_ *world, cfg *Config) { cfg.Clusters[1].ID = "id-c" }, want: []ConflictKind{ConflictClusterID}},
+		{name: "a stranger at the source's address", set: func(_ *world, cfg *Config) { cfg.Clusters[0].ID = "id-c" }},
+		{name: "planned, a stranger at the source's address", how: Switchover, set: func(_ *world, cfg *Config) { cfg.Clusters[0].ID = "id-c" }, want: []ConflictKind{ConflictClusterID}},
 		{name: "same cluster", set: func(w *world, _ *Config) { w.views["b"].id = "id-a" }, want: []ConflictKind{ConflictClusterID}},
 		{name: "topic missing", set: func(w *world, _ *Config) { delete(w.views["b"].topics, "orders") }, want: []ConflictKind{ConflictTopic}},
 		{name: "left out", set: func(w *world, cfg *Config) {

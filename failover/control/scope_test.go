@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -110,6 +111,47 @@ func TestRegistersClusters(t *testing.T) {
 		}
 	})
 }
+
+// TestStranger: where another cluster has come to the source's address, a forced switch takes the source for away, waits for the
+// lease, and the fencer is told which cluster it is for.
+func TestStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		cfg := w.config("one")
+		fence := &toldWhom{}
+		cfg.Switch.Fence = fence
+		first := register.Epoch{Active: "a", Lease: 10 * time.Second, Clusters: []register.Member{{Name: "a", ID: "id-a"}, {Name: "b", ID: "id-b"}}}
+		if _, err := register.Begin(t.Context(), w.reg, "default", first); err != nil {
+			t.Fatal(err)
+		}
+		c := w.controller(cfg)
+		if p := w.plan(c, "b", Failover); len(p.Conflicts) > 0 {
+			t.Fatal(p)
+		}
+		w.views["a"].id = "a-stranger"
+		p := w.plan(c, "b", Failover)
+		if len(p.Conflicts) > 0 || !strings.Contains(p.String(), "a is away: at its address another cluster answers: its ID is a-stranger, not id-a") {
+			t.Error(p)
+		}
+		report, err := p.Run(t.Context())
+		if opening := w.epoch(3); err != nil || report.FenceConfirmed || report.LeaseMillis == 0 || opening.ID("a") != "id-a" {
+			t.Error(err, report, opening)
+		}
+		if fence.id != "id-a" {
+			t.Errorf("the fence was for %q", fence.id)
+		}
+	})
+}
+
+// toldWhom is a fencer that notes for which cluster it is, and confirms.
+type toldWhom struct{ id string }
+
+func (f *toldWhom) Fence(_ context.Context, r FenceRequest) (bool, error) {
+	f.id = r.Cluster.ID
+	return true, nil
+}
+
+func (f *toldWhom) Lift(context.Context, FenceRequest) error { return nil }
 
 // TestChangeTakenBack: where the writer of a change of values dies, controllers go back to the cluster that is active, not to the
 // other one.
