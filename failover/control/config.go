@@ -36,7 +36,8 @@ type Config struct {
 	Lease time.Duration
 	// Standby names the cluster to go to from the active one. Default: the next of Clusters, from the last to the first.
 	Standby func(active string) string
-	// Probe looks at clusters, for [Controller.Run]. Default none: Run only takes up what other controllers have left.
+	// Probe looks at clusters, for [Controller.Run]. Another cluster at the address of one whose ID the register has counts as the
+	// one being away, whatever a probe says. Default none: Run only takes up what other controllers have left.
 	Probe probe.Probe
 	// Health says when a cluster is down, and when it is back. Default: the zero [probe.Rule]'s.
 	Health probe.Rule
@@ -82,6 +83,8 @@ type Hooks struct {
 // tuning is for tests.
 type tuning struct {
 	access access
+	// identify is a probe that holds which cluster answers.
+	identify func(id string) probe.Probe
 	// after is called after each step; an error ends the switch as a crash would.
 	after func(Step) error
 }
@@ -133,6 +136,7 @@ func (c Config) complete() (Config, error) {
 	}
 	if c.tuning.access == nil {
 		c.tuning.access = kafkaAccess{onRetry: c.Hooks.OnRetry}
+		c.tuning.identify = func(id string) probe.Probe { return probe.Metadata(probe.MetadataConfig{ClusterID: id}) }
 	}
 	return c, nil
 }

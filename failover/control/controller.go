@@ -80,6 +80,13 @@ func (c *Controller) cluster(name string) (failover.Cluster, bool) {
 	return cl, true
 }
 
+// registersID is a cluster's ID by the register, empty while that says none.
+func (c *Controller) registersID(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.members.ID(name)
+}
+
 // follow notes an epoch that was seen, and returns since when it is known to be there.
 func (c *Controller) follow(e register.Epoch, at time.Time) time.Time {
 	c.mu.Lock()

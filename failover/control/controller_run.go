@@ -74,7 +74,7 @@ func (c *Controller) start() error {
 		return nil
 	}
 	for _, cl := range c.cfg.Clusters {
-		w, err := newWatch(&c.cfg, cl, c.verdict)
+		w, err := newWatch(&c.cfg, cl, func() string { return c.registersID(cl.Name) }, c.verdict)
 		if err != nil {
 			return err
 		}

@@ -20,12 +20,29 @@ type watch struct {
 	stale        time.Duration
 }
 
-// newWatch makes one that calls changed where the cluster's state changes.
-func newWatch(cfg *Config, c failover.Cluster, changed func()) (*watch, error) {
+// newWatch makes one that calls changed where the cluster's state changes. id is the cluster's by the register, empty while that says
+// none.
+func newWatch(cfg *Config, c failover.Cluster, id func() string, changed func()) (*watch, error) {
 	w := &watch{stale: 2 * cfg.Health.Detection()}
 	var err error
-	w.monitor, err = probe.NewMonitor(anyPath(cfg.Probe, c), probe.Target{Name: c.Name, Opts: c.Opts}, cfg.Health, probe.Hooks{OnResult: w.take, OnChange: func(probe.Change) { changed() }})
+	w.monitor, err = probe.NewMonitor(anyPath(known(cfg.Probe, cfg.tuning.identify, id), c), probe.Target{Name: c.Name, Opts: c.Opts}, cfg.Health, probe.Hooks{OnResult: w.take, OnChange: func(probe.Change) { changed() }})
 	return w, err
+}
+
+// known is a probe that takes a stranger at a cluster's address for the cluster being away: where the register has its ID, what a
+// probe finds healthy, or to be another cluster, is asked for its own.
+func known(p probe.Probe, identify func(id string) probe.Probe, id func() string) probe.Probe {
+	return func(ctx context.Context, t probe.Target) error {
+		err := p(ctx, t)
+		want := id()
+		if want == "" || identify == nil || err != nil && probe.KindOf(err) != probe.WrongCluster {
+			return err
+		}
+		if other := identify(want)(ctx, t); probe.KindOf(other) == probe.WrongCluster {
+			return &probe.Fault{Kind: probe.Unreachable, Cluster: t.Name, Probe: "register", Err: other}
+		}
+		return err
+	}
 }
 
 // anyPath is a probe for which one of a cluster's paths is enough. It returns with its context, whatever the probe does.

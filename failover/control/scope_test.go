@@ -10,7 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/kafkadr/kafkadr/failover/probe"
 	"github.com/kafkadr/kafkadr/failover/register"
+	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
 // TestNoScope: a controller begins no scope: a plan is an error, and one that runs says so, until an operator begins it.
@@ -152,6 +154,35 @@ func (f *toldWhom) Fence(_ context.Context, r FenceRequest) (bool, error) {
 }
 
 func (f *toldWhom) Lift(context.Context, FenceRequest) error { return nil }
+
+// TestKnown: a cluster that a probe finds healthy is down where the register has another ID for it.
+func TestKnown(t *testing.T) {
+	cl := testkafka.Fake(t, testkafka.Options{})
+	target := probe.Target{Name: "a", Opts: cl.Opts()}
+	identify := func(id string) probe.Probe { return probe.Metadata(probe.MetadataConfig{ClusterID: id}) }
+	fault := func(kind probe.Kind) error { return &probe.Fault{Kind: kind, Cluster: "a", Probe: "test"} }
+	for name, c := range map[string]struct {
+		says error
+		id   string
+		want probe.Kind
+		down bool
+	}{
+		"the right one":            {nil, cl.ID(), "", false},
+		"not known":                {nil, "", "", false},
+		"a stranger":               {nil, "another", probe.Unreachable, true},
+		"a stranger by both":       {fault(probe.WrongCluster), "another", probe.Unreachable, true},
+		"a stranger by the probe":  {fault(probe.WrongCluster), cl.ID(), probe.WrongCluster, false},
+		"refused, and not asked":   {fault(probe.Auth), "another", probe.Auth, false},
+		"offline, and not asked":   {fault(probe.Offline), cl.ID(), probe.Offline, true},
+		"a stranger, no ID so far": {fault(probe.WrongCluster), "", probe.WrongCluster, false},
+	} {
+		p := known(func(context.Context, probe.Target) error { return c.says }, identify, func() string { return c.id })
+		err := p(t.Context(), target)
+		if probe.KindOf(err) != c.want || probe.SaysDown(err) != c.down {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
 
 // TestChangeTakenBack: where the writer of a change of values dies, controllers go back to the cluster that is active, not to the
 // other one.
