@@ -22,26 +22,35 @@ func (r *runner) copyPartition(ctx context.Context, j *partitionJob) error {
 		c.done()
 		return nil
 	}
+	if err := r.attempts(ctx, j, func() int64 { return c.position }, c.attempt); err != nil {
+		return c.wrap(err)
+	}
+	c.done()
+	return nil
+}
+
+// attempts calls attempt until it succeeds, for as long as its error may be gone when the partition is opened anew, and the
+// position has moved within stallTime.
+func (r *runner) attempts(ctx context.Context, j *partitionJob, position func() int64, attempt func(context.Context) error) error {
 	best, since := int64(-1), time.Now()
-	for n := 0; ; n++ {
-		err := c.attempt(ctx)
+	for n := 1; ; n++ {
+		err := attempt(ctx)
 		if err == nil {
-			c.done()
 			return nil
 		}
 		var refused *RefusedError
 		if ctx.Err() != nil || errors.As(err, &refused) || !again(err) {
-			return c.wrap(err)
+			return err
 		}
-		if c.position > best {
-			best, since, n = c.position, time.Now(), 0
+		if at := position(); at > best {
+			best, since, n = at, time.Now(), 1
 		}
 		if time.Since(since) > stallTime {
-			return c.wrap(fmt.Errorf("no progress in %s: %w", stallTime, err))
+			return fmt.Errorf("no progress in %s: %w", stallTime, err)
 		}
 		r.retry("partition "+j.target().String(), err)
 		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return c.wrap(err)
+			return err
 		}
 	}
 }

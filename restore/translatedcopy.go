@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/kafkadr/kafkadr/internal/copyops"
 	"github.com/kafkadr/kafkadr/internal/exactcopy"
-	"github.com/kafkadr/kafkadr/internal/rawkafka"
 	"github.com/kafkadr/kafkadr/storage"
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
@@ -38,28 +36,11 @@ func (r *runner) copyTranslated(ctx context.Context, j *partitionJob) error {
 	if c.mapping, err = newMapping(j.id(r.info.ClusterID), j.start(), j.to.note.First); err != nil {
 		return j.wrap(j.start(), err)
 	}
-	best, since := int64(-1), time.Now()
-	for n := 1; ; n++ {
-		err := c.attempt(ctx)
-		if err == nil {
-			c.done()
-			return nil
-		}
-		var refused *RefusedError
-		if ctx.Err() != nil || errors.As(err, &refused) || !again(err) {
-			return c.wrap(err)
-		}
-		if c.next > best {
-			best, since, n = c.next, time.Now(), 1
-		}
-		if time.Since(since) > stallTime {
-			return c.wrap(fmt.Errorf("no progress in %s: %w", stallTime, err))
-		}
-		r.retry("partition "+j.target().String(), err)
-		if err := rawkafka.Sleep(ctx, rawkafka.Backoff(n)); err != nil {
-			return c.wrap(err)
-		}
+	if err := r.attempts(ctx, j, func() int64 { return c.next }, c.attempt); err != nil {
+		return c.wrap(err)
 	}
+	c.done()
+	return nil
 }
 
 // wrap gives an error its place: the archive's offset up to which the target is known.
