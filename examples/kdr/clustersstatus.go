@@ -227,10 +227,9 @@ func (st *scopeStatus) away(names ...string) string {
 
 func (a *app) printScope(st *scopeStatus) error {
 	var err error
-	switch {
-	case st.Active == "":
+	if st.Active == "" {
 		err = a.printf("scope %s: a switch from %s to %s is under way since epoch %d, %s: no client writes\n", st.Scope, st.From, st.Target, st.Epoch, st.Since.Format(time.RFC3339))
-	default:
+	} else {
 		err = a.printf("scope %s: %s is active since epoch %d, %s\n", st.Scope, st.Active, st.Epoch, st.Since.Format(time.RFC3339))
 	}
 	for _, c := range st.Clusters {
