@@ -135,6 +135,30 @@ func TestInitScope(t *testing.T) {
 	}
 }
 
+// TestRegisterStoreAway: of three directories one may be away, and isn't made anew; with two away nothing is known.
+func TestRegisterStoreAway(t *testing.T) {
+	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
+	dir := t.TempDir()
+	var stores []string
+	for _, name := range []string{"1", "2", "3"} {
+		stores = append(stores, "file://"+filepath.Join(dir, name))
+	}
+	file := clustersFileOf(t, a, b, map[string]any{"register": map[string]any{"stores": stores}})
+	kdr(t, "init-scope", "--clusters", file).want(t, 0)
+	for n, name := range []string{"1", "2"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		o := kdr(t, "--json", "failover", "--clusters", file, "--to", "b", "--dry-run")
+		if known := o.code == 0 || o.code == 4; known != (n == 0) || !strings.Contains(o.stderr, "is away") || strings.Contains(o.stderr, "has no epoch") {
+			t.Errorf("%d away: exit %d\n%s", n+1, o.code, o.stderr)
+		}
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			t.Error("a directory was made anew")
+		}
+	}
+}
+
 // TestInitScopeLater: a cluster that is away when the scope begins has its ID added by the next switch.
 func TestInitScopeLater(t *testing.T) {
 	a, b := newSource(t, testkafka.Fake(t, testkafka.Options{}), ""), newSource(t, testkafka.Fake(t, testkafka.Options{}), "")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"gocloud.dev/blob"
@@ -22,6 +23,11 @@ func (r *registerSpec) open(ctx context.Context, a *app, how use) (register.Regi
 	var stores []register.Store
 	for _, s := range r.stores {
 		b, err := s.bucket(ctx, how)
+		if err != nil && len(r.stores) > 1 && !errors.As(err, new(*usageError)) { // such as a directory that isn't mounted
+			a.log.Warn("a store of the register is away", "store", s.name(), "err", err)
+			stores = append(stores, awayStore{err})
+			continue
+		}
 		if err != nil {
 			done()
 			return nil, nil, fmt.Errorf("register: %s: %w", s.name(), err)
@@ -57,3 +63,9 @@ func (r *registerSpec) config(a *app, s *storeFlags, readOnly bool) bucket.Confi
 		}},
 	}
 }
+
+// awayStore is a store of a quorum that can't be opened.
+type awayStore struct{ err error }
+
+func (s awayStore) CreateObject(context.Context, string, []byte) error { return s.err }
+func (s awayStore) ReadObject(context.Context, string) ([]byte, error) { return nil, s.err }
