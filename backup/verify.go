@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -40,7 +41,7 @@ type Report struct {
 
 // Problem is damage, or an offset that nothing explains.
 type Problem struct {
-	// Kind is manifest, missing_object, size, damaged, or unexplained.
+	// Kind is manifest, missing_object, size, damaged, unexplained; or unreadable, where the store refuses to give what may be whole.
 	Kind       string `json:"kind"`
 	Topic      string `json:"topic"`
 	Partition  int32  `json:"partition"`
@@ -57,7 +58,13 @@ const (
 	problemSize        = "size"
 	problemDamaged     = "damaged"
 	problemUnexplained = "unexplained"
+	problemUnreadable  = "unreadable"
 )
+
+// Damaged says whether any problem is more than that the store refuses to give something.
+func (r *Report) Damaged() bool {
+	return slices.ContainsFunc(r.Problems, func(p Problem) bool { return p.Kind != problemUnreadable })
+}
 
 const (
 	maxProblems = 10_000
@@ -77,7 +84,7 @@ func Verify(ctx context.Context, a *storage.Archive, s *storage.Snapshot, o Veri
 	v := &verifier{
 		a: a, s: s, o: o, report: &Report{Snapshot: s.Info(), Problems: []Problem{}},
 		names: map[kadm.TopicID]string{}, holes: map[segment.Partition][][]storage.Range{},
-		wanted: map[string][]uint64{}, bad: map[string]Problem{},
+		wanted: map[string][]uint64{}, bad: map[string]Problem{}, told: map[Problem]bool{},
 	}
 	for _, step := range []func(context.Context) error{v.chain, v.manifest, v.objects, v.name} {
 		if err := step(ctx); err != nil {
@@ -100,11 +107,20 @@ type verifier struct {
 	report *Report
 	bad    map[string]Problem // objects that can't be read, with why; their runs are still to be named
 	total  int
+	told   map[Problem]bool // of the manifest: a lost part of it is met more than once
 }
 
 func (v *verifier) problem(p Problem) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if p.Kind == problemManifest || p.Kind == problemUnreadable {
+		if v.told[p] {
+			return
+		}
+		if len(v.told) < maxProblems {
+			v.told[p] = true
+		}
+	}
 	if len(v.report.Problems) >= maxProblems {
 		v.report.More++
 		return
@@ -115,9 +131,16 @@ func (v *verifier) problem(p Problem) {
 // damaged reports damage and says whether err is something else.
 func (v *verifier) damaged(err error, kind, object string) error {
 	var d *storage.DamageError
+	var refused *storage.UnreadableError
 	var version *storage.VersionError
 	switch {
 	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		v.problem(Problem{
+			Kind: problemUnreadable, Topic: v.names[refused.Partition.Topic], Partition: refused.Partition.Partition,
+			BaseOffset: refused.BaseOffset, EndOffset: refused.EndOffset, Object: refused.Object, Detail: refused.Err.Error(),
+		})
 		return nil
 	case errors.As(err, &d):
 		if d.Object != "" {
@@ -139,7 +162,11 @@ func (v *verifier) damaged(err error, kind, object string) error {
 func (v *verifier) chain(ctx context.Context) error {
 	problems, err := v.a.VerifyChain(ctx, storage.Lineage{ClusterID: v.s.Info().ClusterID})
 	for _, p := range problems {
-		v.problem(Problem{Kind: problemManifest, Object: p.Object, Detail: p.Kind + ": " + p.Detail})
+		kind := problemManifest
+		if p.Kind == problemUnreadable {
+			kind = problemUnreadable
+		}
+		v.problem(Problem{Kind: kind, Object: p.Object, Detail: p.Kind + ": " + p.Detail})
 	}
 	return v.damaged(err, problemManifest, "")
 }
@@ -147,21 +174,26 @@ func (v *verifier) chain(ctx context.Context) error {
 // objects checks all objects, and reads those that are chosen, several at once.
 func (v *verifier) objects(ctx context.Context) error {
 	for _, err := range v.s.Objects(ctx) {
-		if err != nil {
-			return v.damaged(err, problemManifest, "")
+		if err == nil {
+			v.total++
+		} else if err := v.damaged(err, problemManifest, ""); err != nil {
+			return err
 		}
-		v.total++
 	}
 	whole := v.sample(v.total)
 	room := semaphore.NewWeighted(verifyAtOnce * verifyBytes)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(verifyReads)
 	for o, err := range v.s.CheckEach(gctx) {
-		if err == nil {
+		if err != nil {
+			if err = v.damaged(err, problemManifest, ""); err == nil {
+				continue
+			}
+		} else {
 			err = v.object(o)
 		}
 		if err != nil {
-			return cmp.Or(g.Wait(), v.damaged(err, problemManifest, ""))
+			return cmp.Or(g.Wait(), err)
 		}
 		if read := whole[0]; read && o.Err == nil {
 			held := min(o.Size, verifyBytes)
@@ -194,7 +226,10 @@ func (v *verifier) sample(n int) []bool {
 // object notes what is wrong with an object's existence and size.
 func (v *verifier) object(o storage.CheckedObject) error {
 	var damage *storage.DamageError
+	var refused *storage.UnreadableError
 	switch {
+	case errors.As(o.Err, &refused):
+		v.broken(o.Key, problemUnreadable, refused.Err)
 	case errors.Is(o.Err, storage.ErrMissing):
 		v.broken(o.Key, problemMissing, o.Err)
 	case errors.As(o.Err, &damage):

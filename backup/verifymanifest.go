@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -16,7 +17,10 @@ import (
 func (v *verifier) manifest(ctx context.Context) error {
 	for t, err := range v.s.Topics(ctx) {
 		if err != nil {
-			return v.damaged(err, problemManifest, "")
+			if err := v.damaged(err, problemManifest, ""); err != nil {
+				return err
+			}
+			continue
 		}
 		v.names[t.ID] = t.Name
 		if err := v.topic(ctx, t); err != nil {
@@ -29,7 +33,10 @@ func (v *verifier) manifest(ctx context.Context) error {
 func (v *verifier) topic(ctx context.Context, t storage.Topic) error {
 	for p, err := range v.s.Partitions(ctx, t.ID) {
 		if err != nil {
-			return v.damaged(err, problemManifest, "")
+			if err := v.damaged(err, problemManifest, ""); err != nil {
+				return err
+			}
+			continue
 		}
 		for h, err := range v.s.Histories(ctx, p.Partition) {
 			if err == nil {
@@ -60,6 +67,12 @@ func (v *verifier) history(ctx context.Context, t storage.Topic, h storage.Parti
 	}
 	position := h.StartOffset
 	for r, err := range v.s.Runs(ctx, h.Partition, h.History, 0) {
+		if lost, ok := storage.LostRuns(err); ok {
+			err, position = v.damaged(clip(err, h), problemManifest, ""), max(position, min(lost.EndOffset, h.EndOffset))
+			if err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -72,6 +85,23 @@ func (v *verifier) history(ctx context.Context, t storage.Topic, h storage.Parti
 	}
 	unexplained(position, h.EndOffset)
 	return nil
+}
+
+// clip leaves of what an error of runs costs the offsets of the history.
+func clip(err error, h storage.PartitionState) error {
+	var damage *storage.DamageError
+	var refused *storage.UnreadableError
+	switch {
+	case errors.As(err, &damage):
+		e := *damage
+		e.BaseOffset, e.EndOffset = max(e.BaseOffset, h.StartOffset), min(e.EndOffset, h.EndOffset)
+		return &e
+	case errors.As(err, &refused):
+		e := *refused
+		e.BaseOffset, e.EndOffset = max(e.BaseOffset, h.StartOffset), min(e.EndOffset, h.EndOffset)
+		return &e
+	}
+	return err
 }
 
 // uncovered is the first range of [base, end) that no hole covers.
@@ -98,6 +128,16 @@ func digestOf(r segment.RunInfo) uint64 {
 	return h.Sum64()
 }
 
+// ignoreLost passes over what manifest has told already. What comes with such an error is empty.
+func ignoreLost(err error) error {
+	var damage *storage.DamageError
+	var refused *storage.UnreadableError
+	if errors.As(err, &damage) || errors.As(err, &refused) {
+		return nil
+	}
+	return err
+}
+
 // name reports the objects that can't be read, by the runs that lie in them.
 func (v *verifier) name(ctx context.Context) error {
 	if len(v.bad) == 0 {
@@ -112,8 +152,8 @@ func (v *verifier) name(ctx context.Context) error {
 		}
 	}()
 	for t, err := range v.s.Topics(ctx) {
-		if err != nil {
-			return v.damaged(err, problemManifest, "")
+		if err := ignoreLost(err); err != nil {
+			return err
 		}
 		if err := v.nameTopic(ctx, t, named); err != nil {
 			return err
@@ -124,13 +164,13 @@ func (v *verifier) name(ctx context.Context) error {
 
 func (v *verifier) nameTopic(ctx context.Context, t storage.Topic, named map[string]bool) error {
 	for p, err := range v.s.Partitions(ctx, t.ID) {
-		if err != nil {
-			return v.damaged(err, problemManifest, "")
+		if err := ignoreLost(err); err != nil {
+			return err
 		}
 		for h := range p.History + 1 {
 			for r, err := range v.s.Runs(ctx, p.Partition, h, 0) {
-				if err != nil {
-					return v.damaged(err, problemManifest, "")
+				if err := ignoreLost(err); err != nil {
+					return err
 				}
 				if problem, ok := v.bad[r.Object]; ok {
 					problem.Topic, problem.Partition, problem.BaseOffset, problem.EndOffset = t.Name, p.Partition.Partition, r.BaseOffset, r.EndOffset

@@ -81,6 +81,11 @@ func (v *verifier) unusable(object string, err error) error {
 	var d *segment.DamageError
 	var version *segment.VersionError
 	var sd *storage.DamageError
+	var refused *storage.UnreadableError
+	if errors.As(err, &refused) {
+		v.broken(object, problemUnreadable, refused.Err)
+		return nil
+	}
 	if !errors.As(err, &d) && !errors.As(err, &version) && !errors.As(err, &sd) {
 		return err
 	}

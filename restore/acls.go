@@ -19,6 +19,13 @@ import (
 // their new names, and all that name no single topic.
 func (p *planner) planACLs(ctx context.Context) error {
 	c, err := p.cfg.Snapshot.Cluster(ctx)
+	if f, ok := unreadOf(err); ok && !p.cfg.ACLs {
+		p.warn("what the manifest says of the source's ACLs, quotas and users can't be read: %s", f)
+		return nil
+	} else if ok {
+		p.spoilt(clusterConflict(f.kind, "what the manifest says of ACLs can't be read: %s", f))
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}

@@ -32,7 +32,7 @@ type comparer struct {
 // span compares the records of [from, to): nil where they are equal.
 func (c *comparer) span(ctx context.Context, from, to int64) (*Conflict, error) {
 	p := c.job.target()
-	src := c.snapshot.Cursor(ctx, c.job.state.Partition, c.job.state.History, from, to, storage.CursorOptions{})
+	src := c.snapshot.Cursor(ctx, c.job.state.Partition, c.job.state.History, from, to, storage.CursorOptions{Skip: c.job.skips})
 	defer src.Close()
 	want := &recordReader{src: src, filter: c.job.filter, next: from, end: to}
 	got := &recordReader{src: newTargetSource(ctx, c.cluster, p, from, to), next: from, end: to}

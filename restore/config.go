@@ -73,7 +73,9 @@ type Config struct {
 	// AllowIncomplete restores a snapshot that is incomplete: what it holds of partitions that couldn't be read to the cut.
 	AllowIncomplete bool
 	// SkipDamaged restores what is left where segments are lost or damaged: the plan reads all data of the selected partitions, and each run (consecutive
-	// batches of a partition in one segment) that can't be read becomes a hole, named in a warning. Default: such runs are conflicts. Exact restores only.
+	// batches of a partition in one segment) that can't be read becomes a hole, named in a warning; so does what a damaged part of the manifest held: runs, whole partitions, topics, groups or ACLs, of which
+	// nothing is restored then. What the store refuses to give (a conflict of kind unreadable) is no damage, and is never passed over. Default: all are
+	// conflicts. Exact restores only.
 	SkipDamaged bool
 	// SameCluster allows the source cluster as target.
 	SameCluster bool

@@ -27,6 +27,10 @@ func (p *planner) groups(ctx context.Context) error {
 	}
 	find := p.finder()
 	for g, err := range p.cfg.Snapshot.Groups(ctx) {
+		if f, ok := unreadOf(err); ok {
+			p.spoilt(clusterConflict(f.kind, "the snapshot may hold more groups: what its manifest says of them can't be read: %s", f))
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("restore: groups: %w", err)
 		}

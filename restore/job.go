@@ -20,6 +20,7 @@ type topicJob struct {
 	rf         int16
 	configs    topicConfigs
 	partitions []*partitionJob
+	lost       []unread // of what the manifest says of its partitions
 
 	// Of a translated restore:
 	job      string // its name, once the topic exists

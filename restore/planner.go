@@ -22,6 +22,8 @@ type job struct {
 	info      storage.Info
 	selection *selection
 	topics    []*topicJob
+	lost      []unread // of what the manifest says of topics
+	named     bool     // the topics were named, each, and all of them live
 	acls      []storage.ACL
 	ledger    *ledger.Ledger // of the target, for a translated restore
 }
@@ -67,11 +69,17 @@ func newJob(ctx context.Context, cfg Config) (*job, error) {
 	if j.selection, err = newSelection(&cfg); err != nil {
 		return nil, err
 	}
-	if j.topics, err = j.selection.choose(ctx, &cfg); err != nil {
+	if j.topics, j.lost, err = j.selection.choose(ctx, &cfg); err != nil {
 		return nil, err
 	}
+	j.named = len(cfg.Topics) > 0 && len(j.selection.Names()) == len(cfg.Topics) &&
+		!slices.ContainsFunc(j.topics, func(t *topicJob) bool { return !t.source.Deleted.IsZero() })
 	for _, t := range j.topics {
 		for state, err := range cfg.Snapshot.Partitions(ctx, t.source.ID) {
+			if f, ok := unreadOf(err); ok {
+				t.lost = append(t.lost, f)
+				continue
+			}
 			if err != nil {
 				return nil, fmt.Errorf("restore: %s: %w", t.source.Name, err)
 			}
@@ -136,7 +144,7 @@ func (p *planner) checkSnapshot() {
 		p.refuse(clusterConflict("incomplete", "snapshot %s is incomplete", p.info.ID))
 	}
 	for _, t := range p.topics {
-		if int32(len(t.partitions)) != t.source.Partitions {
+		if int32(len(t.partitions)) != t.source.Partitions && len(t.lost) == 0 {
 			p.incomplete(topicConflict(t.name, "incomplete", "the snapshot has %d of %d partitions", len(t.partitions), t.source.Partitions))
 		}
 		for _, pj := range t.partitions {

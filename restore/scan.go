@@ -39,6 +39,12 @@ func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64)
 	next := from
 	var hidden int64
 	for r, err := range s.Runs(ctx, j.state.Partition, j.state.History, from) {
+		if j.skipsLost(err) {
+			continue
+		}
+		if lost, ok := storage.LostRuns(err); ok && (lost.BaseOffset >= j.state.EndOffset || j.start() >= j.state.EndOffset) {
+			continue
+		}
 		if err != nil {
 			return t, err
 		}

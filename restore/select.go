@@ -34,12 +34,17 @@ func (s *selection) target(name string) string {
 	return s.prefix + name
 }
 
-// choose reads the snapshot's topics and returns those to restore, in order.
-func (s *selection) choose(ctx context.Context, cfg *Config) ([]*topicJob, error) {
+// choose reads the snapshot's topics and returns those to restore, in order, and why others can't be read.
+func (s *selection) choose(ctx context.Context, cfg *Config) (jobs []*topicJob, lost []unread, err error) {
 	newest := map[string]storage.Topic{}
+	var first error
 	for t, err := range cfg.Snapshot.Topics(ctx) {
+		if f, ok := unreadOf(err); ok {
+			first, lost = cmp.Or(first, err), append(lost, f)
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("restore: topics: %w", err)
+			return nil, nil, fmt.Errorf("restore: topics: %w", err)
 		}
 		if !s.Takes(t.Name, t.Internal) || !t.Deleted.IsZero() && !s.Named(t.Name) {
 			continue
@@ -48,15 +53,18 @@ func (s *selection) choose(ctx context.Context, cfg *Config) ([]*topicJob, error
 			newest[t.Name] = t
 		}
 	}
-	var jobs []*topicJob
 	for _, t := range newest {
 		jobs = append(jobs, &topicJob{source: t, name: s.target(t.Name)})
 	}
-	if err := s.unknown(cfg, newest); err != nil {
-		return nil, err
+	err = s.unknown(cfg, newest)
+	if err == nil && len(jobs) == 0 && (len(cfg.Topics) > 0 || first != nil) {
+		err = &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
 	}
-	if len(jobs) == 0 && len(cfg.Topics) > 0 {
-		return nil, &UnknownTopicError{Topic: strings.Join(cfg.Topics, " ")}
+	if err != nil && first != nil {
+		err = fmt.Errorf("restore: topics: %w", first)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	place := map[string]int{}
 	for i, name := range cfg.Order {
@@ -65,7 +73,7 @@ func (s *selection) choose(ctx context.Context, cfg *Config) ([]*topicJob, error
 	slices.SortFunc(jobs, func(a, b *topicJob) int {
 		return cmp.Or(cmp.Compare(place[a.source.Name], place[b.source.Name]), cmp.Compare(a.source.Name, b.source.Name))
 	})
-	return jobs, nil
+	return jobs, lost, nil
 }
 
 // later says whether an incarnation is newer than another: a live one, or the one that was deleted last.

@@ -8,7 +8,7 @@ type ChainProblem struct {
 	Sequence int64 `json:"sequence"`
 	// Object is the key of the damaged object.
 	Object string `json:"object"`
-	// Kind is missing, damaged, chain (it doesn't follow the one before) or lost (something shows that it was there).
+	// Kind is missing, damaged, unreadable (the store refuses it, so it isn't known to be damaged), chain (it doesn't follow the one before) or lost (something shows that it was there).
 	Kind   string `json:"kind"`
 	Detail string `json:"detail"`
 }

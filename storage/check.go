@@ -69,14 +69,14 @@ func (s *Snapshot) badObjects(ctx context.Context) (map[string]error, error) {
 // CheckedObject is an object that a snapshot names.
 type CheckedObject struct {
 	Object
-	// Err is nil where the object exists and has its size. A *[DamageError] says that it is missing or of another size; any other
-	// error is the store's: whether the object is there isn't known.
+	// Err is nil where the object exists and has its size. A *[DamageError] says that it is missing or of another size, an
+	// *[UnreadableError] that the store refuses to say; any other error is the store's.
 	Err error
 }
 
 // CheckEach yields every object that the snapshot names, in the order of keys, after it was looked whether it exists and has its
 // size. Many are looked up in listings of the store, 1000 at once; what a listing doesn't show as it should be is asked for by
-// itself. The sequence's own error is of the manifest or of a listing, and ends it.
+// itself. The sequence's own errors are of the manifest, and the sequence goes on behind them, or of a listing.
 func (s *Snapshot) CheckEach(ctx context.Context) iter.Seq2[CheckedObject, error] {
 	return inOrder(ctx, s.a, s.lookedUp(ctx), func(ctx context.Context, o listedObject) CheckedObject {
 		if o.listed {
@@ -113,11 +113,7 @@ func (s *Snapshot) lookedUp(ctx context.Context) iter.Seq2[listedObject, error] 
 				at, err = l.find(o.Key)
 				listed = at != nil && at.Size == o.Size
 			}
-			if err != nil {
-				yield(listedObject{}, err)
-				return
-			}
-			if !yield(listedObject{o, listed}, nil) {
+			if !yield(listedObject{o, listed}, err) {
 				return
 			}
 		}
@@ -164,6 +160,8 @@ func (a *Archive) checkObject(ctx context.Context, o Object) error {
 	switch {
 	case isAbsent(err):
 		return &DamageError{Object: o.Key, Err: errMissing}
+	case a.refuses(err):
+		return &UnreadableError{Object: o.Key, Err: err}
 	case err != nil:
 		return fmt.Errorf("storage: %w", err)
 	case size != o.Size:
@@ -176,13 +174,14 @@ func (a *Archive) checkObject(ctx context.Context, o Object) error {
 type CheckedRun struct {
 	Run
 	// Err is nil where the run's index is what the manifest means, and its object has the size that the manifest says. A *[DamageError] of
-	// the object says that the run can't be read; one of another object is the manifest's. Any other error is the store's: what is there isn't known.
+	// the object says that the run can't be read; one of another object is the manifest's. An *[UnreadableError] says that the store refuses. Any
+	// other error is the store's.
 	Err error
 }
 
 // CheckRuns yields a history's runs whose end is beyond from and whose base is before end, in order, after the index of each was read and
 // checked: so much of a segment is found to be damaged without reading its batches. Many are read side by side. The sequence's own
-// error is of the manifest, and ends it.
+// errors are those of Runs. Where what the manifest says of an object's size is lost, that isn't looked at.
 func (s *Snapshot) CheckRuns(ctx context.Context, p segment.Partition, history int32, from, end int64) iter.Seq2[CheckedRun, error] {
 	runs := func(yield func(Run, error) bool) {
 		for r, err := range s.Runs(ctx, p, history, from) {
@@ -201,8 +200,10 @@ func (s *Snapshot) checkRun(ctx context.Context, r Run) error {
 	}
 	generation, number, _ := s.l.parseSegmentKey(r.Object)
 	raw, ok, err := s.tree.Get(ctx, objectKey(generation, number))
-	if err != nil {
-		return s.manifestError(err)
+	if err = s.manifestError(err); isLost(err) {
+		return nil // the size is lost with a part of the manifest; the run isn't: its frames have digests
+	} else if err != nil {
+		return err
 	}
 	o, err := decodeObject(raw)
 	if !ok || err != nil {

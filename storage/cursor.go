@@ -15,7 +15,8 @@ type CursorOptions struct {
 	// ReadAhead is how many reads are made before they are asked for; a read is one frame, or following frames of
 	// up to 1 MiB together, of several runs where these are small. Each is in memory, and one more. Default 1; negative: none, and no goroutine.
 	ReadAhead int
-	// Skip says of a run that it is passed over, as if the history had none for its offsets. Default: none.
+	// Skip says of a run that it is passed over, as if the history had none for its offsets. Runs that a damaged manifest lost are asked about as
+	// one, as [LostRuns] has them. Default: none.
 	Skip func(Run) bool
 }
 

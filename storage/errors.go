@@ -60,6 +60,27 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return e.Err }
 
+// UnreadableError is an object that the store refuses to give: for want of rights, or because something holds it. It isn't damage: the object may
+// be whole, and is read once the store gives it.
+type UnreadableError struct {
+	// Object is the object's key.
+	Object string
+	// Partition and the offsets are as a DamageError's.
+	Partition             segment.Partition
+	BaseOffset, EndOffset int64
+	// Err is the store's.
+	Err error
+}
+
+func (e *UnreadableError) Error() string {
+	if e.EndOffset > e.BaseOffset {
+		return fmt.Sprintf("storage: %v at %d to %d: object %s can't be read: %v", e.Partition, e.BaseOffset, e.EndOffset, e.Object, e.Err)
+	}
+	return fmt.Sprintf("storage: object %s can't be read: %v", e.Object, e.Err)
+}
+
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
 // VersionError is an object of a format version that this package doesn't know.
 type VersionError struct {
 	// Object is the object's key.

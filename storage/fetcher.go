@@ -101,6 +101,12 @@ func (f *fetcher) open(ctx context.Context) error {
 	var runs []Run
 	size := int64(0)
 	for r, err := range f.s.Runs(ctx, f.p, f.history, f.after) {
+		if f.skipsLost(err) {
+			continue
+		}
+		if lost, ok := LostRuns(err); ok && lost.BaseOffset >= f.end {
+			break
+		}
 		if err != nil && len(runs) == 0 {
 			return err
 		}
@@ -122,6 +128,13 @@ func (f *fetcher) open(ctx context.Context) error {
 	f.width = min(2*f.width, readsAhead)
 	f.opened = sideBySide(ctx, f.s.a, runs, f.openRun)
 	return nil
+}
+
+// skipsLost says of runs that the manifest lost, which are asked about as one, whether they are passed over.
+func (f *fetcher) skipsLost(err error) bool {
+	r, ok := LostRuns(err)
+	r.History = f.history
+	return ok && f.skip != nil && f.skip(r)
 }
 
 func (f *fetcher) openRun(ctx context.Context, r Run) *openedRun {
@@ -255,6 +268,8 @@ func (s *Snapshot) objectError(r Run, base, end int64, err error) error {
 	case isAbsent(err):
 		err = errMissing
 	case errors.Is(err, errTruncated):
+	case s.a.refuses(err):
+		return &UnreadableError{Object: r.Object, Partition: r.Partition, BaseOffset: base, EndOffset: end, Err: err}
 	default:
 		return fmt.Errorf("storage: %v at %d: %w", r.Partition, base, err)
 	}

@@ -20,7 +20,7 @@ func (a *Archive) place(ctx context.Context) (leave func()) {
 }
 
 // inOrder calls f for the items of seq side by side, as many as the archive's reads ahead allow, and yields what it returned in the order of
-// the items. seq's error is yielded in its place, and ends it. f must not call inOrder.
+// the items. seq's errors are yielded in their places. f must not call inOrder.
 func inOrder[T, R any](ctx context.Context, a *Archive, seq iter.Seq2[T, error], f func(context.Context, T) R) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -33,14 +33,14 @@ func inOrder[T, R any](ctx context.Context, a *Archive, seq iter.Seq2[T, error],
 		for more := true; ; {
 			for more && len(queue) < readsAhead {
 				item, err, ok := next()
-				if more = ok && err == nil; !ok {
+				if more = ok; !ok {
 					break
 				}
 				r := &result[R]{err: err, done: make(chan struct{})}
 				queue = append(queue, r)
 				if err != nil {
 					close(r.done)
-					break
+					continue
 				}
 				wg.Go(func() {
 					defer close(r.done)

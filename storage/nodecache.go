@@ -189,8 +189,11 @@ func (a *Archive) loadBytes(ctx context.Context, key string, position, length in
 }
 
 func (a *Archive) nodeError(key string, err error) error {
-	if errors.Is(err, errMissing) {
+	switch {
+	case errors.Is(err, errMissing):
 		return &DamageError{Object: key, Err: err}
+	case a.refuses(err):
+		return &UnreadableError{Object: key, Err: err}
 	}
 	return a.entryError(key, err)
 }

@@ -78,6 +78,11 @@ func final(err error) bool {
 // errGiveUp marks an error that has been retried below.
 var errGiveUp = errors.New("given up")
 
+// refuses says that the store may have the object, and won't give it.
+func (a *Archive) refuses(err error) bool {
+	return err != nil && !isAbsent(err) && storeop.Policy{Status: a.cfg.Status}.Refused(err)
+}
+
 // isAbsent says that an object certainly isn't there.
 func isAbsent(err error) bool { return errors.Is(err, storeop.ErrAbsent) }
 

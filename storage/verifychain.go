@@ -89,6 +89,8 @@ func (v *chainVerifier) entry(r entryRead) error {
 		v.problem(seq, "damaged", damage.Err)
 	case errors.As(err, &version):
 		v.problem(seq, "damaged", version)
+	case v.a.refuses(err):
+		v.problem(seq, "unreadable", err)
 	case err != nil:
 		return err
 	}

@@ -56,7 +56,9 @@ func (a *app) verify(ctx context.Context, arch *storage.Archive, s *storage.Snap
 	if err := a.printReport(report, time.Since(start)); err != nil {
 		return err
 	}
-	if n := len(report.Problems); n > 0 {
+	if n := len(report.Problems); n > 0 && !report.Damaged() {
+		return fmt.Errorf("snapshot %s: the store refuses to give %d objects or parts of them, which aren't known to be damaged: give the right to read them, and verify again", report.Snapshot.ID, n)
+	} else if n > 0 {
 		return &damageError{fmt.Sprintf("snapshot %s: %d problems found", report.Snapshot.ID, n)}
 	}
 	return nil

@@ -38,6 +38,16 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return e.Err }
 
+// LostError is what hangs on a node that can't be read: the keys from Low on and below High, nil being no bound.
+type LostError struct {
+	Low, High []byte
+	Err       error
+}
+
+func (e *LostError) Error() string { return e.Err.Error() }
+
+func (e *LostError) Unwrap() error { return e.Err }
+
 var (
 	errDigest = errors.New("digest mismatch")
 	errKeys   = errors.New("keys of another node")

@@ -15,7 +15,8 @@ const (
 	scanAheadBytes = 1 << 20
 )
 
-// Scan yields the items with from <= key < to in order; a nil to is no bound. Nodes are loaded from several goroutines.
+// Scan yields the items with from <= key < to in order; a nil to is no bound. Nodes are loaded from several goroutines. A node that can't be
+// read is a *[LostError] in its place; who goes on gets what is behind it.
 func (t *Tree) Scan(ctx context.Context, from, to []byte) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if t.empty() {
@@ -67,8 +68,7 @@ func (s *scan) step(ctx context.Context, yield func(Item, error) bool) bool {
 		err = &DamageError{Ref: next.ref, Err: errLarge}
 	}
 	if err != nil {
-		yield(Item{}, err)
-		return false
+		return yield(Item{}, &LostError{Low: next.low, High: next.high, Err: err})
 	}
 	if n.level == 0 {
 		s.width = min(2*s.width, scanAhead)
