@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -584,42 +585,46 @@ func TestGroupsConfig(t *testing.T) {
 
 // TestApplyBrokenOff ends an application at each of its commits, and rolls back or goes on: both are exact.
 func TestApplyBrokenOff(t *testing.T) {
-	s := newFake(t)
-	s.topic("t", 2, 10)
-	for i := range 4 { // two of them aren't there before
-		if i%2 == 0 {
-			s.commit(fmt.Sprint("g", i), "t", "was", 0, int64(i))
+	synctest.Test(t, func(t *testing.T) {
+		var net kfake.VirtualNetwork
+		s := newSide(t, testkafka.Fake(t, testkafka.Options{Network: &net}))
+		s.topic("t", 2, 10)
+		for i := range 4 { // two of them aren't there before
+			if i%2 == 0 {
+				s.commit(fmt.Sprint("g", i), "t", "was", 0, int64(i))
+			}
 		}
-	}
-	was := s.capture(offsets.CaptureConfig{})
-	want := &offsets.Groups{}
-	for i := range 4 {
-		want.Groups = append(want.Groups, offsets.Group{Group: fmt.Sprint("g", i), Offsets: []offsets.Committed{{Topic: "t", Offset: 5}, {Topic: "t", Partition: 1, Offset: 6}}})
-	}
-	p := s.plan(offsets.PlanConfig{Groups: want})
-	for n := 1; ; n++ {
-		ctx, cancel := context.WithCancelCause(t.Context())
-		hook := &commits{at: int64(n), do: func() { cancel(errors.New("broken off")) }}
-		cl := testkafka.Client(t, s.c, kgo.WithHooks(hook))
-		var before *offsets.Before
-		_, err := p.Apply(ctx, cl, offsets.ApplyConfig{Save: func(b *offsets.Before) error { before = b; return nil }})
-		cancel(nil)
-		cl.Close()
-		if err == nil && atomic.LoadInt64(&hook.n) < int64(n) {
-			break
+		was := s.capture(offsets.CaptureConfig{})
+		want := &offsets.Groups{}
+		for i := range 4 {
+			want.Groups = append(want.Groups, offsets.Group{Group: fmt.Sprint("g", i), Offsets: []offsets.Committed{{Topic: "t", Offset: 5}, {Topic: "t", Partition: 1, Offset: 6}}})
 		}
-		if n%2 == 0 {
-			s.apply(p) // goes on
-			s.want("g1", "t", "0:5/-1 1:6/-1")
+		p := s.plan(offsets.PlanConfig{Groups: want})
+		for n := 1; ; n++ {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			hook := &commits{at: int64(n), do: func() { cancel(errors.New("broken off")) }}
+			cl := testkafka.Client(t, s.c, kgo.WithHooks(hook))
+			var before *offsets.Before
+			_, err := p.Apply(ctx, cl, offsets.ApplyConfig{Save: func(b *offsets.Before) error { before = b; return nil }})
+			cancel(nil)
+			cl.Close()
+			synctest.Wait() // a commit that was sent is made before the rollback looks
+			if err == nil && atomic.LoadInt64(&hook.n) < int64(n) {
+				break
+			}
+			if n%2 == 0 {
+				s.apply(p) // goes on
+				s.want("g1", "t", "0:5/-1 1:6/-1")
+			}
+			if _, err := offsets.Rollback(t.Context(), s.cl, before, offsets.RollbackConfig{}); err != nil {
+				t.Fatal(n, err)
+			}
+			now := s.capture(offsets.CaptureConfig{})
+			if diff := cmp.Diff(was.Groups, now.Groups); diff != "" {
+				t.Fatalf("broken off at commit %d, then rolled back: %s", n, diff)
+			}
 		}
-		if _, err := offsets.Rollback(t.Context(), s.cl, before, offsets.RollbackConfig{}); err != nil {
-			t.Fatal(n, err)
-		}
-		now := s.capture(offsets.CaptureConfig{})
-		if diff := cmp.Diff(was.Groups, now.Groups); diff != "" {
-			t.Fatalf("broken off at commit %d, then rolled back: %s", n, diff)
-		}
-	}
+	})
 }
 
 // TestGroupsTwice: a file that names a group twice, or two offsets that become one, is no guess.

@@ -34,7 +34,8 @@ type RollbackConfig struct {
 //
 // What is neither as it was before nor as the plan set it has been committed
 // by others since, and is refused; so are active groups and topics that were
-// created again. Rolling back again is harmless.
+// created again. Rolling back again is harmless, and mends what a commit that was
+// still under way from an application broken off just before has changed since.
 //
 // Errors: a *[ClusterError], a *[RefusedError] before the first effect; later ones as [GroupsPlan.Apply]'s.
 func Rollback(ctx context.Context, cl *kgo.Client, before *Before, cfg RollbackConfig) (*Result, error) {
