@@ -1,13 +1,15 @@
-// Package kafkadr is the root of a library for the disaster recovery of Apache Kafka: it backs a cluster up into any object store or
-// directory, restores it so that consumers can't tell the copy from the first, and mirrors a live one to a standby. This package has no code; it is the map.
+// Package kafkadr is the root of a library for the disaster recovery of Apache Kafka: it backs a
+// cluster up into any object store or directory, restores it so that consumers can't tell the copy
+// from the first, and mirrors a live one to a standby. This package has no code; it is the map.
 //
 // # What is preserved
 //
-// Per partition: every committed record at its offset, in its order, with key, value, headers (doubled, null, not UTF-8), timestamp and batch
-// boundaries as the broker stored them; the log start offset; and the place of every offset that holds no record (compacted away, control
-// record, aborted), so that a group's committed offset means the same record on the copy. Per cluster: topics with their effective
-// configurations, partitions and replication, ACLs, quotas, and the offsets of groups. A snapshot is a cut: the last stable offsets of
-// all partitions, taken once.
+// Per partition: every committed record at its offset, in its order, with key, value, headers
+// (doubled, null, not UTF-8), timestamp and batch boundaries as the broker stored them; the log
+// start offset; and the place of every offset that holds no record (compacted away, control record,
+// aborted), so that a group's committed offset means the same record on the copy. Per cluster:
+// topics with their effective configurations, partitions and replication, ACLs, quotas, and the
+// offsets of groups. A snapshot is a cut: the last stable offsets of all partitions, taken once.
 //
 // # What is not
 //
@@ -29,5 +31,6 @@
 //   - [github.com/kafkadr/kafkadr/storage/filestore]: a durable store in a directory
 //   - [github.com/kafkadr/kafkadr/restore/restoretest]: archives as fixtures of your own tests
 //
-// The program examples/kdr shows how they compose; examples/quickstart tells the whole story in one process.
+// The program examples/kdr shows how they compose; examples/quickstart tells the whole story in one
+// process.
 package kafkadr

@@ -11,8 +11,9 @@ import (
 	"github.com/kafkadr/kafkadr/backup"
 )
 
-// TestRunOutlivesBrokerFaults breaks the connection at every request of a Run
-// in turn, but the first two, by which it is learned which cluster this is: a connection that can't be made is an error at once.
+// TestRunOutlivesBrokerFaults breaks the connection at every request of a Run in turn, but the
+// first two, by which it is learned which cluster this is: a connection that can't be made is an
+// error at once.
 func TestRunOutlivesBrokerFaults(t *testing.T) {
 	c := loaded(t)
 	want := expected(t, c)

@@ -22,14 +22,16 @@ type Config struct {
 
 	// Optional.
 
-	// Topics are names, and regular expressions for whole names. A name matches itself only (test.a isn't test-a); one
-	// that doesn't exist is a *[UnknownTopicError], one of Kafka's own state an *[InternalTopicError]. Default: all
-	// but those that are the cluster's own, such as __kafkadr, which are backed up where they are named.
+	// Topics are names, and regular expressions for whole names. A name matches itself only (test.a
+	// isn't test-a); one that doesn't exist is a *[UnknownTopicError], one of Kafka's own state an
+	// *[InternalTopicError]. Default: all but those that are the cluster's own, such as __kafkadr,
+	// which are backed up where they are named.
 	Topics []string
 	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
-	// SkipGroups leaves groups and their committed offsets alone, for who may not describe them. Those that the archive has are carried, with their age. Default: they
-	// are read; a *[GroupsError] where they can't be.
+	// SkipGroups leaves groups and their committed offsets alone, for who may not describe them.
+	// Those that the archive has are carried, with their age. Default: they are read; a
+	// *[GroupsError] where they can't be.
 	SkipGroups bool
 	// MaxBytesPerSecond bounds what is fetched. Default 0: no bound.
 	MaxBytesPerSecond int64
@@ -79,9 +81,11 @@ type Hooks struct {
 	OnTruncated func(*TruncatedError)
 	// OnIncarnation is called when a topic is new, re-created or gone.
 	OnIncarnation func(t storage.Topic)
-	// OnWrongCluster is called when another cluster has answered at one of the source's addresses, once until the right one does.
+	// OnWrongCluster is called when another cluster has answered at one of the source's addresses,
+	// once until the right one does.
 	OnWrongCluster func(*WrongClusterError)
-	// OnUnreachable is called when a broker couldn't be reached for 5 s at the address that it advertises, once until it could.
+	// OnUnreachable is called when a broker couldn't be reached for 5 s at the address that it
+	// advertises, once until it could.
 	OnUnreachable func(*UnreachableError)
 	// OnRetry is called before a request or store operation is tried again.
 	OnRetry func(op string, err error)
@@ -96,13 +100,15 @@ type Status struct {
 	Committed storage.Info `json:"committed"`
 	// SnapshotAge is the time since Snapshot was created; negative before the first.
 	SnapshotAge millis.Duration `json:"snapshot_age_ms"`
-	// LagRecords is how many offsets below the last stable offsets aren't in a committed manifest yet.
+	// LagRecords is how many offsets below the last stable offsets aren't in a committed manifest
+	// yet.
 	LagRecords int64 `json:"lag_records"`
-	// LSOLag is the largest distance of a high watermark and its last stable offset, in offsets, and LSOLagPartition whose: a
-	// hanging transaction freezes the cut without an error.
+	// LSOLag is the largest distance of a high watermark and its last stable offset, in offsets,
+	// and LSOLagPartition whose: a hanging transaction freezes the cut without an error.
 	LSOLag          int64  `json:"lso_lag"`
 	LSOLagPartition string `json:"lso_lag_partition,omitempty"`
-	// Records, Bytes, Objects are what was archived since the start; Total* what the cut needs (Run only).
+	// Records, Bytes, Objects are what was archived since the start; Total* what the cut needs (Run
+	// only).
 	Records      int64 `json:"records"`
 	Bytes        int64 `json:"bytes"`
 	Objects      int64 `json:"objects"`
@@ -117,7 +123,8 @@ type Status struct {
 	// Partitions counts those that are followed; Faulted those that can't be read now.
 	Partitions int `json:"partitions"`
 	Faulted    int `json:"faulted"`
-	// WrongCluster is the answer of another cluster at the source's address, where the right one hasn't answered since; else nil. Nothing is archived then.
+	// WrongCluster is the answer of another cluster at the source's address, where the right one
+	// hasn't answered since; else nil. Nothing is archived then.
 	WrongCluster *WrongClusterError `json:"wrong_cluster,omitempty"`
 }
 
@@ -131,7 +138,8 @@ type Result struct {
 	// Holes were found by this run; Truncated histories ended.
 	Holes     []PartitionHole   `json:"holes,omitempty"`
 	Truncated []*TruncatedError `json:"truncated,omitempty"`
-	// LeftOut are the topics that the selection left out. LeftOutWhy has the reasons, also of topics that are the cluster's own.
+	// LeftOut are the topics that the selection left out. LeftOutWhy has the reasons, also of
+	// topics that are the cluster's own.
 	LeftOut    []string          `json:"left_out,omitempty"`
 	LeftOutWhy map[string]string `json:"left_out_why,omitempty"`
 	// Unread says what of the cluster's metadata couldn't be read and why.

@@ -17,7 +17,8 @@ import (
 type TruncatedError struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	// ArchivedEnd is the archived history's end; SourceEnd the source's log end, or where its epochs say they part.
+	// ArchivedEnd is the archived history's end; SourceEnd the source's log end, or where its
+	// epochs say they part.
 	ArchivedEnd int64  `json:"archived_end"`
 	SourceEnd   int64  `json:"source_end"`
 	Reason      string `json:"reason"`
@@ -41,9 +42,11 @@ func (e *PartialError) Error() string {
 // Unwrap returns the partitions' errors.
 func (e *PartialError) Unwrap() []error { return e.Errs }
 
-// GroupsError says whose committed offsets couldn't be read: the snapshot is there, and its records are complete. What it has of these groups is as old as it says.
+// GroupsError says whose committed offsets couldn't be read: the snapshot is there, and its records
+// are complete. What it has of these groups is as old as it says.
 type GroupsError struct {
-	// Groups are those that couldn't be read, with the reason and the age of the offsets that are carried for them.
+	// Groups are those that couldn't be read, with the reason and the age of the offsets that are
+	// carried for them.
 	Groups map[string]string
 	// Unread says why groups may be missing, if so.
 	Unread string
@@ -65,17 +68,20 @@ func (e *GroupsError) Error() string {
 	return "backup: the records are complete, but not all groups could be read: " + strings.Join(texts, "; ")
 }
 
-// PartitionError is an error with its place: how far the partition had been read. It is the same type in all jobs.
+// PartitionError is an error with its place: how far the partition had been read. It is the same
+// type in all jobs.
 type PartitionError = fault.PartitionError
 
 // ConnectError says why a cluster can't be used: Kind is unreachable,
 // credentials, tls, denied, config or protocol. It holds no secret.
 type ConnectError = rawkafka.ConnectError
 
-// WrongClusterError says that another cluster answers at the source's address: Want and Got are the IDs. Nothing of it was archived.
+// WrongClusterError says that another cluster answers at the source's address: Want and Got are the
+// IDs. Nothing of it was archived.
 type WrongClusterError = rawkafka.WrongClusterError
 
-// UnreachableError says that a broker of the source can't be reached at the address that it advertises.
+// UnreachableError says that a broker of the source can't be reached at the address that it
+// advertises.
 type UnreachableError = rawkafka.UnreachableError
 
 // UnknownTopicError names a literal topic that doesn't exist, or the
@@ -86,8 +92,10 @@ func (e *UnknownTopicError) Error() string {
 	return fmt.Sprintf("backup: topic %q doesn't exist", e.Topic)
 }
 
-// InternalTopicError says that a topic was named that is Kafka's own and never copied. It comes in a *[ConfigError].
+// InternalTopicError says that a topic was named that is Kafka's own and never copied. It comes in
+// a *[ConfigError].
 type InternalTopicError = topics.InternalTopicError
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same
+// type in all jobs.
 type ConfigError = fault.ConfigError

@@ -203,7 +203,8 @@ const (
 	// impatience is how long the main loop, which flushes, waits for leaders;
 	// patience how long a partition may be without one before that is a fault.
 	impatience = time.Second
-	// lookFor is the deadline of each of its requests: a broker that stands still holds flushes up no longer.
+	// lookFor is the deadline of each of its requests: a broker that stands still holds flushes up
+	// no longer.
 	lookFor  = 2 * time.Second
 	patience = time.Minute
 )

@@ -377,7 +377,8 @@ func TestFollowNothing(t *testing.T) {
 	}
 }
 
-// TestFollowWaitsForCut: a partition whose leader is away when a full snapshot's cut is taken belongs to the cut all the same.
+// TestFollowWaitsForCut: a partition whose leader is away when a full snapshot's cut is taken
+// belongs to the cut all the same.
 func TestFollowWaitsForCut(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(2, "orders"))
 	for p := range int32(2) {

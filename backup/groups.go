@@ -18,9 +18,9 @@ const keepAbsent = 30 * 24 * time.Hour
 
 const noOffsets = "not carried: share groups (KIP-932) have no committed offsets"
 
-// readGroups reads all groups with their committed offsets, as they are: transactional commits under way don't hold it
-// back, and are named. Groups that the last snapshot has and the source lacks are carried as absent. The string says
-// why the list isn't whole, if so.
+// readGroups reads all groups with their committed offsets, as they are: transactional commits
+// under way don't hold it back, and are named. Groups that the last snapshot has and the source
+// lacks are carried as absent. The string says why the list isn't whole, if so.
 func readGroups(ctx context.Context, c *rawkafka.Cluster, cfg Config, last *storage.Snapshot) ([]storage.Group, string, error) {
 	since, err := lastGroups(ctx, last)
 	if err != nil {

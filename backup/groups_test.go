@@ -16,7 +16,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// A group that the last snapshot has and the source lacks is carried as absent since then, with its offsets.
+// A group that the last snapshot has and the source lacks is carried as absent since then, with its
+// offsets.
 func TestRunAbsentGroup(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(1, "orders"))
 	produce(t, c, "orders", 0, 0, 10, 4)
@@ -67,7 +68,8 @@ func TestRunAbsentGroup(t *testing.T) {
 	}
 }
 
-// The right to describe groups is taken away: the records are complete, the groups are named, and what the archive had of them is carried with its age.
+// The right to describe groups is taken away: the records are complete, the groups are named, and
+// what the archive had of them is carried with its age.
 func TestRunGroupsDenied(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
 	produce(t, c, "orders", 0, 0, 10, 4)
@@ -135,7 +137,8 @@ func groupOf(t testing.TB, a *storage.Archive, id, name string) storage.Group {
 	return storage.Group{}
 }
 
-// denyGroups has a cluster do what brokers do for who may not describe groups: they list none, and tell nothing of those that are asked for.
+// denyGroups has a cluster do what brokers do for who may not describe groups: they list none, and
+// tell nothing of those that are asked for.
 func denyGroups(c *kfake.Cluster) {
 	c.ControlKey(int16(kmsg.ListGroups), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()

@@ -20,7 +20,8 @@ func laggingRuns() int {
 	return 5
 }
 
-// lagging is a cluster of three brokers with topics t and u, a record each, of which one doesn't know t while begun.
+// lagging is a cluster of three brokers with topics t and u, a record each, of which one doesn't
+// know t while begun.
 func lagging(t *testing.T) (src testkafka.Cluster, cl *kgo.Client, begun *atomic.Bool) {
 	t.Helper()
 	src = testkafka.Fake(t, testkafka.Options{Brokers: 3})
@@ -43,7 +44,8 @@ func write(t *testing.T, cl *kgo.Client) {
 	}
 }
 
-// TestRunLaggingBroker: a run has a topic that one broker of three doesn't know, the first time and every time after.
+// TestRunLaggingBroker: a run has a topic that one broker of three doesn't know, the first time and
+// every time after.
 func TestRunLaggingBroker(t *testing.T) {
 	src, cl, begun := lagging(t)
 	begun.Store(true)
@@ -72,7 +74,8 @@ func TestRunLaggingBroker(t *testing.T) {
 	}
 }
 
-// TestFollowLaggingBroker: a follower keeps a topic that one broker of three doesn't know, and marks one deleted that none knows any more.
+// TestFollowLaggingBroker: a follower keeps a topic that one broker of three doesn't know, and
+// marks one deleted that none knows any more.
 func TestFollowLaggingBroker(t *testing.T) {
 	src, cl, begun := lagging(t)
 	a := archive(t, bucket(t))

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestRunLeaderless: a partition that has no leader yet, and a topic that is being made, are waited for; one that gets none is named.
+// TestRunLeaderless: a partition that has no leader yet, and a topic that is being made, are waited
+// for; one that gets none is named.
 func TestRunLeaderless(t *testing.T) {
 	made := func(t *testing.T) testkafka.Cluster {
 		src := testkafka.Fake(t, testkafka.Options{})

@@ -123,7 +123,8 @@ func stableOffsets(ctx context.Context, c *rawkafka.Cluster, topics map[string]r
 	return c.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadCommitted, rawkafka.Consumer)
 }
 
-// cutTries is how often a leader that doesn't know its partition is asked for the cut: the partition may be new to it, or gone.
+// cutTries is how often a leader that doesn't know its partition is asked for the cut: the
+// partition may be new to it, or gone.
 const cutTries = 5
 
 // askAgain asks such leaders again.

@@ -186,7 +186,8 @@ func TestRunTopics(t *testing.T) {
 	}
 }
 
-// TestRunOwnTopics: a name takes itself alone, and what is the cluster's own is left out unless it is named, with the reason.
+// TestRunOwnTopics: a name takes itself alone, and what is the cluster's own is left out unless it
+// is named, with the reason.
 func TestRunOwnTopics(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "test.a", "test-a", "kafkadr-canary", "__kafkadr", "__remote_log_metadata", "__consumer_offsets"))
 	const own = "it is the cluster's own, copied only where it is named"
@@ -403,7 +404,8 @@ func TestConfigNamesAllFaults(t *testing.T) {
 	}
 }
 
-// TestRunCutNotKnown: leaders that haven't heard of their partitions when the cut is asked for are asked again; of a partition whose cut can't be had the snapshot says so, and the run ends.
+// TestRunCutNotKnown: leaders that haven't heard of their partitions when the cut is asked for are
+// asked again; of a partition whose cut can't be had the snapshot says so, and the run ends.
 func TestRunCutNotKnown(t *testing.T) {
 	for _, often := range []int32{3, math.MaxInt32} {
 		c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))

@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A broker of the source that stands still holds up its own partitions: those of the others are read, and flushed within moments.
+// A broker of the source that stands still holds up its own partitions: those of the others are
+// read, and flushed within moments.
 func TestFollowBesideSlowBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3, Network: new(kfake.VirtualNetwork)})
@@ -56,7 +57,8 @@ func TestFollowBesideSlowBroker(t *testing.T) {
 			until(t, "a flush", func() bool { return f.Status().Committed.ID != was })
 			most = max(most, time.Since(began))
 		}
-		// What the loop has under way when a flush is due may ask that broker: discovery, a look, and the cut, each up to its deadline.
+		// What the loop has under way when a flush is due may ask that broker: discovery, a look,
+		// and the cut, each up to its deadline.
 		if t.Logf("flushed within %s", most); most > time.Second+3*2*time.Second {
 			t.Errorf("a record was flushed after %s", most)
 		}

@@ -37,7 +37,8 @@ func inMemory(t testing.TB, topic string, records int) testkafka.Cluster {
 	return cl
 }
 
-// TestRunStranger has another cluster answer at the source's addresses while a Run reads: it ends with both IDs after half a minute, and nothing of the stranger is archived.
+// TestRunStranger has another cluster answer at the source's addresses while a Run reads: it ends
+// with both IDs after half a minute, and nothing of the stranger is archived.
 func TestRunStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one, other := inMemory(t, "orders", 20), inMemory(t, "others", 3)
@@ -70,7 +71,8 @@ func TestRunStranger(t *testing.T) {
 	})
 }
 
-// TestFollowStranger has another cluster answer for a while, which has none of the topics: nothing is marked deleted, the status names both, and the follower goes on with the right one.
+// TestFollowStranger has another cluster answer for a while, which has none of the topics: nothing
+// is marked deleted, the status names both, and the follower goes on with the right one.
 func TestFollowStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, stranger := inMemory(t, "orders", 20), inMemory(t, "others", 3)
@@ -112,7 +114,8 @@ func TestFollowStranger(t *testing.T) {
 	})
 }
 
-// TestAdvertisedUnreachable names a broker that can't be reached at its advertised address, while a Run still tries.
+// TestAdvertisedUnreachable names a broker that can't be reached at its advertised address, while a
+// Run still tries.
 func TestAdvertisedUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		vn := new(kfake.VirtualNetwork)

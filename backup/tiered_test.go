@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A topic in tiered storage is whole in the archive, also where the storage stands still for a while.
+// A topic in tiered storage is whole in the archive, also where the storage stands still for a
+// while.
 func TestRealTiered(t *testing.T) {
 	c := testkafka.Real(t, testkafka.Options{Tiered: true})
 	testkafka.FillTiered(t, c, "tiered", 500)

@@ -23,7 +23,8 @@ const (
 // leftOut are topics that aren't backed up, with the reasons.
 type leftOut map[string]topics.Reason
 
-// names are those that the selection left out, by name; what is a cluster's own isn't the selection's doing.
+// names are those that the selection left out, by name; what is a cluster's own isn't the
+// selection's doing.
 func (l leftOut) names() []string {
 	names := slices.Sorted(maps.Keys(l))
 	return slices.DeleteFunc(names, func(name string) bool { return l[name] == topics.Never || l[name] == topics.Own })
@@ -65,8 +66,8 @@ func query(c *rawkafka.Cluster, sel *topics.Selection, whole bool) source.Query 
 	}
 }
 
-// selectTopics asks every broker for the cluster's topics and divides them by the
-// configuration. Those that are being made are waited for. A name that was asked for and doesn't exist is an
+// selectTopics asks every broker for the cluster's topics and divides them by the configuration.
+// Those that are being made are waited for. A name that was asked for and doesn't exist is an
 // *[UnknownTopicError], and so is a selection of nothing: an empty snapshot would be the latest.
 func selectTopics(ctx context.Context, c *rawkafka.Cluster, cfg Config) (seen, error) {
 	l, err := source.New(goneAfter).Settle(ctx, query(c, cfg.selection, true), madeWithin)
@@ -105,7 +106,8 @@ func (e *engine) known() []source.Known {
 
 func (t *topic) known() source.Known { return source.Known{Name: t.Name, ID: t.ID} }
 
-// look looks at the source's topics: at all of them, or at those that are named. A job that ends waits until nothing is in doubt.
+// look looks at the source's topics: at all of them, or at those that are named. A job that ends
+// waits until nothing is in doubt.
 func (e *engine) look(ctx context.Context, q source.Query) (l source.Look, err error) {
 	if e.patience > 0 {
 		l, err = e.catalog.Look(ctx, q)

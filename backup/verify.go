@@ -41,7 +41,8 @@ type Report struct {
 
 // Problem is damage, or an offset that nothing explains.
 type Problem struct {
-	// Kind is manifest, missing_object, size, damaged, unexplained; or unreadable, where the store refuses to give what may be whole.
+	// Kind is manifest, missing_object, size, damaged, unexplained; or unreadable, where the store
+	// refuses to give what may be whole.
 	Kind       string `json:"kind"`
 	Topic      string `json:"topic"`
 	Partition  int32  `json:"partition"`
@@ -68,7 +69,8 @@ func (r *Report) Damaged() bool {
 
 const (
 	maxProblems = 10_000
-	// verifyBytes of an object are in memory, as many as verifyAtOnce large objects have in all; verifyReads bounds how many small ones are read at once.
+	// verifyBytes of an object are in memory, as many as verifyAtOnce large objects have in all;
+	// verifyReads bounds how many small ones are read at once.
 	verifyAtOnce = 4
 	verifyBytes  = 4 << 20
 	verifyReads  = 64

@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// TestVerifyRefused: what the store refuses to give is told object by object and isn't called damage; all else is verified.
+// TestVerifyRefused: what the store refuses to give is told object by object and isn't called
+// damage; all else is verified.
 func TestVerifyRefused(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
 	inner := bucket(t)

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A source that answers without data, as tiered storage does that is slow, is asked again: no hole comes of it.
+// A source that answers without data, as tiered storage does that is slow, is asked again: no hole
+// comes of it.
 func TestRunSlowSource(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "t"))
 	produce(t, c, "t", 0, 0, 20, 5)

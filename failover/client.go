@@ -15,8 +15,10 @@ import (
 	"github.com/kafkadr/kafkadr/internal/clock"
 )
 
-// Client is a Kafka client on whichever cluster is active. It follows the register: at a switch it stops sending, waits for the next active cluster, makes a new kgo client
-// there, settles what was in doubt, and goes on. It lives from [NewClient] to [Client.Close]. Safe for concurrent use, as kgo's is.
+// Client is a Kafka client on whichever cluster is active. It follows the register: at a switch it
+// stops sending, waits for the next active cluster, makes a new kgo client there, settles what was
+// in doubt, and goes on. It lives from [NewClient] to [Client.Close]. Safe for concurrent use, as
+// kgo's is.
 type Client struct {
 	cfg    Config
 	cancel context.CancelFunc
@@ -53,9 +55,10 @@ type Client struct {
 	failing error          // why the active cluster can't be used
 }
 
-// NewClient returns a client once it knows who is active. The cluster needn't answer for that; one with another ID than is meant does end it, as a *[WrongClusterError]. Other
-// errors: a *[ConfigError], before any I/O, kgo's of its options, the register's, of which a [register.NoScopeError] says that nobody
-// has begun the scope.
+// NewClient returns a client once it knows who is active. The cluster needn't answer for that; one
+// with another ID than is meant does end it, as a *[WrongClusterError]. Other errors: a
+// *[ConfigError], before any I/O, kgo's of its options, the register's, of which a
+// [register.NoScopeError] says that nobody has begun the scope.
 func NewClient(ctx context.Context, cfg Config) (*Client, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -130,7 +133,8 @@ func (c *Client) retry(op string, err error) {
 	}
 }
 
-// Close ends the client, as kgo's does: records that have no answer yet get [kgo.ErrClientClosed]; call [Client.Flush] before. Groups are left within a second.
+// Close ends the client, as kgo's does: records that have no answer yet get [kgo.ErrClientClosed];
+// call [Client.Flush] before. Groups are left within a second.
 func (c *Client) Close() { c.close(false) }
 
 // CloseAllowingRebalance is [Client.Close]: that allows rebalances too.
@@ -169,7 +173,8 @@ type State string
 const (
 	// ClientActive: it is on the active cluster.
 	ClientActive State = "active"
-	// ClientSilent: it is on the active cluster, which has answered nothing for seconds, with records that wait for their acks.
+	// ClientSilent: it is on the active cluster, which has answered nothing for seconds, with
+	// records that wait for their acks.
 	ClientSilent State = "silent"
 	// ClientConnecting: a cluster is active, and can't be used yet.
 	ClientConnecting State = "connecting"
@@ -190,15 +195,17 @@ type Status struct {
 	Cluster string `json:"cluster"`
 	// LeaseMillis is what is left of the lease.
 	LeaseMillis int64 `json:"lease_ms"`
-	// Unacked records wait for their ack, Unconfirmed were acked and may have to be replayed, LetGo were let go in the
-	// client's life because the buffer was full.
+	// Unacked records wait for their ack, Unconfirmed were acked and may have to be replayed, LetGo
+	// were let go in the client's life because the buffer was full.
 	Unacked     int64 `json:"unacked"`
 	Unconfirmed int64 `json:"unconfirmed"`
 	LetGo       int64 `json:"let_go"`
-	// Unprotected is since when a record has been let go that the copy isn't known to have: were the active cluster lost now,
-	// it would be lost. Zero: none is, or nothing is kept for a replay.
+	// Unprotected is since when a record has been let go that the copy isn't known to have: were
+	// the active cluster lost now, it would be lost. Zero: none is, or nothing is kept for a
+	// replay.
 	Unprotected time.Time `json:"unprotected_since,omitzero"`
-	// Waited counts records that had to wait for room in the replay buffer, Blocked those that wait now; see [Replay].Block.
+	// Waited counts records that had to wait for room in the replay buffer, Blocked those that wait
+	// now; see [Replay].Block.
 	Waited  int64 `json:"waited"`
 	Blocked int64 `json:"blocked"`
 	// Err is why the active cluster can't be used.
@@ -261,8 +268,9 @@ func (c *Client) session(ctx context.Context) (*session, error) {
 	}
 }
 
-// committer is the session that commits are for: the last one, for as long as it may commit, also while it leaves its group.
-// The callbacks of the client that leaves wait for their commits, and it for them. Otherwise it is the next one.
+// committer is the session that commits are for: the last one, for as long as it may commit, also
+// while it leaves its group. The callbacks of the client that leaves wait for their commits, and it
+// for them. Otherwise it is the next one.
 func (c *Client) committer(ctx context.Context) (*session, error) {
 	if s := c.alive(); s != nil {
 		return s, nil

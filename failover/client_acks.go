@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// acks are answers that kgo's goroutine leaves for whoever has the client's lock next, so that the two don't take turns at it record by record: those that say nothing but that a record
-// is written, while nobody waits for any. Their promises were called. Those of flights are only counted.
+// acks are answers that kgo's goroutine leaves for whoever has the client's lock next, so that the
+// two don't take turns at it record by record: those that say nothing but that a record is written,
+// while nobody waits for any. Their promises were called. Those of flights are only counted.
 type acks struct {
 	_ apart
 	// easy is the session whose acks may be left; nil: none's.
@@ -24,7 +25,8 @@ type acks struct {
 // ackBatch is how many acks are left at most.
 const ackBatch = 256
 
-// ease says whose acks may be left from now on; c.mu is held. It is called at all that its answer depends on.
+// ease says whose acks may be left from now on; c.mu is held. It is called at all that its answer
+// depends on.
 func (c *Client) ease() {
 	s := c.cur
 	if s != nil && (c.closed || c.fenced || c.quiet || c.waiting > 0 && c.cfg.Replay != nil || s.epoch.Number != c.epoch.Number || c.report != nil && c.report.FirstAckMillis < 0) {
@@ -33,7 +35,8 @@ func (c *Client) ease() {
 	c.acks.easy.Store(s)
 }
 
-// leaveAck leaves an ack of a record that is kept for a replay, once its promise was called, where that may be done. kgo calls it for one record at a time.
+// leaveAck leaves an ack of a record that is kept for a replay, once its promise was called, where
+// that may be done. kgo calls it for one record at a time.
 func (c *Client) leaveAck(s *session, e *entry) bool {
 	if c.cfg.Replay == nil || c.acks.easy.Load() != s || e.txn || e.cancel != nil || !s.known(e.rec) {
 		return false

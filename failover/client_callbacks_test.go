@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// consumer are the options of a member of group g, whose callback f gets what is taken away from it.
+// consumer are the options of a member of group g, whose callback f gets what is taken away from
+// it.
 func consumer(f func(lost map[string][]int32), opts ...kgo.Opt) []kgo.Opt {
 	callback := func(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 		if len(lost) > 0 && f != nil {
@@ -54,8 +55,8 @@ func (s *sim) groupAt(cl testkafka.Cluster) int64 {
 	return o.At
 }
 
-// TestClientCommitsInCallbacks commits what was polled where partitions are revoked, as kgo's documentation says, at an orderly
-// end and at a switchover: the group has all of it.
+// TestClientCommitsInCallbacks commits what was polled where partitions are revoked, as kgo's
+// documentation says, at an orderly end and at a switchover: the group has all of it.
 func TestClientCommitsInCallbacks(t *testing.T) {
 	for _, how := range []string{"plain kgo", "Close", "CloseAllowingRebalance", "switchover"} {
 		t.Run(how, func(t *testing.T) {
@@ -97,9 +98,9 @@ func TestClientCommitsInCallbacks(t *testing.T) {
 	}
 }
 
-// TestClientCallbackWaitsForWorkers has a worker of its own for a partition, whom the callback waits for, as in franz-go's
-// examples. Within the lease the worker's commit is made on the cluster that is left. When that is gone it is made in the epoch
-// behind. Either way the client goes on.
+// TestClientCallbackWaitsForWorkers has a worker of its own for a partition, whom the callback
+// waits for, as in franz-go's examples. Within the lease the worker's commit is made on the cluster
+// that is left. When that is gone it is made in the epoch behind. Either way the client goes on.
 func TestClientCallbackWaitsForWorkers(t *testing.T) {
 	for _, how := range []string{"killed", "in time"} {
 		t.Run(how, func(t *testing.T) {
@@ -144,8 +145,8 @@ func TestClientCallbackWaitsForWorkers(t *testing.T) {
 	}
 }
 
-// TestClientBlocksRebalances has the application work on what it polled when a switch begins: its partitions are its own until
-// it allows rebalances, or the lease is over.
+// TestClientBlocksRebalances has the application work on what it polled when a switch begins: its
+// partitions are its own until it allows rebalances, or the lease is over.
 func TestClientBlocksRebalances(t *testing.T) {
 	for _, allows := range []bool{true, false} {
 		t.Run(fmt.Sprint("allows ", allows), func(t *testing.T) {
@@ -173,8 +174,8 @@ func TestClientBlocksRebalances(t *testing.T) {
 	}
 }
 
-// TestClientMarksInSwitch marks records while no cluster is active: that doesn't wait. What is marked is committed on the
-// cluster that becomes active.
+// TestClientMarksInSwitch marks records while no cluster is active: that doesn't wait. What is
+// marked is committed on the cluster that becomes active.
 func TestClientMarksInSwitch(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil, consumer(nil, kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Hour))...)
@@ -203,8 +204,9 @@ func TestClientMarksInSwitch(t *testing.T) {
 	})
 }
 
-// TestClientCommitsBareOffsets commits records of the application's own making, as trackers of offsets do, before and after a
-// switch: those of the active cluster as they are, those from before only below the fork.
+// TestClientCommitsBareOffsets commits records of the application's own making, as trackers of
+// offsets do, before and after a switch: those of the active cluster as they are, those from before
+// only below the fork.
 func TestClientCommitsBareOffsets(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil, consumer(nil, kgo.DisableAutoCommit())...)
@@ -254,7 +256,8 @@ func TestClientCommitsBareOffsets(t *testing.T) {
 	})
 }
 
-// TestClientCause ends a context with a cause of its own while no cluster is active: the error is the context's, as kgo's.
+// TestClientCause ends a context with a cause of its own while no cluster is active: the error is
+// the context's, as kgo's.
 func TestClientCause(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil)

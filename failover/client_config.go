@@ -20,33 +20,38 @@ type Config struct {
 
 	// Clusters are those that may be active. Which one is, the register says.
 	Clusters []Cluster
-	// Register holds the epochs: the same for all clients and controllers of the scope, which an operator has begun
-	// ([register.Begin], kdr init-scope). Only with Alone there is none.
+	// Register holds the epochs: the same for all clients and controllers of the scope, which an
+	// operator has begun ([register.Begin], kdr init-scope). Only with Alone there is none.
 	Register register.Register
 
 	// Optional.
 
-	// Opts are the application's own, for whichever cluster is active: group, topics, acks, batching. Those of the cluster come first, the client's own last.
+	// Opts are the application's own, for whichever cluster is active: group, topics, acks,
+	// batching. Those of the cluster come first, the client's own last.
 	Opts []kgo.Opt
 	// Scope is what is switched. Default "default".
 	Scope string
-	// Alone makes a client without a register, on the first of Clusters for ever: it is never fenced, and no controller can move
-	// it. Default off.
+	// Alone makes a client without a register, on the first of Clusters for ever: it is never
+	// fenced, and no controller can move it. Default off.
 	Alone bool
-	// Lease is how long the client may write after it confirmed its epoch, where the register's epoch doesn't say so: that holds
-	// for the whole scope. Default 10 s.
+	// Lease is how long the client may write after it confirmed its epoch, where the register's
+	// epoch doesn't say so: that holds for the whole scope. Default 10 s.
 	Lease time.Duration
 	// Poll is the time from one look at the register to the next. Default a fifth of Lease.
 	Poll time.Duration
 
-	// MaxWait is how long [Client.Produce] waits for a cluster to be active, or for the lease, before the promise gets [ErrSwitching] or [ErrFenced]; the record's context may end earlier. Records that were
-	// taken before wait as long as their contexts let them. Default 1 min.
+	// MaxWait is how long [Client.Produce] waits for a cluster to be active, or for the lease,
+	// before the promise gets [ErrSwitching] or [ErrFenced]; the record's context may end earlier.
+	// Records that were taken before wait as long as their contexts let them. Default 1 min.
 	MaxWait time.Duration
-	// InDoubt is what becomes of records whose ack never came and that aren't on the cluster that became active. Default [Resend].
+	// InDoubt is what becomes of records whose ack never came and that aren't on the cluster that
+	// became active. Default [Resend].
 	InDoubt InDoubtPolicy
-	// Replay keeps acked records until the copy has them, and produces the others anew at a switch. Default: none is kept.
+	// Replay keeps acked records until the copy has them, and produces the others anew at a switch.
+	// Default: none is kept.
 	Replay *Replay
-	// Translate gives the committed offset on to that has the meaning of one on from; false where there is none. Default: the same offset below the fork, and none beyond it.
+	// Translate gives the committed offset on to that has the meaning of one on from; false where
+	// there is none. Default: the same offset below the fork, and none beyond it.
 	Translate func(ctx context.Context, from, to, topic string, partition int32, offset int64) (int64, bool)
 
 	// Hooks are called as things happen.
@@ -60,9 +65,11 @@ type Config struct {
 // InDoubtPolicy is what becomes of records in doubt.
 type InDoubtPolicy string
 
-// Policies. What is found on the active cluster isn't in doubt any more: its promise gets the offset there.
+// Policies. What is found on the active cluster isn't in doubt any more: its promise gets the
+// offset there.
 const (
-	// Resend produces them there. A record that is only on the old cluster is there twice if that one's tail is ever copied back.
+	// Resend produces them there. A record that is only on the old cluster is there twice if that
+	// one's tail is ever copied back.
 	Resend InDoubtPolicy = "resend"
 	// Drop gives their promises [ErrInDoubt].
 	Drop InDoubtPolicy = "drop"
@@ -70,20 +77,25 @@ const (
 	HandBack InDoubtPolicy = "hand_back"
 )
 
-// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as known. Keys, values and headers' values are copied at the ack: the application may use their memory
-// for something else once the promise was called.
+// Replay bounds the buffer of records that were acked and aren't on the standby yet, as far as
+// known. Keys, values and headers' values are copied at the ack: the application may use their
+// memory for something else once the promise was called.
 type Replay struct {
-	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64 MiB.
+	// Records and Bytes (of keys, values and headers) bound the buffer. Defaults 100 000 and 64
+	// MiB.
 	Records int
 	Bytes   int64
-	// Block has producing wait where the buffer is full, for as long as its context lets it, and only while the copy of the
-	// active cluster moves: it has confirmed something within the last ten times Every. [Status] counts who waits. Default:
-	// producing never waits for the copy. The oldest records are let go, counted; see [Hooks.OnUnprotected].
+	// Block has producing wait where the buffer is full, for as long as its context lets it, and
+	// only while the copy of the active cluster moves: it has confirmed something within the last
+	// ten times Every. [Status] counts who waits. Default: producing never waits for the copy. The
+	// oldest records are let go, counted; see [Hooks.OnUnprotected].
 	Block bool
-	// Every is the time from one question what the standby has to the next; where an eighth of the buffer is full it is asked at once. Default 1 s.
+	// Every is the time from one question what the standby has to the next; where an eighth of the
+	// buffer is full it is asked at once. Default 1 s.
 	Every time.Duration
-	// Confirmed says where the copy of the active cluster's partitions ends for certain: offsets by topic and partition, as on the active cluster. Default: the high watermarks of
-	// the next of Clusters, which is right for an exact mirror under the same names.
+	// Confirmed says where the copy of the active cluster's partitions ends for certain: offsets by
+	// topic and partition, as on the active cluster. Default: the high watermarks of the next of
+	// Clusters, which is right for an exact mirror under the same names.
 	Confirmed func(ctx context.Context, active string, topics []string) (map[string]map[int32]int64, error)
 }
 
@@ -93,15 +105,18 @@ type Hooks struct {
 	OnSwitch func(ClientReport)
 	// OnFirstAck is called at the first ack after a switch.
 	OnFirstAck func(ClientReport)
-	// OnFenced is called when the lease is over, and when it is confirmed again. It must be safe for concurrent use.
+	// OnFenced is called when the lease is over, and when it is confirmed again. It must be safe
+	// for concurrent use.
 	OnFenced func(fenced bool)
-	// OnUnprotected is called with true where the first record was let go that the copy isn't known to have, and with false
-	// where the copy has all that were let go, or the client has left their cluster. It comes within
-	// [Replay].Every.
+	// OnUnprotected is called with true where the first record was let go that the copy isn't known
+	// to have, and with false where the copy has all that were let go, or the client has left their
+	// cluster. It comes within [Replay].Every.
 	OnUnprotected func(unprotected bool)
-	// OnOldRecords is called with records that were marked for a commit on a cluster that isn't active any more, and can't be translated.
+	// OnOldRecords is called with records that were marked for a commit on a cluster that isn't
+	// active any more, and can't be translated.
 	OnOldRecords func([]*kgo.Record)
-	// OnLost is called with a record that was acked on the old cluster, isn't on the new one, and can't be produced there: its promise was called long ago.
+	// OnLost is called with a record that was acked on the old cluster, isn't on the new one, and
+	// can't be produced there: its promise was called long ago.
 	OnLost func(*kgo.Record, error)
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestClientBeginsNoScope: a client begins none, and the error names what the register has; one without a register says so.
+// TestClientBeginsNoScope: a client begins none, and the error names what the register has; one
+// without a register says so.
 func TestClientBeginsNoScope(t *testing.T) {
 	s := newStage(t)
 	begin(t, Config{Clusters: s.clusters(), Register: s.reg, Scope: "shop"})

@@ -21,7 +21,8 @@ func (s *session) during(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// PollFetches is kgo's. It waits through a switch; a group goes on from its committed offsets on the cluster that became active.
+// PollFetches is kgo's. It waits through a switch; a group goes on from its committed offsets on
+// the cluster that became active.
 func (k *consuming) PollFetches(ctx context.Context) kgo.Fetches { return k.PollRecords(ctx, 0) }
 
 // PollRecords is kgo's; see [Client.PollFetches].
@@ -64,7 +65,8 @@ func (k *consuming) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fet
 	}
 }
 
-// withRecords are fetches without those that hold nothing but an error, which of a client that has ended means nothing.
+// withRecords are fetches without those that hold nothing but an error, which of a client that has
+// ended means nothing.
 func withRecords(fs kgo.Fetches) kgo.Fetches {
 	if fs.NumRecords() == 0 {
 		return nil
@@ -104,13 +106,17 @@ func (k *consuming) AllowRebalance() {
 	}
 }
 
-// CommitRecords is kgo's. Offsets of records that were polled before a switch are carried over: as they are below the fork of an exact copy, else by [Config.Translate], and never back. For
-// those that have no meaning on the active cluster nothing is committed, and the error is an *[OldEpochError] with them; the others are committed.
+// CommitRecords is kgo's. Offsets of records that were polled before a switch are carried over: as
+// they are below the fork of an exact copy, else by [Config.Translate], and never back. For those
+// that have no meaning on the active cluster nothing is committed, and the error is an
+// *[OldEpochError] with them; the others are committed.
 //
-// While a client leaves its group, as at a switch or in [Client.Close], its callbacks' commits are made in that group still.
+// While a client leaves its group, as at a switch or in [Client.Close], its callbacks' commits are
+// made in that group still.
 //
-// A record without the context that it was polled with doesn't say which cluster its offset is of. It is taken to be of the
-// active one up to where this client has polled or committed there, else of the one before. So it is never ahead.
+// A record without the context that it was polled with doesn't say which cluster its offset is of.
+// It is taken to be of the active one up to where this client has polled or committed there, else
+// of the one before. So it is never ahead.
 func (k *consuming) CommitRecords(ctx context.Context, rs ...*kgo.Record) error {
 	s, err := k.c.committer(ctx)
 	if err != nil {
@@ -139,7 +145,8 @@ func (k *consuming) CommitRecords(ctx context.Context, rs ...*kgo.Record) error 
 	return err
 }
 
-// carried sorts records: those of the session, those of older ones whose offsets are carried over to it, and those that mean nothing there.
+// carried sorts records: those of the session, those of older ones whose offsets are carried over
+// to it, and those that mean nothing there.
 func (k *consuming) carried(ctx context.Context, s *session, rs []*kgo.Record) (now, moved, old []*kgo.Record) {
 	for _, r := range rs {
 		from := polledIn(r)
@@ -161,7 +168,8 @@ func (k *consuming) carried(ctx context.Context, s *session, rs []*kgo.Record) (
 	return now, moved, old
 }
 
-// ahead are the records that the group isn't past on the active cluster: a commit from before the switch mustn't take back what another member, or the copy, has committed since.
+// ahead are the records that the group isn't past on the active cluster: a commit from before the
+// switch mustn't take back what another member, or the copy, has committed since.
 func (k *consuming) ahead(ctx context.Context, s *session, moved []*kgo.Record) ([]*kgo.Record, error) {
 	group, _ := s.cl.OptValue(kgo.ConsumerGroup).(string)
 	if len(moved) == 0 || group == "" {
@@ -190,8 +198,8 @@ func (k *consuming) ahead(ctx context.Context, s *session, moved []*kgo.Record) 
 	}), nil
 }
 
-// bareIsOf says whether a record that doesn't say where it was polled is taken to be of a session: before any switch, or up to
-// where the session has polled or committed.
+// bareIsOf says whether a record that doesn't say where it was polled is taken to be of a session:
+// before any switch, or up to where the session has polled or committed.
 func (k *consuming) bareIsOf(s *session, r *kgo.Record) bool {
 	k.c.mu.Lock()
 	end, polled := s.positions.polled[topicPartition{r.Topic, r.Partition}]
@@ -228,9 +236,10 @@ func (k *consuming) CommitUncommittedOffsets(ctx context.Context) error {
 	return k.committing(ctx, (*kgo.Client).CommitUncommittedOffsets)
 }
 
-// MarkCommitRecords is kgo's, and never waits. Records that were polled before a switch are carried over as in
-// [Client.CommitRecords], once a cluster is active, which is asked for what the group has committed there. [Hooks.OnOldRecords]
-// gets those that can't be. Without a mark, records come again.
+// MarkCommitRecords is kgo's, and never waits. Records that were polled before a switch are carried
+// over as in [Client.CommitRecords], once a cluster is active, which is asked for what the group
+// has committed there. [Hooks.OnOldRecords] gets those that can't be. Without a mark, records come
+// again.
 func (k *consuming) MarkCommitRecords(rs ...*kgo.Record) {
 	if s := k.c.alive(); s != nil {
 		var now []*kgo.Record
@@ -286,7 +295,8 @@ func (k *consuming) markCarried(rs []*kgo.Record) {
 	}
 }
 
-// CommitMarkedOffsets is kgo's: of what was marked on the active cluster, and was carried over to it.
+// CommitMarkedOffsets is kgo's: of what was marked on the active cluster, and was carried over to
+// it.
 func (k *consuming) CommitMarkedOffsets(ctx context.Context) error {
 	if k.c.alive() != nil {
 		k.c.mu.Lock()
@@ -296,7 +306,8 @@ func (k *consuming) CommitMarkedOffsets(ctx context.Context) error {
 	return k.committing(ctx, (*kgo.Client).CommitMarkedOffsets)
 }
 
-// committing commits in the current session. Where that ends meanwhile, the error says so: the records come again on the other cluster.
+// committing commits in the current session. Where that ends meanwhile, the error says so: the
+// records come again on the other cluster.
 func (k *consuming) committing(ctx context.Context, commit func(*kgo.Client, context.Context) error) error {
 	s, err := k.c.committer(ctx)
 	if err != nil {

@@ -22,7 +22,8 @@ type reader struct {
 	polled int
 }
 
-// run polls until ctx ends. A fetch that says that a client is closed fails the test: the application's isn't.
+// run polls until ctx ends. A fetch that says that a client is closed fails the test: the
+// application's isn't.
 func (r *reader) run(ctx context.Context, t *testing.T, c *Client, commit func(context.Context, []*kgo.Record) error) {
 	for ctx.Err() == nil {
 		fs := c.PollRecords(ctx, 10)
@@ -51,7 +52,9 @@ func (r *reader) run(ctx context.Context, t *testing.T, c *Client, commit func(c
 	}
 }
 
-// TestClientConsumesSchedules has a group read through a switch, while the primary fails in some way: all that is on the new cluster is seen, and none of its records is committed before it was seen.
+// TestClientConsumesSchedules has a group read through a switch, while the primary fails in some
+// way: all that is on the new cluster is seen, and none of its records is committed before it was
+// seen.
 func TestClientConsumesSchedules(t *testing.T) {
 	for _, seed := range simRuns(t, 15, 300) {
 		inBubble(t, seed, func(s *sim) {
@@ -142,7 +145,8 @@ func (s *sim) committed(r *reader) {
 	}
 }
 
-// TestClientCommitsAhead holds that records from before a switch don't take back what was committed since.
+// TestClientCommitsAhead holds that records from before a switch don't take back what was committed
+// since.
 func TestClientCommitsAhead(t *testing.T) {
 	bubble(t, func(s *sim) {
 		t := s.T
@@ -233,7 +237,8 @@ func TestClientMarksAhead(t *testing.T) {
 	})
 }
 
-// TestClientCommitsThroughSwitch has the next switch come while the active cluster is asked how far the group is. It takes real time: a commit waits at a mutex of kgo's for the group to be joined.
+// TestClientCommitsThroughSwitch has the next switch come while the active cluster is asked how far
+// the group is. It takes real time: a commit waits at a mutex of kgo's for the group to be joined.
 func TestClientCommitsThroughSwitch(t *testing.T) {
 	s := newSim(t, 1)
 	c := s.client(func(cfg *Config) { cfg.Lease = time.Second }, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics(simTopic), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))

@@ -14,9 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// direct is what a consumer without a group consumes. Nothing is committed for it, so kgo would begin at its start offset on
-// each cluster. The client therefore assigns partitions itself: at the session's position, which is that of the session before,
-// or the fork; else at the start offset.
+// direct is what a consumer without a group consumes. Nothing is committed for it, so kgo would
+// begin at its start offset on each cluster. The client therefore assigns partitions itself: at the
+// session's position, which is that of the session before, or the fork; else at the start offset.
 type direct struct {
 	start     kgo.Offset // of partitions without a position
 	committed bool       // it reads committed records alone
@@ -32,8 +32,8 @@ type direct struct {
 	assigned   map[topicPartition]bool
 }
 
-// directOf is what a consumer without a group consumes by its options; nil where it is a group's. Connecting says what is wrong
-// with options that make no client.
+// directOf is what a consumer without a group consumes by its options; nil where it is a group's.
+// Connecting says what is wrong with options that make no client.
 func directOf(opts []kgo.Opt) *direct {
 	dead, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -73,7 +73,8 @@ func directOf(opts []kgo.Opt) *direct {
 	return d
 }
 
-// withoutRegex are an application's options but for those that make a consumer one of expressions: kgo takes no partitions then.
+// withoutRegex are an application's options but for those that make a consumer one of expressions:
+// kgo takes no partitions then.
 func withoutRegex(opts []kgo.Opt) (rest []kgo.Opt) {
 	dead, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -192,8 +193,8 @@ func (d *direct) names() []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// assign has a session's client consume what is to be consumed, and looks for more partitions as often as kgo does, and soon
-// where a topic isn't there yet.
+// assign has a session's client consume what is to be consumed, and looks for more partitions as
+// often as kgo does, and soon where a topic isn't there yet.
 func (k *consuming) assign(s *session) {
 	d := k.direct
 	d.mu.Lock()
@@ -315,8 +316,9 @@ func (k *consuming) partitionsOf(s *session, names []string, fresh map[topicPart
 	return complete, nil
 }
 
-// positionsOf says where partitions are consumed from: where the client was, else at the offsets that they are there with. The
-// end of a log is asked for here: a position is noted before anything was polled, so that a switch skips nothing.
+// positionsOf says where partitions are consumed from: where the client was, else at the offsets
+// that they are there with. The end of a log is asked for here: a position is noted before anything
+// was polled, so that a switch skips nothing.
 func (k *consuming) positionsOf(s *session, fresh map[topicPartition]kgo.Offset) error {
 	ends := make(map[string]bool)
 	for at, o := range fresh {
@@ -360,7 +362,8 @@ func (k *consuming) positionsOf(s *session, fresh map[topicPartition]kgo.Offset)
 	return nil
 }
 
-// resume is where a session's client goes on in a partition: where the last one was, or at the fork.
+// resume is where a session's client goes on in a partition: where the last one was, or at the
+// fork.
 func (k *consuming) resume(s *session, at topicPartition) (int64, bool) {
 	k.c.mu.Lock()
 	e, ok := s.positions.earlier[at]

@@ -41,8 +41,9 @@ func at(p int32, value string) *kgo.Record {
 	return &kgo.Record{Topic: simTopic, Partition: p, Value: []byte(value)}
 }
 
-// TestClientDirectConsumer has a consumer without a group go through a switch of each kind: it goes on where it was, or at the
-// fork where that lies before; nothing comes twice, nothing is skipped, in whatever way it was said what is consumed.
+// TestClientDirectConsumer has a consumer without a group go through a switch of each kind: it goes
+// on where it was, or at the fork where that lies before; nothing comes twice, nothing is skipped,
+// in whatever way it was said what is consumed.
 func TestClientDirectConsumer(t *testing.T) {
 	start, end := kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()), kgo.ConsumeStartOffset(kgo.NewOffset().AtEnd())
 	both := func(o kgo.Offset) kgo.Opt {
@@ -124,8 +125,8 @@ func (s *sim) direct(how string, fromEnd bool, opts []kgo.Opt) {
 	c.Close()
 }
 
-// TestClientDirectThroughTwoSwitches goes there and back: a position counts in the log of the cluster that it was noted on, and
-// in each that has the same records.
+// TestClientDirectThroughTwoSwitches goes there and back: a position counts in the log of the
+// cluster that it was noted on, and in each that has the same records.
 func TestClientDirectThroughTwoSwitches(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil, kgo.ConsumeTopics(simTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -160,8 +161,9 @@ func (s *sim) second(name string) {
 	}
 }
 
-// TestClientSubscriptionKept changes what is consumed, before a switch and while one is under way: it holds on the cluster that
-// becomes active, with a group and without one, however the switch ends.
+// TestClientSubscriptionKept changes what is consumed, before a switch and while one is under way:
+// it holds on the cluster that becomes active, with a group and without one, however the switch
+// ends.
 func TestClientSubscriptionKept(t *testing.T) {
 	for _, group := range []bool{true, false} {
 		for _, how := range []string{"killed", "switchover", "given up"} {
@@ -234,7 +236,8 @@ func sorted(vs []string) []string {
 	return vs
 }
 
-// TestClientSetsOffsets sets offsets before and after a switch: they are never ahead of what both clusters have.
+// TestClientSetsOffsets sets offsets before and after a switch: they are never ahead of what both
+// clusters have.
 func TestClientSetsOffsets(t *testing.T) {
 	for _, group := range []bool{true, false} {
 		t.Run(fmt.Sprint("group ", group), func(t *testing.T) {
@@ -284,7 +287,8 @@ func TestClientSetsOffsets(t *testing.T) {
 	}
 }
 
-// TestClientCommitsOffsets commits offsets without records before and after a switch, in kgo's way: never ahead.
+// TestClientCommitsOffsets commits offsets without records before and after a switch, in kgo's way:
+// never ahead.
 func TestClientCommitsOffsets(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil, consumer(nil, kgo.DisableAutoCommit())...)
@@ -329,8 +333,8 @@ func TestClientCommitsOffsets(t *testing.T) {
 	})
 }
 
-// TestClientLeavesGroup leaves the group for good: it isn't joined on the next cluster, and leaving waits no longer than the
-// lease for a callback.
+// TestClientLeavesGroup leaves the group for good: it isn't joined on the next cluster, and leaving
+// waits no longer than the lease for a callback.
 func TestClientLeavesGroup(t *testing.T) {
 	bubble(t, func(s *sim) {
 		block := make(chan struct{})

@@ -6,8 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Do calls f with the kgo client of the active cluster: for kadm, sr, and raw requests. It waits for one. f's context ends with the cause [ErrEpochEnded] at a switch, and f must not
-// keep the client. An error of f after that matches ErrEpochEnded.
+// Do calls f with the kgo client of the active cluster: for kadm, sr, and raw requests. It waits
+// for one. f's context ends with the cause [ErrEpochEnded] at a switch, and f must not keep the
+// client. An error of f after that matches ErrEpochEnded.
 func (c *Client) Do(ctx context.Context, f func(context.Context, *kgo.Client) error) error {
 	s, err := c.session(ctx)
 	if err != nil {

@@ -9,14 +9,18 @@ import (
 
 // Errors that callers act on.
 var (
-	// ErrFenced: the client couldn't confirm within its lease that its cluster is still the active one, and sends nothing more until it can.
+	// ErrFenced: the client couldn't confirm within its lease that its cluster is still the active
+	// one, and sends nothing more until it can.
 	ErrFenced = errors.New("failover: fenced: the lease is over")
-	// ErrSwitching: a switch is under way, and no cluster is active; or one is, and can't be used yet.
+	// ErrSwitching: a switch is under way, and no cluster is active; or one is, and can't be used
+	// yet.
 	ErrSwitching = errors.New("failover: a switch is under way")
-	// ErrEpochEnded: what was begun on one cluster can't be ended on another: a transaction, a call of [Client.Do].
+	// ErrEpochEnded: what was begun on one cluster can't be ended on another: a transaction, a call
+	// of [Client.Do].
 	ErrEpochEnded = errors.New("failover: the epoch has ended")
-	// ErrInDoubt: nobody knows whether the record was written. At a switch it isn't on the cluster that is active now. Where its
-	// context has ended while kgo had it, which the error matches too, it may still be written.
+	// ErrInDoubt: nobody knows whether the record was written. At a switch it isn't on the cluster
+	// that is active now. Where its context has ended while kgo had it, which the error matches
+	// too, it may still be written.
 	ErrInDoubt = errors.New("failover: in doubt: it may have been written")
 )
 
@@ -36,8 +40,9 @@ func (e *InDoubtError) Error() string {
 // Unwrap is [ErrInDoubt].
 func (*InDoubtError) Unwrap() error { return ErrInDoubt }
 
-// OldEpochError says that records were polled on a cluster that isn't active any more, and that their offsets mean something else on the one that is. Nothing was committed
-// for them; the active cluster's own records come again from the group's committed offset there.
+// OldEpochError says that records were polled on a cluster that isn't active any more, and that
+// their offsets mean something else on the one that is. Nothing was committed for them; the active
+// cluster's own records come again from the group's committed offset there.
 type OldEpochError struct {
 	Records []*kgo.Record
 }

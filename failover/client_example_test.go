@@ -17,7 +17,8 @@ func send(ctx context.Context, cl failover.Kafka, value string) error {
 	return cl.ProduceSync(ctx, kgo.StringRecord(value)).FirstErr()
 }
 
-// An application that has been given a failover client goes on through a switch. Here a test plays the controller.
+// An application that has been given a failover client goes on through a switch. Here a test plays
+// the controller.
 func Example() {
 	ctx := context.Background()
 	clusters := []failover.Cluster{{Name: "east"}, {Name: "west"}}

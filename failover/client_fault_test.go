@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
-// TestClientSchedules kills, freezes or silences the primary under load, at random instants, with a copy that is behind or has ended: with Replay nothing is lost, doubled or reordered.
+// TestClientSchedules kills, freezes or silences the primary under load, at random instants, with a
+// copy that is behind or has ended: with Replay nothing is lost, doubled or reordered.
 func TestClientSchedules(t *testing.T) {
 	var sum tally
 	for _, seed := range simRuns(t, 50, 1000) {
@@ -62,7 +63,8 @@ func TestClientPlannedSchedules(t *testing.T) {
 	}
 }
 
-// TestClientGivesUpSchedules closes an epoch and opens the next one on the same cluster, which the client doesn't hear for a while: what is in doubt is found there.
+// TestClientGivesUpSchedules closes an epoch and opens the next one on the same cluster, which the
+// client doesn't hear for a while: what is in doubt is found there.
 func TestClientGivesUpSchedules(t *testing.T) {
 	var sum tally
 	for _, seed := range simRuns(t, 20, 500) {

@@ -19,18 +19,22 @@ const passed = 4
 // mostSpare is how much memory for copies a flight keeps that is used again.
 const mostSpare = 64 << 10
 
-// flight is records that kgo has, and nothing is known of but that, in the order in which it was given them. There are many, and caches are small: so there is as little of each as may be,
-// and nothing is made anew for them. What is answered other than by an ack becomes an [entry], as if it had been one from the start; records that more has to be known of are entries from the start.
+// flight is records that kgo has, and nothing is known of but that, in the order in which it was
+// given them. There are many, and caches are small: so there is as little of each as may be, and
+// nothing is made anew for them. What is answered other than by an ack becomes an [entry], as if it
+// had been one from the start; records that more has to be known of are entries from the start.
 type flight struct {
 	// What acks look at is together, and apart from the rest.
 	client  *Client
 	session *session
-	// answered has a bit for each record whose promise was called, or that has become an entry. The flight is over when all have it: nobody looks at it any more.
+	// answered has a bit for each record whose promise was called, or that has become an entry. The
+	// flight is over when all have it: nobody looks at it any more.
 	answered atomic.Uint32
 	recs     [flightSize]*kgo.Record
 	promises [flightSize]func(*kgo.Record, error)
 	sizes    [flightSize]int32 // as they were taken: kgo's hooks may add headers
-	// own are what kgo has in place of recs, with memory of their own in buf, where the records' contexts may end: see early.
+	// own are what kgo has in place of recs, with memory of their own in buf, where the records'
+	// contexts may end: see early.
 	own     *[flightSize]kgo.Record
 	claimed atomic.Uint32 // has a bit for each of those whose promise somebody calls, be it kgo's goroutine or early
 
@@ -47,9 +51,10 @@ type flight struct {
 	kept   bool               // kgo or an entry may look at its memory for longer than it lasts: it isn't used again
 }
 
-// copied says that kgo is to have a copy of a record, so that the end of its contexts can be answered for while kgo goes on having
-// it: where it has a deadline, or a context of its own. A context without a deadline that records in a row share is the
-// application's life; copying all of its records costs a third of the client's CPU time, so kgo has the end of those to see, as
+// copied says that kgo is to have a copy of a record, so that the end of its contexts can be
+// answered for while kgo goes on having it: where it has a deadline, or a context of its own. A
+// context without a deadline that records in a row share is the application's life; copying all of
+// its records costs a third of the client's CPU time, so kgo has the end of those to see, as
 // without this client. c.mu is held.
 func (c *Client) copied(ctx context.Context, r *kgo.Record) bool {
 	done := ctx.Done()
@@ -65,7 +70,8 @@ func (c *Client) copied(ctx context.Context, r *kgo.Record) bool {
 	return deadline || done != last
 }
 
-// flights is a queue of those that aren't over, or weren't when they were looked at. The oldest comes first, but for those that were passed over.
+// flights is a queue of those that aren't over, or weren't when they were looked at. The oldest
+// comes first, but for those that were passed over.
 type flights struct {
 	head, tail *flight
 	open       *flight // that more records fit into; nil: none
@@ -154,8 +160,9 @@ func (c *Client) board(ctx context.Context, s *session, r *kgo.Record, promise f
 	return f
 }
 
-// depart begins a flight. One that is over is used again: mostly that is the first. Those before it, of a partition that gets no answers, are passed over, a few at a time: trim finds what is behind
-// many, and leaves as much as is needed until the next time.
+// depart begins a flight. One that is over is used again: mostly that is the first. Those before
+// it, of a partition that gets no answers, are passed over, a few at a time: trim finds what is
+// behind many, and leaves as much as is needed until the next time.
 func (b *outbox) depart(ctx context.Context, c *Client, s *session) *flight {
 	l := &b.flights
 	for n := 0; n < passed && !l.look(); n++ {
@@ -190,7 +197,8 @@ func (l *flights) push(f *flight) {
 	l.tail = f
 }
 
-// look takes the first flight: it is spare where it is over, else the last. It says whether one is spare.
+// look takes the first flight: it is spare where it is over, else the last. It says whether one is
+// spare.
 func (l *flights) look() bool {
 	f := l.head
 	if f == nil {
@@ -216,7 +224,8 @@ func (l *flights) look() bool {
 // over says that all its records were answered; one that is open is over as well then.
 func (f *flight) over() bool { return bits.OnesCount32(f.answered.Load()) == f.n }
 
-// trim lets go of what is over, of those that weren't needed since the last time, and of what they refer to.
+// trim lets go of what is over, of those that weren't needed since the last time, and of what they
+// refer to.
 func (l *flights) trim() {
 	for f, last := l.head, l.tail; f != nil; {
 		next := f.next
@@ -247,7 +256,8 @@ func (l *flights) waiting(f func(*flight)) {
 	}
 }
 
-// find is where a record is that kgo answers: those before it were noted before kgo was given it, those behind it perhaps not yet.
+// find is where a record is that kgo answers: those before it were noted before kgo was given it,
+// those behind it perhaps not yet.
 func (f *flight) find(r *kgo.Record) int {
 	for i := 0; f.owned; i++ {
 		if &f.own[i] == r {
@@ -262,7 +272,8 @@ func (f *flight) find(r *kgo.Record) int {
 	}
 }
 
-// answer takes kgo's answer. kgo calls it for one record at a time. An ack is counted, and no lock taken, where nobody waits for any.
+// answer takes kgo's answer. kgo calls it for one record at a time. An ack is counted, and no lock
+// taken, where nobody waits for any.
 func (f *flight) answer(r *kgo.Record, err error) {
 	c, s, i := f.client, f.session, f.find(r)
 	if f.owned && f.claimed.Or(1<<i)>>i&1 == 1 {
@@ -314,7 +325,8 @@ func (c *Client) land(f *flight, i int) *entry {
 	return e
 }
 
-// weight is a record and its bytes in one number: of the sums of two sets of records the difference is right, whatever is carried over, up to 2^28 records and 64 GiB.
+// weight is a record and its bytes in one number: of the sums of two sets of records the difference
+// is right, whatever is carried over, up to 2^28 records and 64 GiB.
 func weight(size int64) uint64 { return 1<<weightBits | uint64(size) } //nolint:gosec // not negative
 
 const weightBits = 36

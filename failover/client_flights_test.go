@@ -58,7 +58,8 @@ func (l *flights) size() (n int) {
 	return n + len(l.spare)
 }
 
-// TestFlightsBounded: however long records wait for their answer, those behind them don't keep their flights.
+// TestFlightsBounded: however long records wait for their answer, those behind them don't keep
+// their flights.
 func TestFlightsBounded(t *testing.T) {
 	testpass.NoRaces(t)
 	const inFlight, rounds = 10, 100_000
@@ -93,7 +94,8 @@ func TestFlightsBounded(t *testing.T) {
 	}
 }
 
-// TestFlightsGivenBack: what kgo gives back, a partition after the other, is in the order in which it was produced again, among entries.
+// TestFlightsGivenBack: what kgo gives back, a partition after the other, is in the order in which
+// it was produced again, among entries.
 func TestFlightsGivenBack(t *testing.T) {
 	c, s := &Client{}, &session{}
 	c.last = s
@@ -151,7 +153,8 @@ func TestWeight(t *testing.T) {
 	}
 }
 
-// TestClientGivesBackAsKgo: a record that can't be produced comes back as kgo gives it back, whichever way it was noted.
+// TestClientGivesBackAsKgo: a record that can't be produced comes back as kgo gives it back,
+// whichever way it was noted.
 func TestClientGivesBackAsKgo(t *testing.T) {
 	s := newStage(t, "t")
 	plain, err := kgo.NewClient(s.a.Opts()...)
@@ -179,8 +182,9 @@ func (addsHeader) OnProduceRecordBuffered(r *kgo.Record) {
 	r.Headers = append(r.Headers, kgo.RecordHeader{Key: "traceparent", Value: []byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")})
 }
 
-// TestClientCountsWithHooks has a hook add headers to records, in each way that they are noted: what was counted when they were
-// taken is what is counted when they are over, and a buffer that is full gets room again.
+// TestClientCountsWithHooks has a hook add headers to records, in each way that they are noted:
+// what was counted when they were taken is what is counted when they are over, and a buffer that is
+// full gets room again.
 func TestClientCountsWithHooks(t *testing.T) {
 	for name, set := range map[string]func(*Config){
 		"flights": func(*Config) {}, "replay": func(cfg *Config) { cfg.Replay = &Replay{} },

@@ -36,8 +36,9 @@ func (c *Client) poll(ctx context.Context) {
 	}
 }
 
-// every is the time to the next look. In a closed epoch somebody waits for the next one: looks come up to ten times as often, yet not many of them, since a thousand clients wait at once. What
-// they add to the switch is a tenth of what it has taken.
+// every is the time to the next look. In a closed epoch somebody waits for the next one: looks come
+// up to ten times as often, yet not many of them, since a thousand clients wait at once. What they
+// add to the switch is a tenth of what it has taken.
 func (c *Client) every() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -75,7 +76,8 @@ func (c *Client) look(ctx context.Context) bool {
 	return err == nil
 }
 
-// refence notes whether records may be taken; the connections decide for themselves what may be sent.
+// refence notes whether records may be taken; the connections decide for themselves what may be
+// sent.
 func (c *Client) refence() {
 	c.mu.Lock()
 	fenced := !c.lease.Valid()
@@ -100,7 +102,8 @@ func (c *Client) watch(ctx context.Context) {
 	}
 }
 
-// await waits until f is true, the client is closed, or ctx ends: false then. c.mu is held, and given up meanwhile.
+// await waits until f is true, the client is closed, or ctx ends: false then. c.mu is held, and
+// given up meanwhile.
 func (c *Client) await(ctx context.Context, f func() bool) bool {
 	return c.awaitOn(ctx, &c.changed, f)
 }
@@ -173,7 +176,8 @@ func (c *Client) acted(number int64) {
 	c.wake()
 }
 
-// leave stops sending to the cluster of an epoch that has ended. What is under way may still be answered, until the lease or the epoch behind ends that.
+// leave stops sending to the cluster of an epoch that has ended. What is under way may still be
+// answered, until the lease or the epoch behind ends that.
 func (c *Client) leave(ctx context.Context, t term) {
 	c.mu.Lock()
 	s, closing := c.cur, t.epoch.Closing()
@@ -219,7 +223,8 @@ func (c *Client) begins(e register.Epoch) {
 	c.report = &ClientReport{Scope: c.cfg.Scope, Switch: e.Switch, From: c.last.cluster.Name, Closed: time.Now(), FirstAckMillis: -1}
 }
 
-// drain waits for acks of what was sent, and leaves the group, while the lease lasts and no later epoch is there.
+// drain waits for acks of what was sent, and leaves the group, while the lease lasts and no later
+// epoch is there.
 func (c *Client) drain(ctx context.Context, s *session, t term) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -9,8 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestClientGroupKinds has a member of each kind of group go through each kind of switch, and a close: its commits are made where
-// it was, on the next cluster it consumes what it hasn't committed there, and closing it doesn't take longer than the lease.
+// TestClientGroupKinds has a member of each kind of group go through each kind of switch, and a
+// close: its commits are made where it was, on the next cluster it consumes what it hasn't
+// committed there, and closing it doesn't take longer than the lease.
 func TestClientGroupKinds(t *testing.T) {
 	kinds := map[string][]kgo.Opt{
 		"static":                    {kgo.ConsumeTopics(simTopic), kgo.InstanceID("i")},

@@ -2,12 +2,13 @@ package failover
 
 import "github.com/twmb/franz-go/pkg/kmsg"
 
-// changes says whether a request changes something on the cluster that others see: those are refused where the lease is over,
-// whoever asks for them, [Client.Do] too. A request that isn't known counts as one. What only reads, connects, or keeps a group's
-// membership doesn't.
+// changes says whether a request changes something on the cluster that others see: those are
+// refused where the lease is over, whoever asks for them, [Client.Do] too. A request that isn't
+// known counts as one. What only reads, connects, or keeps a group's membership doesn't.
 //
-// InitProducerID is sent at any time: kgo asks for an ID again and again, without a pause, where its requests are refused. Without a
-// transactional ID it changes nothing; with one it ends what the same application's producer has under way there.
+// InitProducerID is sent at any time: kgo asks for an ID again and again, without a pause, where
+// its requests are refused. Without a transactional ID it changes nothing; with one it ends what
+// the same application's producer has under way there.
 func changes(key int16) bool {
 	switch kmsg.Key(key) {
 	case kmsg.ApiVersions, kmsg.SASLHandshake, kmsg.SASLAuthenticate,

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestChanges: every request whose name says that it changes something is one that does, and so is one that nobody knows.
+// TestChanges: every request whose name says that it changes something is one that does, and so is
+// one that nobody knows.
 func TestChanges(t *testing.T) {
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		name := kmsg.NameForKey(key)
@@ -35,7 +36,8 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// TestClientDoFenced: what changes the cluster isn't sent outside the lease, through Do either; what reads is.
+// TestClientDoFenced: what changes the cluster isn't sent outside the lease, through Do either;
+// what reads is.
 func TestClientDoFenced(t *testing.T) {
 	s := newStage(t)
 	reg := &outage{Register: s.reg}

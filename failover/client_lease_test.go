@@ -17,7 +17,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// fenceWorld is what a client lives in whose machine is suspended, whose clock jumps, and whose register fails, answers late, or answers what was true a while ago.
+// fenceWorld is what a client lives in whose machine is suspended, whose clock jumps, and whose
+// register fails, answers late, or answers what was true a while ago.
 type fenceWorld struct {
 	*sim
 	register.Register
@@ -97,7 +98,9 @@ func (w *fenceWorld) observe(cluster string) {
 	w.Errorf("%s: a write on %s at %v, outside of the lease: %v", w.scope, cluster, now, w.reads[max(0, len(w.reads)-5):])
 }
 
-// TestClientLeaseSchedules suspends the machine, sets its clock, and has the register fail or answer late, while somebody switches to and fro: no record reaches a broker outside of the lease, no epoch goes back.
+// TestClientLeaseSchedules suspends the machine, sets its clock, and has the register fail or
+// answer late, while somebody switches to and fro: no record reaches a broker outside of the lease,
+// no epoch goes back.
 func TestClientLeaseSchedules(t *testing.T) {
 	const each = 20
 	for _, seed := range simRuns(t, 100/each, 1000/each) {
@@ -232,8 +235,8 @@ func (w *fenceWorld) epochsGrow(ctx context.Context, c *Client) {
 	}
 }
 
-// TestClientTakesScopesLease has a client be configured with a longer lease than its scope has, and lose the register: it sends
-// for no longer than the others wait.
+// TestClientTakesScopesLease has a client be configured with a longer lease than its scope has, and
+// lose the register: it sends for no longer than the others wait.
 func TestClientTakesScopesLease(t *testing.T) {
 	bubble(t, func(s *sim) {
 		if _, err := register.Begin(s.Context(), s.reg, "default", register.Epoch{Active: "a", Lease: 10 * time.Second, By: "test"}); err != nil {

@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestMethods holds METHODS.md: each of kgo's methods once, those that are there with kgo's signature.
+// TestMethods holds METHODS.md: each of kgo's methods once, those that are there with kgo's
+// signature.
 func TestMethods(t *testing.T) {
 	text, err := os.ReadFile("METHODS.md")
 	if err != nil {

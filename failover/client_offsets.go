@@ -9,8 +9,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Offsets without records don't say which cluster they are of. They are records' whose contexts don't say it: the active
-// cluster's up to where this client has polled or committed there, else the one's before. So they are never ahead.
+// Offsets without records don't say which cluster they are of. They are records' whose contexts
+// don't say it: the active cluster's up to where this client has polled or committed there, else
+// the one's before. So they are never ahead.
 
 // bareRecords are the last records below offsets.
 func bareRecords(offsets map[string]map[int32]kgo.EpochOffset) (rs []*kgo.Record) {
@@ -36,15 +37,16 @@ func offsetsOf(rs []*kgo.Record) map[string]map[int32]kgo.EpochOffset {
 // CommitDone is what kgo calls at the end of a commit.
 type CommitDone = func(*kgo.Client, *kmsg.OffsetCommitRequest, *kmsg.OffsetCommitResponse, error)
 
-// CommitOffsetsSync is kgo's. An offset is the active cluster's up to where this client has polled or committed there; others
-// are carried over as in [Client.CommitRecords], and never back. Those that mean nothing there aren't committed: onDone gets an
+// CommitOffsetsSync is kgo's. An offset is the active cluster's up to where this client has polled
+// or committed there; others are carried over as in [Client.CommitRecords], and never back. Those
+// that mean nothing there aren't committed: onDone gets an
 // *[OldEpochError] with them. Where the epoch ends meanwhile, the error matches [ErrEpochEnded].
 func (k *consuming) CommitOffsetsSync(ctx context.Context, uncommitted map[string]map[int32]kgo.EpochOffset, onDone CommitDone) {
 	k.commitOffsets(ctx, uncommitted, onDone, (*kgo.Client).CommitOffsetsSync)
 }
 
-// CommitOffsets is kgo's; see [Client.CommitOffsetsSync] for which offsets are committed. It waits only while no cluster is
-// active, or where an offset has to be carried over.
+// CommitOffsets is kgo's; see [Client.CommitOffsetsSync] for which offsets are committed. It waits
+// only while no cluster is active, or where an offset has to be carried over.
 func (k *consuming) CommitOffsets(ctx context.Context, uncommitted map[string]map[int32]kgo.EpochOffset, onDone CommitDone) {
 	k.commitOffsets(ctx, uncommitted, onDone, (*kgo.Client).CommitOffsets)
 }
@@ -77,7 +79,8 @@ func (k *consuming) commitOffsets(ctx context.Context, uncommitted map[string]ma
 	})
 }
 
-// endedBy is an error of what was done in a session, which matches [ErrEpochEnded] where the session has ended meanwhile.
+// endedBy is an error of what was done in a session, which matches [ErrEpochEnded] where the
+// session has ended meanwhile.
 func (s *session) endedBy(ctx context.Context, err error) error {
 	if err != nil && s.ctx.Err() != nil && !errors.Is(err, ErrEpochEnded) && ctx.Err() == nil {
 		return fmt.Errorf("%w: %w", ErrEpochEnded, err)
@@ -85,14 +88,16 @@ func (s *session) endedBy(ctx context.Context, err error) error {
 	return err
 }
 
-// MarkCommitOffsets is kgo's, and never waits. Which offsets are marked is as with [Client.MarkCommitRecords].
+// MarkCommitOffsets is kgo's, and never waits. Which offsets are marked is as with
+// [Client.MarkCommitRecords].
 func (k *consuming) MarkCommitOffsets(unmarked map[string]map[int32]kgo.EpochOffset) {
 	k.MarkCommitRecords(bareRecords(unmarked)...)
 }
 
-// SetOffsets is kgo's, of what is consumed on the active cluster. An offset that was another cluster's is carried over, as in
-// [Client.CommitRecords]; one that means nothing on the active one is not set, and [Hooks.OnOldRecords] gets it. A consumer
-// without a group goes on there after a switch, too.
+// SetOffsets is kgo's, of what is consumed on the active cluster. An offset that was another
+// cluster's is carried over, as in [Client.CommitRecords]; one that means nothing on the active one
+// is not set, and [Hooks.OnOldRecords] gets it. A consumer without a group goes on there after a
+// switch, too.
 func (k *consuming) SetOffsets(offsets map[string]map[int32]kgo.EpochOffset) {
 	k.c.mu.Lock()
 	s := k.c.last

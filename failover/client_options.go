@@ -10,9 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// applications are options of [Config].Opts; METHODS.md says of all of kgo's where they belong. A cluster's are for every
-// connection to it: also for those that look for records in doubt, or ask what the copy has, while the application's client
-// lives. Its hooks would see several clients, and a member of its group would join more than once.
+// applications are options of [Config].Opts; METHODS.md says of all of kgo's where they belong. A
+// cluster's are for every connection to it: also for those that look for records in doubt, or ask
+// what the copy has, while the application's client lives. Its hooks would see several clients, and
+// a member of its group would join more than once.
 var applications = []any{
 	kgo.WithHooks, kgo.WithPools, kgo.UserMetricsFn, kgo.TransactionalID, kgo.ProducerOnDataLossDetected,
 	kgo.ConsumeTopics, kgo.ConsumePartitions, kgo.ConsumeRegex, kgo.ConsumeExcludeTopics, kgo.ConsumePreferringLagFn,
@@ -34,8 +35,9 @@ func optionName(option any) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 
-// among names those of options that opts have. Of group options that make no client without a group, one is named by its kind.
-// Other options that make no client name none: connecting says what is wrong with them.
+// among names those of options that opts have. Of group options that make no client without a
+// group, one is named by its kind. Other options that make no client name none: connecting says
+// what is wrong with them.
 func among(options []any, opts []kgo.Opt) (names []string) {
 	dead, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -17,7 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestClusterOptions gives clusters options that are the application's: they are refused, by name, before any I/O.
+// TestClusterOptions gives clusters options that are the application's: they are refused, by name,
+// before any I/O.
 func TestClusterOptions(t *testing.T) {
 	cluster := func(opts ...kgo.Opt) Cluster {
 		return Cluster{Name: "a", Opts: append([]kgo.Opt{kgo.SeedBrokers("127.0.0.1:1"), kgo.ClientID("x"), kgo.ProducerLinger(1)}, opts...)}
@@ -43,7 +44,8 @@ func TestClusterOptions(t *testing.T) {
 	}
 }
 
-// TestOptionsTable holds METHODS.md's table of options: each of kgo's once, those that are refused are.
+// TestOptionsTable holds METHODS.md's table of options: each of kgo's once, those that are refused
+// are.
 func TestOptionsTable(t *testing.T) {
 	text, err := os.ReadFile("METHODS.md")
 	if err != nil {
@@ -112,7 +114,8 @@ func kgoOptions(t *testing.T) map[string]bool {
 	return options
 }
 
-// TestMisplacedOptions gives options where they would do harm: each is refused by name, before any I/O.
+// TestMisplacedOptions gives options where they would do harm: each is refused by name, before any
+// I/O.
 func TestMisplacedOptions(t *testing.T) {
 	cluster := Cluster{Name: "a", Opts: []kgo.Opt{kgo.SeedBrokers("127.0.0.1:1")}}
 	callback := func(context.Context, *kgo.Client, map[string][]int32) {}

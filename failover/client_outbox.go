@@ -10,8 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// outbox holds records that have no final answer yet, numbered in the order in which they were given to kgo, and those that may have to be replayed, in the order of their acks. Within a partition the
-// latter come first, and both are in the partition's order. Of most of the former there is no entry, but a place in a flight. The client's lock guards it.
+// outbox holds records that have no final answer yet, numbered in the order in which they were
+// given to kgo, and those that may have to be replayed, in the order of their acks. Within a
+// partition the latter come first, and both are in the partition's order. Of most of the former
+// there is no entry, but a place in a flight. The client's lock guards it.
 type outbox struct {
 	sent, kept entries
 	// unacked have no answer, acked aren't confirmed by the copy.
@@ -23,7 +25,8 @@ type outbox struct {
 	letGo, waited, blocked int64
 	unprotected            unprotected
 	movedAt                time.Time // when the copy last confirmed something, or the session began
-	// lanes have the kept entries by partition, last is the one of at: acks come many of a partition in a row.
+	// lanes have the kept entries by partition, last is the one of at: acks come many of a
+	// partition in a row.
 	lanes    map[topicPartition]*lane
 	at       topicPartition
 	last     *lane
@@ -49,7 +52,8 @@ type topicPartition struct {
 	partition int32
 }
 
-// entry is a record on its way. What is looked at for each one comes first: there are many, and caches are small.
+// entry is a record on its way. What is looked at for each one comes first: there are many, and
+// caches are small.
 type entry struct {
 	rec        *kgo.Record              // what kgo gets: the caller's, or, once kgo has given it back without an answer, the entry's own
 	orig       *kgo.Record              // the caller's, or the entry's own where the promise was called
@@ -79,10 +83,12 @@ type entry struct {
 	own    *kgo.Record // see separate
 	buf    []byte      // what it owns of memory, see detach
 	owned  bool        // rec's memory is that, or a flight's that isn't used again
-	// apart: kgo was given a copy, so the caller may be answered while kgo has it. It doesn't change
-	// while the entry is pending; owned does, by an ack that is left without the client's lock.
+	// apart: kgo was given a copy, so the caller may be answered while kgo has it. It doesn't
+	// change while the entry is pending; owned does, by an ack that is left without the client's
+	// lock.
 	apart bool
-	// claimed is 1 where somebody calls the promise, be it kgo's goroutine without the client's lock, or early.
+	// claimed is 1 where somebody calls the promise, be it kgo's goroutine without the client's
+	// lock, or early.
 	claimed uint32
 }
 
@@ -118,7 +124,8 @@ func sizeOf(r *kgo.Record) int64 {
 	return int64(size)
 }
 
-// free takes back an entry that is over. kgo doesn't look at a record whose promise it has called: that may change it.
+// free takes back an entry that is over. kgo doesn't look at a record whose promise it has called:
+// that may change it.
 func (b *outbox) free(e *entry) {
 	if !e.copied {
 		b.spare = append(b.spare, e)
@@ -143,7 +150,8 @@ func (e *entry) address() {
 	}
 }
 
-// separate gives the entry a record of its own: what becomes of one that kgo has given back without an answer is found out while its promise may be called.
+// separate gives the entry a record of its own: what becomes of one that kgo has given back without
+// an answer is found out while its promise may be called.
 func (e *entry) separate() {
 	if e.own == nil {
 		e.own = new(kgo.Record)
@@ -154,7 +162,8 @@ func (e *entry) separate() {
 	}
 }
 
-// detach makes an entry independent of its caller, who may use the record and its memory for something else once the promise was called.
+// detach makes an entry independent of its caller, who may use the record and its memory for
+// something else once the promise was called.
 func (e *entry) detach() {
 	e.separate()
 	e.take()
@@ -183,11 +192,13 @@ func (e *entry) content() *kgo.Record {
 	return own.rec
 }
 
-// tolerated is how much more memory than it needs an entry may keep, beside as much again: the bounds of a replay are of records' bytes.
+// tolerated is how much more memory than it needs an entry may keep, beside as much again: the
+// bounds of a replay are of records' bytes.
 const tolerated = 64
 
-// again is a copy of an entry, in its place, for the next kgo client: the last one may still look at what it was given. Once the promise was called nothing ends its context any more.
-// Its record is addressed.
+// again is a copy of an entry, in its place, for the next kgo client: the last one may still look
+// at what it was given. Once the promise was called nothing ends its context any more. Its record
+// is addressed.
 func (b *outbox) again(e *entry) *entry {
 	n := new(entry)
 	*n = *e
@@ -257,7 +268,8 @@ func (b *outbox) push(e *entry) {
 	b.count(1, e.size)
 }
 
-// enlist numbers an entry that is given to kgo. What is given later has a higher number: no flight goes on.
+// enlist numbers an entry that is given to kgo. What is given later has a higher number: no flight
+// goes on.
 func (b *outbox) enlist(e *entry) {
 	e.number, b.flights.open = b.number, nil
 	b.number++

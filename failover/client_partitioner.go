@@ -6,10 +6,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// pinning is the application's partitioner, but for records that are produced again: they go to the partition that they had, where their order is.
+// pinning is the application's partitioner, but for records that are produced again: they go to the
+// partition that they had, where their order is.
 type pinning struct{ kgo.Partitioner }
 
-// ForTopic implements kgo's interface. Which of its optional interfaces a partitioner has matters to kgo.
+// ForTopic implements kgo's interface. Which of its optional interfaces a partitioner has matters
+// to kgo.
 func (p pinning) ForTopic(topic string) kgo.TopicPartitioner {
 	inner := p.Partitioner.ForTopic(topic)
 	pinned := pinningTopic{inner}
@@ -32,8 +34,10 @@ func (p pinning) ForTopic(topic string) kgo.TopicPartitioner {
 	return pinned
 }
 
-// A record of the client's own carries its marks to the partitioner in its offset, which is below noOffset, and in its leader epoch: kgo sets both with its answer, and an application's
-// records, through [Client.Do], have no such offsets. Contexts won't do: kgo holds on to them when records are over.
+// A record of the client's own carries its marks to the partitioner in its offset, which is below
+// noOffset, and in its leader epoch: kgo sets both with its answer, and an application's records,
+// through [Client.Do], have no such offsets. Contexts won't do: kgo holds on to them when records
+// are over.
 const (
 	noOffset = math.MinInt64 + 2*pinMark
 	pinMark  = 1 << 32

@@ -11,15 +11,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Produce is kgo's. The promise is called once, in order per partition, with the offset on the cluster that has the record: after a switch that may be another one than it was given
-// to. It waits while its buffer is full, and while no cluster is active or the lease is over, until the context ends; of the latter two for [Config.MaxWait] at most: the promise then
-// gets [ErrSwitching] or [ErrFenced]. A record that was taken waits for as long as its context lets it; where that ends while nothing can be sent, the promise gets its error, and
-// [ErrInDoubt] with it where the record may have been written, or may be yet: that concerns no other record. As with kgo, a promise must not call methods that wait.
+// Produce is kgo's. The promise is called once, in order per partition, with the offset on the
+// cluster that has the record: after a switch that may be another one than it was given to. It
+// waits while its buffer is full, and while no cluster is active or the lease is over, until the
+// context ends; of the latter two for [Config.MaxWait] at most: the promise then gets
+// [ErrSwitching] or [ErrFenced]. A record that was taken waits for as long as its context lets it;
+// where that ends while nothing can be sent, the promise gets its error, and [ErrInDoubt] with it
+// where the record may have been written, or may be yet: that concerns no other record. As with
+// kgo, a promise must not call methods that wait.
 func (c *Client) Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
 	c.produce(ctx, r, promise, true)
 }
 
-// TryProduce is kgo's: it never waits. Beside [kgo.ErrMaxBuffered] its promise may get [ErrSwitching] or [ErrFenced].
+// TryProduce is kgo's: it never waits. Beside [kgo.ErrMaxBuffered] its promise may get
+// [ErrSwitching] or [ErrFenced].
 func (c *Client) TryProduce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error)) {
 	c.produce(ctx, r, promise, false)
 }
@@ -152,14 +157,16 @@ func (c *Client) waitFor(ctx context.Context, size int64, err error) error {
 	return err
 }
 
-// unlinger has kgo send what it lingers with, for as long as somebody waits for room: kgo doesn't know of the buffer's bounds. c.mu is held.
+// unlinger has kgo send what it lingers with, for as long as somebody waits for room: kgo doesn't
+// know of the buffer's bounds. c.mu is held.
 func (c *Client) unlinger() {
 	c.waiting++
 	c.ease()
 	c.hasten()
 }
 
-// hasten flushes while somebody waits for room. A flush ends where kgo has nothing left, or with its session: whoever gives it more begins another one. c.mu is held.
+// hasten flushes while somebody waits for room. A flush ends where kgo has nothing left, or with
+// its session: whoever gives it more begins another one. c.mu is held.
 func (c *Client) hasten() {
 	s := c.cur
 	if s == nil || s.limits.manual || c.waiting == 0 || c.linger != nil {
@@ -217,7 +224,8 @@ func (c *Client) heard(s *session, err error) {
 	}
 }
 
-// give hands an entry to kgo, which doesn't block: its bounds are kept here. The client's lock makes kgo's order the outbox's; c.mu is held.
+// give hands an entry to kgo, which doesn't block: its bounds are kept here. The client's lock
+// makes kgo's order the outbox's; c.mu is held.
 func (c *Client) give(s *session, e *entry) {
 	if t := s.limits.timeout; t > 0 && e.cancel == nil && !e.answered {
 		e.ctx, e.cancel = context.WithTimeoutCause(e.ctx, t, kgo.ErrRecordTimeout)
@@ -276,7 +284,8 @@ func (c *Client) answered(s *session, e *entry, err error) {
 	c.call(e, false, err)
 }
 
-// unanswered says that an error of kgo's says nothing about the record, or nothing yet; c.mu is held.
+// unanswered says that an error of kgo's says nothing about the record, or nothing yet; c.mu is
+// held.
 func (c *Client) unanswered(s *session, e *entry, err error) bool {
 	switch {
 	case c.closed:
@@ -293,7 +302,8 @@ func (c *Client) unanswered(s *session, e *entry, err error) bool {
 	return false
 }
 
-// refused says that no cluster takes such a record, or that the application doesn't want it any more.
+// refused says that no cluster takes such a record, or that the application doesn't want it any
+// more.
 func refused(err error) bool {
 	for _, r := range []error{kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.InvalidTimestamp, kgo.ErrAborting} {
 		if errors.Is(err, r) {
@@ -314,7 +324,8 @@ func (c *Client) ack(s *session, e *entry) {
 	c.keep(e)
 }
 
-// keep keeps an acked record for a replay, or forgets it. Without a replay the record is the caller's again, perhaps; c.mu is held.
+// keep keeps an acked record for a replay, or forgets it. Without a replay the record is the
+// caller's again, perhaps; c.mu is held.
 func (c *Client) keep(e *entry) {
 	r := c.cfg.Replay
 	if r == nil || e.txn {
@@ -341,7 +352,8 @@ func (c *Client) firstAck(s *session) {
 	}
 }
 
-// answer writes what kgo knows into the caller's record, once, and says whether the promise is to be called. kgo is done with the record.
+// answer writes what kgo knows into the caller's record, once, and says whether the promise is to
+// be called. kgo is done with the record.
 func (e *entry) answer() bool {
 	if e.answered {
 		return false

@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// positions are how far a session's consumer has got: a consumer goes on at what its group has committed, and gets again what it had polled beyond that. The client's lock guards them.
+// positions are how far a session's consumer has got: a consumer goes on at what its group has
+// committed, and gets again what it had polled beyond that. The client's lock guards them.
 type positions struct {
 	// polled are the ends of what was polled, by partition.
 	polled map[topicPartition]int64
@@ -45,8 +46,9 @@ func (p *positions) reached(at topicPartition, offset int64) {
 	p.polled[at] = offset
 }
 
-// polled takes in what was polled, and counts what of it an earlier session had polled already. It says false of a consumer
-// without a group whose next session has taken over its positions already: that gives the records again.
+// polled takes in what was polled, and counts what of it an earlier session had polled already. It
+// says false of a consumer without a group whose next session has taken over its positions already:
+// that gives the records again.
 func (k *consuming) polled(s *session, fs kgo.Fetches) bool {
 	k.c.mu.Lock()
 	defer k.c.mu.Unlock()
@@ -68,7 +70,8 @@ func (k *consuming) passed(s *session, fs kgo.Fetches) {
 	})
 }
 
-// passes counts records of a partition that come again, up to where an earlier session was; c.mu is held.
+// passes counts records of a partition that come again, up to where an earlier session was; c.mu is
+// held.
 func (k *consuming) passes(s *session, at topicPartition, rs []*kgo.Record) {
 	e, ok := s.positions.earlier[at]
 	if !ok || k.translates(e.epoch, s.epoch) {
@@ -90,7 +93,9 @@ func (k *consuming) passes(s *session, at topicPartition, rs []*kgo.Record) {
 	}
 }
 
-// translate has [Config.Translate] say, once for each partition that was polled, where on the session's cluster an earlier one was. It may take its time, so no lock is held, and a poll that mustn't wait does without.
+// translate has [Config.Translate] say, once for each partition that was polled, where on the
+// session's cluster an earlier one was. It may take its time, so no lock is held, and a poll that
+// mustn't wait does without.
 func (k *consuming) translate(ctx context.Context, s *session, fs kgo.Fetches) {
 	if k.c.cfg.Translate == nil {
 		return
@@ -117,7 +122,8 @@ func (k *consuming) translate(ctx context.Context, s *session, fs kgo.Fetches) {
 	})
 }
 
-// translates says whether offsets of one epoch's cluster are translated to mean something on another's.
+// translates says whether offsets of one epoch's cluster are translated to mean something on
+// another's.
 func (k *consuming) translates(from, to register.Epoch) bool {
 	return k.c.cfg.Translate != nil && from.Active != to.Active
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestClientRedelivered holds that a report counts what a consumer gets again, and not what is new at offsets that it had been at: those that the copy lacked.
+// TestClientRedelivered holds that a report counts what a consumer gets again, and not what is new
+// at offsets that it had been at: those that the copy lacked.
 func TestClientRedelivered(t *testing.T) {
 	bubble(t, func(s *sim) {
 		t := s.T

@@ -60,7 +60,8 @@ func (c *Client) confirm(ctx context.Context) {
 	}
 }
 
-// hurry is how soon is asked again where the buffer fills: where one part in filled of it is in use. The less there is, the better for caches.
+// hurry is how soon is asked again where the buffer fills: where one part in filled of it is in
+// use. The less there is, the better for caches.
 const (
 	hurry  = 20 * time.Millisecond
 	filled = 8
@@ -90,8 +91,10 @@ func (c *Client) fills(r *Replay) {
 	}
 }
 
-// compare says how far the standby has what this client wrote: where it was active before, its log may end in records of its own, at the same offsets. Of each partition the last record
-// is compared that is on both; an exact copy has what is before it as well, and of what is acked meanwhile nothing is known. In a scope's first epoch nothing can be there but the copy.
+// compare says how far the standby has what this client wrote: where it was active before, its log
+// may end in records of its own, at the same offsets. Of each partition the last record is compared
+// that is on both; an exact copy has what is before it as well, and of what is acked meanwhile
+// nothing is known. In a scope's first epoch nothing can be there but the copy.
 func (c *Client) compare(ctx context.Context, standby *rawkafka.Cluster, ends map[string]map[int32]int64) (map[string]map[int32]int64, error) {
 	last := c.lastKept(ends)
 	if last == nil {
@@ -161,7 +164,8 @@ func (c *Client) toConfirm() (active string, topics []string) {
 	return c.cur.cluster.Name, slices.Compact(topics)
 }
 
-// confirmed takes in how far the copy of a cluster is. What it says counts as long as the client is there.
+// confirmed takes in how far the copy of a cluster is. What it says counts as long as the client is
+// there.
 func (c *Client) confirmed(active string, ends map[string]map[int32]int64, err error) {
 	if err != nil {
 		c.retry("ask what the standby has", err)

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// searchBefore is how much before its records' oldest timestamp a partition is read: brokers' clocks don't count, since timestamps are the producer's.
+	// searchBefore is how much before its records' oldest timestamp a partition is read: brokers'
+	// clocks don't count, since timestamps are the producer's.
 	searchBefore = time.Second
 	// searchRequest bounds each request of a search.
 	searchRequest = 5 * time.Second
@@ -29,13 +30,15 @@ const (
 type findings struct {
 	// found are the offsets of those that are there.
 	found map[*entry]int64
-	// unsearched are the partitions that can't be read, and why: whether their records are there isn't known.
+	// unsearched are the partitions that can't be read, and why: whether their records are there
+	// isn't known.
 	unsearched map[topicPartition]error
 }
 
-// search looks for records on a session's cluster, by content: key, value, headers and timestamp. Of equal ones each of the
-// cluster's is taken once. It reads each partition from lowerBound to the fork, or to the end where it is the same cluster. It
-// asks each broker for all of its partitions at once. A partition that can't be read is no error, unless nothing answers.
+// search looks for records on a session's cluster, by content: key, value, headers and timestamp.
+// Of equal ones each of the cluster's is taken once. It reads each partition from lowerBound to the
+// fork, or to the end where it is the same cluster. It asks each broker for all of its partitions
+// at once. A partition that can't be read is no error, unless nothing answers.
 func (c *Client) search(ctx context.Context, s *session, es []doubt) (*findings, error) {
 	if len(es) == 0 {
 		return &findings{}, nil
@@ -87,7 +90,8 @@ func (c *Client) searchOn(ctx context.Context, cl *rawkafka.Cluster, s *session,
 	return f, f.away(len(by))
 }
 
-// partitions are those that the cluster has. It hasn't got a topic, and so none of its records, where no broker has.
+// partitions are those that the cluster has. It hasn't got a topic, and so none of its records,
+// where no broker has.
 func (f *findings) partitions(ctx context.Context, cl *rawkafka.Cluster, by map[topicPartition][]doubt) ([]rawkafka.Partition, error) {
 	var names []string
 	for at := range by {
@@ -193,10 +197,11 @@ func ageOf(es []doubt, s *session) (oldest time.Time, before bool) {
 	return oldest, before
 }
 
-// lowerBound is where the search of a partition starts: (a) the offset of the first acked record; else (b) one past the last
-// offset that was acked in the partition in this session, since kgo keeps a partition's order; else (c) the fork of the
-// session's epoch. Times would do where there is none. Unlike them it tells a record from an equal one that was acked before,
-// and doesn't mind clocks.
+// lowerBound is where the search of a partition starts: (a) the offset of the first acked record;
+// else (b) one past the last offset that was acked in the partition in this session, since kgo
+// keeps a partition's order; else (c) the fork of the session's epoch. Times would do where there
+// is none. Unlike them it tells a record from an equal one that was acked before, and doesn't mind
+// clocks.
 func (c *Client) lowerBound(s *session, at topicPartition, es []doubt) (int64, bool) {
 	in := es[0].session
 	for _, e := range es {
@@ -228,8 +233,8 @@ func (f *findings) fail(failed map[rawkafka.Partition]error) {
 	}
 }
 
-// away is an error where not one of n partitions has an answer of its broker's, be it that there is no leader: then it is the
-// cluster that is away.
+// away is an error where not one of n partitions has an answer of its broker's, be it that there is
+// no leader: then it is the cluster that is away.
 func (f *findings) away(n int) error {
 	if n == 0 || len(f.unsearched) < n {
 		return nil
@@ -271,7 +276,8 @@ const (
 	readWait  = 500 * time.Millisecond
 )
 
-// span is what is read of a partition: [from, to). empty are the answers in a row that moved nothing.
+// span is what is read of a partition: [from, to). empty are the answers in a row that moved
+// nothing.
 type span struct {
 	from, to int64
 	empty    rawkafka.Empties
@@ -279,8 +285,8 @@ type span struct {
 
 var errShort = errors.New("its leader has nothing to give before the end of its log")
 
-// readSpans calls take with the records of partitions' spans, of aborted transactions too, in order per partition. It says
-// which partitions couldn't be read to the end.
+// readSpans calls take with the records of partitions' spans, of aborted transactions too, in order
+// per partition. It says which partitions couldn't be read to the end.
 func readSpans(ctx context.Context, cl *rawkafka.Cluster, spans map[rawkafka.Partition]*span, take func(rawkafka.Partition, *kgo.Record)) (failed map[rawkafka.Partition]error, err error) {
 	left := maps.Clone(spans)
 	failed = make(map[rawkafka.Partition]error)
@@ -313,8 +319,9 @@ func readSpans(ctx context.Context, cl *rawkafka.Cluster, spans map[rawkafka.Par
 	}
 }
 
-// believe judges the answers without data: where the log compacts, and they last, no record is there. Elsewhere records are somewhere, and a search that left them out would have
-// them sent again: the partition counts as unread after a while.
+// believe judges the answers without data: where the log compacts, and they last, no record is
+// there. Elsewhere records are somewhere, and a search that left them out would have them sent
+// again: the partition counts as unread after a while.
 func believe(ctx context.Context, cl *rawkafka.Cluster, left map[rawkafka.Partition]*span, logs map[string]rawkafka.Log, failed map[rawkafka.Partition]error) error {
 	waits := len(left) > 0
 	for p, sp := range left {
@@ -394,7 +401,8 @@ func contentHash(seed maphash.Seed, r *kgo.Record) uint64 {
 	return h.Sum64()
 }
 
-// sameContent compares what a producer gave with what a log has. kgo keeps milliseconds; a broker that notes its own time doesn't keep the producer's.
+// sameContent compares what a producer gave with what a log has. kgo keeps milliseconds; a broker
+// that notes its own time doesn't keep the producer's.
 func sameContent(a, b *kgo.Record) bool {
 	if a.Attrs.TimestampType() == 0 && a.Timestamp.UnixMilli() != b.Timestamp.UnixMilli() || !sameBytes(a.Key, b.Key) || !sameBytes(a.Value, b.Value) || len(a.Headers) != len(b.Headers) {
 		return false

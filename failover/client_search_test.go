@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestSearchLaggingBroker: one broker of three doesn't know the topic. What it says isn't taken for the topic's absence, which would have the records sent once more.
+// TestSearchLaggingBroker: one broker of three doesn't know the topic. What it says isn't taken for
+// the topic's absence, which would have the records sent once more.
 func TestSearchLaggingBroker(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3})
 	if _, err := kadm.NewClient(testkafka.Client(t, kafka)).CreateTopic(t.Context(), 1, 1, nil, simTopic); err != nil {
@@ -58,8 +59,10 @@ func TestSearchLaggingBroker(t *testing.T) {
 	}
 }
 
-// TestSearchEmpty: a leader that has nothing to give, as of tiered storage that is slow, may have the record all the same: taken for its absence, the record would be sent once more.
-// Where the cleaner may have taken what was there, the answer is believed after seconds; elsewhere the partition counts as unread.
+// TestSearchEmpty: a leader that has nothing to give, as of tiered storage that is slow, may have
+// the record all the same: taken for its absence, the record would be sent once more. Where the
+// cleaner may have taken what was there, the answer is believed after seconds; elsewhere the
+// partition counts as unread.
 func TestSearchEmpty(t *testing.T) {
 	for name, c := range map[string]struct {
 		empty             int

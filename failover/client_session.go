@@ -60,14 +60,16 @@ type limits struct {
 	noAcks         bool
 }
 
-// roomy says that so much, not answered, leaves enough room to wake somebody who waits for it. At each record that leaves they would come for one, and batches be as small; were it much,
-// kgo would run dry.
+// roomy says that so much, not answered, leaves enough room to wake somebody who waits for it. At
+// each record that leaves they would come for one, and batches be as small; were it much, kgo would
+// run dry.
 func (l *limits) roomy(records, bytes int64) bool {
 	const part = 8
 	return records == 0 || records <= l.records-l.records/part && bytes <= l.bytes-l.bytes/part
 }
 
-// inherit takes on what the session before has learned, where that was on the same cluster: its log is the same.
+// inherit takes on what the session before has learned, where that was on the same cluster: its log
+// is the same.
 func (s *session) inherit(last *session) {
 	if last != nil {
 		s.positions.inherit(last)
@@ -79,7 +81,8 @@ func (s *session) inherit(last *session) {
 	s.acked = &marks{by: make(map[topicPartition]*int64)}
 }
 
-// marks are offsets by partition. Most are set several times in a row. The goroutine that calls the session's promises has them to itself, until the session has ended.
+// marks are offsets by partition. Most are set several times in a row. The goroutine that calls the
+// session's promises has them to itself, until the session has ended.
 type marks struct {
 	by   map[topicPartition]*int64
 	at   topicPartition
@@ -104,7 +107,8 @@ var errAway = errors.New("the cluster doesn't answer")
 // identifyWithin bounds the first request on each of a cluster's paths.
 const identifyWithin = 3 * time.Second
 
-// connect makes a kgo client of an epoch's cluster, through the first of its paths that answers, and checks that it is the right one.
+// connect makes a kgo client of an epoch's cluster, through the first of its paths that answers,
+// and checks that it is the right one.
 func (c *Client) connect(ctx context.Context, t term) (*session, error) {
 	e := t.epoch
 	cluster, ok := c.cluster(e.Active)
@@ -163,7 +167,8 @@ func (c *Client) open(t term, cluster Cluster, path []kgo.Opt) (*session, error)
 // known says whether an ack tells where its record is: without acks from the brokers it doesn't.
 func (s *session) known(r *kgo.Record) bool { return !s.limits.noAcks && r.Offset >= 0 }
 
-// options are the client's own, made of the application's. Those are read from a client that never lives.
+// options are the client's own, made of the application's. Those are read from a client that never
+// lives.
 func (c *Client) options(s *session, opts []kgo.Opt) ([]kgo.Opt, error) {
 	dead, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -222,8 +227,10 @@ func (c *Client) identify(ctx context.Context, s *session) error {
 	return nil
 }
 
-// close ends the kgo client at once: what isn't answered gets an error. Its connections are cut first: kgo waits for what some of them read, which of a cluster that is away takes until its timeout.
-// A callback of the application's that waits for a commit in the next session isn't waited for, for longer than that: it ends in wg's time.
+// close ends the kgo client at once: what isn't answered gets an error. Its connections are cut
+// first: kgo waits for what some of them read, which of a cluster that is away takes until its
+// timeout. A callback of the application's that waits for a commit in the next session isn't waited
+// for, for longer than that: it ends in wg's time.
 func (s *session) close(wg *sync.WaitGroup, cause error) {
 	s.end(cause)
 	s.conns.Cut()
@@ -242,7 +249,8 @@ func (s *session) close(wg *sync.WaitGroup, cause error) {
 	}
 }
 
-// leaveWithin bounds leaving a group at the end, and closing a client whose callbacks are waited for.
+// leaveWithin bounds leaving a group at the end, and closing a client whose callbacks are waited
+// for.
 const leaveWithin = time.Second
 
 func (c *Client) leaveGroup(s *session) {
@@ -251,8 +259,8 @@ func (c *Client) leaveGroup(s *session) {
 	c.leaveGroupWithin(ctx, s)
 }
 
-// leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself then. Where the application
-// blocks rebalances while it has polled records, it is waited for.
+// leaveGroupWithin leaves the group, where there is one, and commits what kgo commits by itself
+// then. Where the application blocks rebalances while it has polled records, it is waited for.
 func (c *Client) leaveGroupWithin(ctx context.Context, s *session) {
 	if member, _ := s.cl.GroupMetadata(); member == "" {
 		return

@@ -19,13 +19,15 @@ type unsettled struct {
 	report   ClientReport
 }
 
-// doubt is an entry that is looked for while its promise may be called, because of its context: the record is the search's.
+// doubt is an entry that is looked for while its promise may be called, because of its context: the
+// record is the search's.
 type doubt struct {
 	*entry
 	rec *kgo.Record
 }
 
-// settle finds out which records the session's cluster has, answers for those, produces the others there by policy, and makes the session the current one. An error changes nothing.
+// settle finds out which records the session's cluster has, answers for those, produces the others
+// there by policy, and makes the session the current one. An error changes nothing.
 func (c *Client) settle(ctx context.Context, s *session) error {
 	u := c.sort(s)
 	f, err := c.search(ctx, s, u.doubtful)
@@ -109,7 +111,8 @@ func (c *Client) sort(s *session) *unsettled {
 	return u
 }
 
-// unsearched says which partitions could not be read: their records follow the policy, and hold up nothing else.
+// unsearched says which partitions could not be read: their records follow the policy, and hold up
+// nothing else.
 func (c *Client) unsearched(s *session, f *findings, report *ClientReport) {
 	const most = 100
 	if len(f.unsearched) == 0 {
@@ -120,7 +123,8 @@ func (c *Client) unsearched(s *session, f *findings, report *ClientReport) {
 	c.cfg.Logger.Warn("failover: records in doubt can't be looked for", "cluster", s.cluster.Name, "partitions", len(names), "first", names[0], "policy", c.cfg.InDoubt)
 }
 
-// resolve decides on a record that was looked for. What it returns calls its promise; nil: it is to be produced, where it is still in the box. c.mu is held.
+// resolve decides on a record that was looked for. What it returns calls its promise; nil: it is to
+// be produced, where it is still in the box. c.mu is held.
 func (c *Client) resolve(s *session, e *entry, f *findings, report *ClientReport) func() {
 	at, ok := f.found[e]
 	var err error
@@ -158,8 +162,9 @@ func (c *Client) resolve(s *session, e *entry, f *findings, report *ClientReport
 	return c.conclude(e, err)
 }
 
-// keepFound keeps a record for a replay that was found on a session's cluster, as one that was acked there: the copy may not
-// have it. What it returns calls its promise, if that wasn't called before. c.mu is held.
+// keepFound keeps a record for a replay that was found on a session's cluster, as one that was
+// acked there: the copy may not have it. What it returns calls its promise, if that wasn't called
+// before. c.mu is held.
 func (c *Client) keepFound(s *session, e *entry) func() {
 	e.session = s
 	if !e.acked {
@@ -182,7 +187,8 @@ func (c *Client) conclude(e *entry, err error) func() {
 	return func() { c.call(e, true, err) }
 }
 
-// abortTransaction answers for the records of a transaction that the switch has cut off; c.mu is held.
+// abortTransaction answers for the records of a transaction that the switch has cut off; c.mu is
+// held.
 func (c *Client) abortTransaction() (answers []func()) {
 	for _, e := range c.box.all() {
 		if e.txn {
@@ -205,7 +211,8 @@ func (c *Client) unack(es []*entry) {
 	c.box.unkeep(es)
 }
 
-// concluded notes what a switch has settled that another one has overtaken. What was to be produced is settled by that one.
+// concluded notes what a switch has settled that another one has overtaken. What was to be produced
+// is settled by that one.
 func (c *Client) concluded(r ClientReport) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -245,13 +252,15 @@ func (c *Client) crossed(from, to register.Epoch) bool {
 	})
 }
 
-// there says whether what lies below an offset of one epoch's cluster is at the same offsets on another's; known is false where an epoch in between doesn't tell. c.mu is held.
+// there says whether what lies below an offset of one epoch's cluster is at the same offsets on
+// another's; known is false where an epoch in between doesn't tell. c.mu is held.
 func (c *Client) there(from, to register.Epoch, at topicPartition, end int64) (there, known bool) {
 	below, known := c.below(from, to, at, end)
 	return known && below == end, known
 }
 
-// below is how much of what lies below an offset of one epoch's cluster is at the same offsets on another's: the end of that. c.mu is held.
+// below is how much of what lies below an offset of one epoch's cluster is at the same offsets on
+// another's: the end of that. c.mu is held.
 func (c *Client) below(from, to register.Epoch, at topicPartition, end int64) (below int64, known bool) {
 	active := from.Active
 	for i := range c.opened {

@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestClientExpiresInSearch ends the context of a record that is being looked for: its memory is the caller's again, and it is never written.
+// TestClientExpiresInSearch ends the context of a record that is being looked for: its memory is
+// the caller's again, and it is never written.
 func TestClientExpiresInSearch(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil)
@@ -52,7 +53,8 @@ func TestClientExpiresInSearch(t *testing.T) {
 	})
 }
 
-// TestClientReplaysWithoutForks has an epoch say nothing of where its cluster's log ended: acked records that the copy has are found there.
+// TestClientReplaysWithoutForks has an epoch say nothing of where its cluster's log ended: acked
+// records that the copy has are found there.
 func TestClientReplaysWithoutForks(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(func(cfg *Config) {
@@ -81,7 +83,8 @@ func TestClientReplaysWithoutForks(t *testing.T) {
 	})
 }
 
-// TestClientSearchesBehindLogStart has records been deleted since the client's last ack in a partition.
+// TestClientSearchesBehindLogStart has records been deleted since the client's last ack in a
+// partition.
 func TestClientSearchesBehindLogStart(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -109,7 +112,8 @@ func TestClientSearchesBehindLogStart(t *testing.T) {
 	})
 }
 
-// TestClientConfirmsDeletedRecords has the standby delete what is kept in one partition: the others are confirmed.
+// TestClientConfirmsDeletedRecords has the standby delete what is kept in one partition: the others
+// are confirmed.
 func TestClientConfirmsDeletedRecords(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{Every: 10 * time.Second} }, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -144,7 +148,8 @@ func kadmDeleteRecords(s *sim, cl testkafka.Cluster, below int64) {
 	}
 }
 
-// TestClientConfirmsWhatItCompared acks a record while others are compared: the standby, which was active before, has another one at its offset.
+// TestClientConfirmsWhatItCompared acks a record while others are compared: the standby, which was
+// active before, has another one at its offset.
 func TestClientConfirmsWhatItCompared(t *testing.T) {
 	bubble(t, func(s *sim) {
 		manual := kgo.RecordPartitioner(kgo.ManualPartitioner())

@@ -43,7 +43,8 @@ const (
 	simPartitions = 2
 )
 
-// sim is two clusters in a bubble of simulated time, an exact copy from a to b, a register, and dice.
+// sim is two clusters in a bubble of simulated time, an exact copy from a to b, a register, and
+// dice.
 type sim struct {
 	*testing.T
 	*rand.Rand
@@ -293,7 +294,8 @@ func (l *load) produce(ctx context.Context, key int) {
 	})
 }
 
-// check compares with what a cluster has: per key in order and once, all that was acked, and no more than was sent.
+// check compares with what a cluster has: per key in order and once, all that was acked, and no
+// more than was sent.
 func (l *load) check(t *testing.T, cl testkafka.Cluster) {
 	t.Helper()
 	l.mu.Lock()

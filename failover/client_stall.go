@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// quietFor is how long kgo may answer nothing before contexts are watched: a record that it has sent it gives back only with an answer, whatever becomes of the record's context.
+// quietFor is how long kgo may answer nothing before contexts are watched: a record that it has
+// sent it gives back only with an answer, whatever becomes of the record's context.
 const quietFor = 2 * time.Second
 
 // listen notes when kgo falls silent, and tidies up.
@@ -34,7 +35,8 @@ func (c *Client) listen(ctx context.Context) {
 // stalled says that records wait and nothing is sent, or nothing answered; c.mu is held.
 func (c *Client) stalled() bool { return (c.cur == nil || c.fenced || c.quiet) && c.box.unacked > 0 }
 
-// expire answers for records whose contexts end while nothing can be sent, or nothing is answered. Otherwise kgo does, and contexts needn't be watched.
+// expire answers for records whose contexts end while nothing can be sent, or nothing is answered.
+// Otherwise kgo does, and contexts needn't be watched.
 func (c *Client) expire(ctx context.Context) {
 	for {
 		c.mu.Lock()
@@ -57,7 +59,8 @@ func (c *Client) expire(ctx context.Context) {
 	}
 }
 
-// arm calls f, with c.mu held, at the end of each context that records wait with, whose promises weren't called.
+// arm calls f, with c.mu held, at the end of each context that records wait with, whose promises
+// weren't called.
 func (c *Client) arm(f func()) (disarm func()) {
 	var stops []func() bool
 	seen := make(map[<-chan struct{}]bool)
@@ -97,9 +100,9 @@ func (e *entry) expires() bool {
 	return !e.answered && !e.gone
 }
 
-// expired answers for the records whose contexts have ended: it returns what calls their promises. Those that kgo has may still
-// be sent, or were: they are in doubt, and stay counted against the buffer's bounds until kgo answers. kgo has copies of them.
-// c.mu is held.
+// expired answers for the records whose contexts have ended: it returns what calls their promises.
+// Those that kgo has may still be sent, or were: they are in doubt, and stay counted against the
+// buffer's bounds until kgo answers. kgo has copies of them. c.mu is held.
 func (c *Client) expired() (answers []func()) {
 	c.box.flights.waiting(func(f *flight) {
 		if f.ctx.Err() == nil {
@@ -132,7 +135,8 @@ func (c *Client) expired() (answers []func()) {
 	return answers
 }
 
-// early answers for a record that kgo has, and goes on having. kgo isn't done with its copy, so nothing is looked at in that.
+// early answers for a record that kgo has, and goes on having. kgo isn't done with its copy, so
+// nothing is looked at in that.
 func (c *Client) early(e *entry) func() {
 	e.gone, e.answered = true, true
 	c.box.forget(e)
@@ -165,7 +169,8 @@ type refusal struct {
 	err error
 }
 
-// hold keeps a refused write back: a fence denies writes on the old cluster, perhaps before this client has seen that there is a switch. c.mu is held.
+// hold keeps a refused write back: a fence denies writes on the old cluster, perhaps before this
+// client has seen that there is a switch. c.mu is held.
 func (c *Client) hold(s *session, e *entry, err error) bool {
 	if c.cur != s || c.epoch.Number != s.epoch.Number { // there is one
 		return true
@@ -199,7 +204,8 @@ func (c *Client) release(n int) {
 	}
 }
 
-// Flush is kgo's. It returns when all that was produced before it has its answer, through a switch if need be.
+// Flush is kgo's. It returns when all that was produced before it has its answer, through a switch
+// if need be.
 func (c *Client) Flush(ctx context.Context) error {
 	for {
 		s, err := c.session(ctx)

@@ -33,7 +33,8 @@ func TestClientSilentContext(t *testing.T) {
 	})
 }
 
-// TestClientSilentState: a cluster that answers nothing is a state of its own, until it answers again.
+// TestClientSilentState: a cluster that answers nothing is a state of its own, until it answers
+// again.
 func TestClientSilentState(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(nil)
@@ -59,8 +60,9 @@ func TestClientSilentState(t *testing.T) {
 	})
 }
 
-// TestClientImpatientAmongPatient has the leader take a produce request, and append and answer it eight seconds later. One
-// record's deadline passes meanwhile: that one is answered, alone, and its memory is the caller's. The others are written once.
+// TestClientImpatientAmongPatient has the leader take a produce request, and append and answer it
+// eight seconds later. One record's deadline passes meanwhile: that one is answered, alone, and its
+// memory is the caller's. The others are written once.
 func TestClientImpatientAmongPatient(t *testing.T) {
 	for name, set := range map[string]func(*Config){
 		"flights": func(*Config) {}, "replay": func(cfg *Config) { cfg.Replay = &Replay{} },
@@ -127,8 +129,9 @@ func TestClientImpatientAmongPatient(t *testing.T) {
 	}
 }
 
-// TestClientLingersInPeace has records wait for a flush, or a long linger, for longer than a cluster may be silent. One record's
-// deadline passes: nothing becomes of the others, by whatever policy.
+// TestClientLingersInPeace has records wait for a flush, or a long linger, for longer than a
+// cluster may be silent. One record's deadline passes: nothing becomes of the others, by whatever
+// policy.
 func TestClientLingersInPeace(t *testing.T) {
 	for name, opt := range map[string]kgo.Opt{"manual": kgo.ManualFlushing(), "linger": kgo.ProducerLinger(10 * time.Second)} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +164,8 @@ func TestClientLingersInPeace(t *testing.T) {
 	}
 }
 
-// TestClientRefusedInStall ends another record's context in a stall while a refusal waits for the register.
+// TestClientRefusedInStall ends another record's context in a stall while a refusal waits for the
+// register.
 func TestClientRefusedInStall(t *testing.T) {
 	bubble(t, func(s *sim) {
 		reg := &outage{Register: s.reg}

@@ -7,14 +7,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// What the application asks of its consumer holds for the sessions to come as well. The last session's kgo client has it; a
-// session takes it over when it is entered:
+// What the application asks of its consumer holds for the sessions to come as well. The last
+// session's kgo client has it; a session takes it over when it is entered:
 //
 //  1. The application pauses a topic on session 1's client, under Client.mu.
 //  2. enter makes session 2 the last one, and pauses there what is paused on session 1's, under Client.mu.
 //
-// Pausing never waits in kgo. What may wait there is called without Client.mu, on the last session's client, and again where
-// another session has become the last one meanwhile: see onLast.
+// Pausing never waits in kgo. What may wait there is called without Client.mu, on the last
+// session's client, and again where another session has become the last one meanwhile: see onLast.
 
 // consuming is what the application asks of its consumer; c's lock guards it.
 type consuming struct {
@@ -24,8 +24,8 @@ type consuming struct {
 	left   bool             // the group was left for good
 }
 
-// onLast calls f with the last session, and again where that isn't the last one any more. Where there is none yet, f is called
-// with the first.
+// onLast calls f with the last session, and again where that isn't the last one any more. Where
+// there is none yet, f is called with the first.
 func (k *consuming) onLast(f func(*session)) {
 	for {
 		k.c.mu.Lock()
@@ -98,7 +98,8 @@ func (k *consuming) subscribe(s, last *session) {
 	}
 }
 
-// paused calls f with the last session's client, under the lock that enter has. It gives kgo's answer.
+// paused calls f with the last session's client, under the lock that enter has. It gives kgo's
+// answer.
 func paused[T any](k *consuming, f func(*kgo.Client) T) (t T) {
 	k.c.mu.Lock()
 	defer k.c.mu.Unlock()
@@ -138,7 +139,8 @@ func (k *consuming) AddConsumeTopics(topics ...string) {
 	k.onLast(func(s *session) { s.cl.AddConsumeTopics(topics...) })
 }
 
-// AddConsumePartitions is kgo's. It holds through switches: a partition goes on where it was, or at the fork.
+// AddConsumePartitions is kgo's. It holds through switches: a partition goes on where it was, or at
+// the fork.
 func (k *consuming) AddConsumePartitions(partitions map[string]map[int32]kgo.Offset) {
 	if k.direct != nil {
 		k.direct.addPartitions(partitions)
@@ -201,7 +203,8 @@ func (k *consuming) ForceRebalance() {
 	}
 }
 
-// LeaveGroup is kgo's. It doesn't wait longer than the lease, and the group isn't joined on another cluster either.
+// LeaveGroup is kgo's. It doesn't wait longer than the lease, and the group isn't joined on another
+// cluster either.
 func (k *consuming) LeaveGroup() { _ = k.LeaveGroupContext(k.c.ctx) }
 
 // LeaveGroupContext is kgo's; see [Client.LeaveGroup].

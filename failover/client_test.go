@@ -201,7 +201,8 @@ func inOrder(t testing.TB, got map[string][]string, keys, n int) {
 	}
 }
 
-// A planned switch under load: what was acked on a is mirrored, the rest goes to b, in order, once each.
+// A planned switch under load: what was acked on a is mirrored, the rest goes to b, in order, once
+// each.
 func TestClientPlanned(t *testing.T) {
 	s := newStage(t, "t")
 	s.mirror()
@@ -258,7 +259,8 @@ func (c *Client) sending() int {
 	return c.last.sent
 }
 
-// The primary dies under load, with the mirror behind: with Replay nothing is lost, doubled or reordered on the standby.
+// The primary dies under load, with the mirror behind: with Replay nothing is lost, doubled or
+// reordered on the standby.
 func TestClientReplay(t *testing.T) {
 	s := newStage(t, "t")
 	s.mirror()
@@ -326,7 +328,8 @@ func TestClientGivenUp(t *testing.T) {
 	inOrder(t, logged(t, s.a, "t"), 1, 2)
 }
 
-// A group goes on where it was; records of the old epoch are committed below the fork, and refused beyond.
+// A group goes on where it was; records of the old epoch are committed below the fork, and refused
+// beyond.
 func TestClientConsumes(t *testing.T) {
 	s := newStage(t, "t")
 	s.mirror()

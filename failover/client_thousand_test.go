@@ -122,8 +122,9 @@ func (c *crowd) check() {
 	}
 }
 
-// TestThousandClients switch at once: all go on, with nothing lost, doubled or out of order; no call outlives its context, nothing is left of them, and they ask the register as often as it says in
-// package register's documentation.
+// TestThousandClients switch at once: all go on, with nothing lost, doubled or out of order; no
+// call outlives its context, nothing is left of them, and they ask the register as often as it says
+// in package register's documentation.
 func TestThousandClients(t *testing.T) {
 	for _, n := range testpass.Few(t, 1, []int{100, 1000}) {
 		synctest.Test(t, func(t *testing.T) { manyClients(t, n) })

@@ -7,8 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// BeginTransaction is kgo's. The transaction is of the epoch that it was begun in: a switch aborts it. It doesn't wait: [ErrSwitching] where no cluster is active, [ErrFenced] where the
-// lease is over.
+// BeginTransaction is kgo's. The transaction is of the epoch that it was begun in: a switch aborts
+// it. It doesn't wait: [ErrSwitching] where no cluster is active, [ErrFenced] where the lease is
+// over.
 func (c *Client) BeginTransaction() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,8 +29,10 @@ func (c *Client) BeginTransaction() error {
 	return nil
 }
 
-// EndTransaction is kgo's. Where a switch came first, or comes in between, the error matches [ErrEpochEnded]: nothing of the transaction is produced on the new cluster. A commit that
-// was under way then may have been done on the old one; as a whole or not at all there, and a mirror may have carried it.
+// EndTransaction is kgo's. Where a switch came first, or comes in between, the error matches
+// [ErrEpochEnded]: nothing of the transaction is produced on the new cluster. A commit that was
+// under way then may have been done on the old one; as a whole or not at all there, and a mirror
+// may have carried it.
 func (c *Client) EndTransaction(ctx context.Context, commit kgo.TransactionEndTry) error {
 	s, ended, err := c.beginEnd(ctx)
 	if err != nil {
@@ -48,7 +51,8 @@ func (c *Client) EndTransaction(ctx context.Context, commit kgo.TransactionEndTr
 	return err
 }
 
-// beginEnd takes the transaction that is under way, or lets kgo say that there is none. A switch that is closing waits for what ends within its lease, see drainTransaction.
+// beginEnd takes the transaction that is under way, or lets kgo say that there is none. A switch
+// that is closing waits for what ends within its lease, see drainTransaction.
 func (c *Client) beginEnd(ctx context.Context) (s *session, ended bool, err error) {
 	c.mu.Lock()
 	s = c.txn
@@ -71,7 +75,8 @@ func (c *Client) doneEnd() {
 	c.wake()
 }
 
-// drainTransaction waits for one that is being ended, and aborts one that is open: otherwise the old cluster would hold its readers, and the copy, back until that times out.
+// drainTransaction waits for one that is being ended, and aborts one that is open: otherwise the
+// old cluster would hold its readers, and the copy, back until that times out.
 func (c *Client) drainTransaction(ctx context.Context, s *session) {
 	c.mu.Lock()
 	c.await(ctx, func() bool { return !c.ending })

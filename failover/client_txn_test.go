@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestClientTransactionSchedules switches in the middle of transactions: each is visible as a whole or not at all, on one cluster at most, and committed ones are there.
+// TestClientTransactionSchedules switches in the middle of transactions: each is visible as a whole
+// or not at all, on one cluster at most, and committed ones are there.
 func TestClientTransactionSchedules(t *testing.T) {
 	for _, seed := range simRuns(t, 20, 500) {
 		inBubble(t, seed, func(s *sim) {

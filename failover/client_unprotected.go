@@ -2,7 +2,8 @@ package failover
 
 import "time"
 
-// unprotected is what was let go for want of room, and the copy isn't known to have. The client's lock guards it.
+// unprotected is what was let go for want of room, and the copy isn't known to have. The client's
+// lock guards it.
 type unprotected struct {
 	since time.Time // zero: there is none
 	upTo  map[topicPartition]int64
@@ -29,8 +30,8 @@ func (u *unprotected) confirmed(at topicPartition, end int64) {
 
 func (u *unprotected) clear() { u.since, u.upTo = time.Time{}, nil }
 
-// tellUnprotected calls the hook where it has changed whether something is unprotected. One goroutine does, so that the calls
-// are in pairs.
+// tellUnprotected calls the hook where it has changed whether something is unprotected. One
+// goroutine does, so that the calls are in pairs.
 func (c *Client) tellUnprotected() {
 	c.mu.Lock()
 	u := &c.box.unprotected
@@ -54,7 +55,8 @@ func (c *Client) tellUnprotected() {
 // still is after how many questions without an answer that moves it the copy stands still.
 const still = 10
 
-// replayFull says that a record of a size doesn't fit into the replay buffer, and that producing is to wait then; c.mu is held.
+// replayFull says that a record of a size doesn't fit into the replay buffer, and that producing is
+// to wait then; c.mu is held.
 func (c *Client) replayFull(size int64) bool {
 	r, b := c.cfg.Replay, &c.box
 	all := b.acked + b.unacked

@@ -34,8 +34,8 @@ func (p *pairs) are(t *testing.T, want ...bool) {
 	}
 }
 
-// TestClientReplayLetsGo fills the buffer while the copy stands still: producing goes on. What was let go is said, and that
-// it isn't in danger any more once the copy has it.
+// TestClientReplayLetsGo fills the buffer while the copy stands still: producing goes on. What was
+// let go is said, and that it isn't in danger any more once the copy has it.
 func TestClientReplayLetsGo(t *testing.T) {
 	bubble(t, func(s *sim) {
 		var hook pairs
@@ -66,8 +66,8 @@ func TestClientReplayLetsGo(t *testing.T) {
 	})
 }
 
-// TestClientReplayAfterFailover has the survivor of a failover go on for longer than its buffer lasts, with either policy:
-// its standby is gone, and nothing is copied.
+// TestClientReplayAfterFailover has the survivor of a failover go on for longer than its buffer
+// lasts, with either policy: its standby is gone, and nothing is copied.
 func TestClientReplayAfterFailover(t *testing.T) {
 	for _, block := range []bool{false, true} {
 		t.Run(fmt.Sprint("block ", block), func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestClientReplayAfterFailover(t *testing.T) {
 	}
 }
 
-// TestClientReplayBlocks fills the buffer while the copy moves: who says so waits, which can be seen, until it has moved on,
-// or stands still.
+// TestClientReplayBlocks fills the buffer while the copy moves: who says so waits, which can be
+// seen, until it has moved on, or stands still.
 func TestClientReplayBlocks(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{Records: 5, Block: true} }, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -135,8 +135,9 @@ func TestClientReplayBlocks(t *testing.T) {
 	})
 }
 
-// TestClientKeepsWhatWasFound loses the ack of a record, finds it on the same cluster after a switch that was given up, and
-// loses that cluster before the copy has the record: it is produced on the other one, as any that was acked.
+// TestClientKeepsWhatWasFound loses the ack of a record, finds it on the same cluster after a
+// switch that was given up, and loses that cluster before the copy has the record: it is produced
+// on the other one, as any that was acked.
 func TestClientKeepsWhatWasFound(t *testing.T) {
 	bubble(t, func(s *sim) {
 		c := s.client(func(cfg *Config) { cfg.Replay = &Replay{} }, kgo.RecordPartitioner(kgo.ManualPartitioner()))

@@ -31,8 +31,9 @@ func (s *sim) wide(n int) string {
 	return topic
 }
 
-// doubtful has a client get an ack for one record of each partition, which is copied, and none for the next one, which isn't.
-// Then b becomes active. The errors of the latter come as they are answered.
+// doubtful has a client get an ack for one record of each partition, which is copied, and none for
+// the next one, which isn't. Then b becomes active. The errors of the latter come as they are
+// answered.
 func (s *sim) doubtful(c *Client, topic string, n int) <-chan error {
 	s.Helper()
 	out := testkafka.Client(s.T, s.b, kgo.RecordPartitioner(kgo.ManualPartitioner()))
@@ -77,8 +78,8 @@ func (c farConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestClientSearchesManyPartitions has records in doubt in a thousand partitions, and the active cluster 20 ms away: it is asked
-// by the broker, not by the partition.
+// TestClientSearchesManyPartitions has records in doubt in a thousand partitions, and the active
+// cluster 20 ms away: it is asked by the broker, not by the partition.
 func TestClientSearchesManyPartitions(t *testing.T) {
 	bubble(t, func(s *sim) {
 		n := 1000
@@ -111,8 +112,8 @@ func TestClientSearchesManyPartitions(t *testing.T) {
 	})
 }
 
-// TestClientSearchesPastOffline has a partition of the active cluster have no leader: its record follows the policy, named,
-// and the other partitions' go on.
+// TestClientSearchesPastOffline has a partition of the active cluster have no leader: its record
+// follows the policy, named, and the other partitions' go on.
 func TestClientSearchesPastOffline(t *testing.T) {
 	for policy, want := range map[InDoubtPolicy]error{Resend: nil, Drop: ErrInDoubt} {
 		t.Run(string(policy), func(t *testing.T) {
@@ -165,8 +166,8 @@ func offline(cl testkafka.Cluster, partition int32) {
 	})
 }
 
-// TestClientSearchesWithoutRead has an application that may write and describe, as most producers: what can't be looked for
-// follows the policy, and it goes on at once.
+// TestClientSearchesWithoutRead has an application that may write and describe, as most producers:
+// what can't be looked for follows the policy, and it goes on at once.
 func TestClientSearchesWithoutRead(t *testing.T) {
 	for _, read := range []bool{true, false} {
 		t.Run(fmt.Sprint("read ", read), func(t *testing.T) {

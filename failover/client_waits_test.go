@@ -86,8 +86,8 @@ func TestClientContexts(t *testing.T) {
 	}
 }
 
-// TestClientFencedContext ends a record's context after kgo has tried to send it, in vain, because the lease is over: its memory is the caller's again. It is in doubt:
-// kgo may have sent it.
+// TestClientFencedContext ends a record's context after kgo has tried to send it, in vain, because
+// the lease is over: its memory is the caller's again. It is in doubt: kgo may have sent it.
 func TestClientFencedContext(t *testing.T) {
 	bubble(t, func(s *sim) {
 		t := s.T
@@ -133,7 +133,8 @@ func TestClientMaxWait(t *testing.T) {
 	})
 }
 
-// TestClientRefused has the brokers deny writes: for good, or because a switch has fenced the cluster and the client hasn't seen it yet.
+// TestClientRefused has the brokers deny writes: for good, or because a switch has fenced the
+// cluster and the client hasn't seen it yet.
 func TestClientRefused(t *testing.T) {
 	for _, fence := range []bool{false, true} {
 		t.Run(fmt.Sprint("fence ", fence), func(t *testing.T) {
@@ -242,7 +243,8 @@ func TestClientPolicies(t *testing.T) {
 	}
 }
 
-// TestClientDeliveryTimeout holds that kgo's option counts for records, and doesn't for what is replayed.
+// TestClientDeliveryTimeout holds that kgo's option counts for records, and doesn't for what is
+// replayed.
 func TestClientDeliveryTimeout(t *testing.T) {
 	bubble(t, func(s *sim) {
 		t := s.T
@@ -271,7 +273,8 @@ func TestClientDeliveryTimeout(t *testing.T) {
 	})
 }
 
-// TestClientPlannedTransaction has a planned switch cut a transaction off: it is aborted, so that the old cluster's readers, and the copy, aren't held back.
+// TestClientPlannedTransaction has a planned switch cut a transaction off: it is aborted, so that
+// the old cluster's readers, and the copy, aren't held back.
 func TestClientPlannedTransaction(t *testing.T) {
 	bubble(t, func(s *sim) {
 		t := s.T
@@ -311,7 +314,8 @@ func TestClientPlannedTransaction(t *testing.T) {
 	})
 }
 
-// TestClientConfirmsByContent has the standby, which was active before, hold records of its own at the offsets of the client's: those don't count as its copy.
+// TestClientConfirmsByContent has the standby, which was active before, hold records of its own at
+// the offsets of the client's: those don't count as its copy.
 func TestClientConfirmsByContent(t *testing.T) {
 	bubble(t, func(s *sim) {
 		t := s.T

@@ -13,16 +13,17 @@ type Cluster struct {
 
 	// Name is how the register and reports call it: lower-case letters, digits and dashes.
 	Name string
-	// Opts are how a client connects to it: seed brokers, TLS, SASL. They are for every connection; what is the application's
-	// alone, such as hooks and the group, is [Config].Opts.
+	// Opts are how a client connects to it: seed brokers, TLS, SASL. They are for every connection;
+	// what is the application's alone, such as hooks and the group, is [Config].Opts.
 	Opts []kgo.Opt
 
 	// Optional.
 
-	// Paths are further sets of options to reach the same cluster, through other networks; they are tried in order where Opts don't connect.
+	// Paths are further sets of options to reach the same cluster, through other networks; they are
+	// tried in order where Opts don't connect.
 	Paths [][]kgo.Opt
-	// ID is the cluster ID that must be there, where the register doesn't say one: that holds. Default: what the first connection
-	// finds, from then on.
+	// ID is the cluster ID that must be there, where the register doesn't say one: that holds.
+	// Default: what the first connection finds, from then on.
 	ID string
 }
 
@@ -36,7 +37,8 @@ func (c Cluster) AllPaths() [][]kgo.Opt {
 
 var clusterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
-// CheckClusters says what is wrong with a list of clusters: names that are missing, odd or there twice, and clusters without options. Nil where nothing is.
+// CheckClusters says what is wrong with a list of clusters: names that are missing, odd or there
+// twice, and clusters without options. Nil where nothing is.
 func CheckClusters(clusters []Cluster) []error {
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

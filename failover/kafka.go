@@ -7,8 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Kafka is what an application needs of a client, in kgo's own types: *[kgo.Client] and *[Client] satisfy it, so an application changes a type and a constructor. What
-// differs in a [Client] is said at its methods, and METHODS.md lists all of kgo's.
+// Kafka is what an application needs of a client, in kgo's own types: *[kgo.Client] and *[Client]
+// satisfy it, so an application changes a type and a constructor. What differs in a [Client] is
+// said at its methods, and METHODS.md lists all of kgo's.
 type Kafka interface {
 	Produce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error))
 	TryProduce(ctx context.Context, r *kgo.Record, promise func(*kgo.Record, error))

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/source"
 )
 
-// absent are topics that this flow has copied, by its notes, that the source doesn't list any more although the copies are there: they may have been deleted while no mirror ran.
+// absent are topics that this flow has copied, by its notes, that the source doesn't list any more
+// although the copies are there: they may have been deleted while no mirror ran.
 func (fl *flow) absent(ctx context.Context, all map[string]rawkafka.Topic, target source.Cluster) ([]pair, error) {
 	noted := fl.notedTopics()
 	var targets []string
@@ -40,7 +41,8 @@ func (fl *flow) absent(ctx context.Context, all map[string]rawkafka.Topic, targe
 	return missing, nil
 }
 
-// absentNow are those of which no broker of the source knows anything now, which a plan says, and nothing is done for.
+// absentNow are those of which no broker of the source knows anything now, which a plan says, and
+// nothing is done for.
 func (fl *flow) absentNow(ctx context.Context, all map[string]rawkafka.Topic) ([]pair, error) {
 	missing, err := fl.absent(ctx, all, fl.target)
 	if err != nil || len(missing) == 0 {
@@ -82,8 +84,8 @@ func (fl *flow) notedTopics() map[string]identity {
 	return noted
 }
 
-// deletedMeanwhile settles topics that were deleted at the source while no mirror ran. It is over when one look has found nothing to be settled: from then on
-// the mirror sees for itself what goes.
+// deletedMeanwhile settles topics that were deleted at the source while no mirror ran. It is over
+// when one look has found nothing to be settled: from then on the mirror sees for itself what goes.
 func (e *engine) deletedMeanwhile(ctx context.Context, all map[string]rawkafka.Topic) error {
 	if e.absentDone {
 		return nil

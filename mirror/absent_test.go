@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A topic that was deleted while no mirror ran is told by plan, status and run, and the policy has its way; a Once does it as well. One of another flow, or one that
-// was left out since, isn't told.
+// A topic that was deleted while no mirror ran is told by plan, status and run, and the policy has
+// its way; a Once does it as well. One of another flow, or one that was left out since, isn't told.
 func TestDeletedWhileDown(t *testing.T) {
 	for _, policy := range []Policy{Keep, Delete} {
 		t.Run(string(policy), func(t *testing.T) {

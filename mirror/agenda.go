@@ -5,7 +5,8 @@ import (
 	"sync"
 )
 
-// agenda is what discovery is to do, and whether it has been through once. Anybody may add to it; discovery alone takes from it.
+// agenda is what discovery is to do, and whether it has been through once. Anybody may add to it;
+// discovery alone takes from it.
 type agenda struct {
 	ring func() // wakes the loop
 
@@ -54,7 +55,8 @@ func (a *agenda) setWhole(whole bool) {
 	a.whole = whole
 }
 
-// isWhole says that every topic is taken in: a Once may end then, and a view of all topics lacks none.
+// isWhole says that every topic is taken in: a Once may end then, and a view of all topics lacks
+// none.
 func (a *agenda) isWhole() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

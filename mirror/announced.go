@@ -24,8 +24,9 @@ type Flow struct {
 	LastLag *LastLag `json:"last_lag,omitempty"`
 }
 
-// Announced are the flows to the target, from whichever source, sorted by source and name. It looks at the target alone: the sources may be gone.
-// Errors are a *[ConfigError], a *[ConnectError], or of the target.
+// Announced are the flows to the target, from whichever source, sorted by source and name. It looks
+// at the target alone: the sources may be gone. Errors are a *[ConfigError], a *[ConnectError], or
+// of the target.
 func Announced(ctx context.Context, cfg Config) ([]Flow, error) {
 	var flows []Flow
 	err := onTarget(ctx, cfg, func(l *ledger.Ledger) error {
@@ -109,8 +110,9 @@ func (fl *flow) announced() (a announcement, err error) {
 	return a, nil
 }
 
-// announce says on the target that this flow exists, before it looks whether there is one the other way: of two that start at the same time, at least one sees the
-// other. It returns how to take it back, where it wasn't there before.
+// announce says on the target that this flow exists, before it looks whether there is one the other
+// way: of two that start at the same time, at least one sees the other. It returns how to take it
+// back, where it wasn't there before.
 func (fl *flow) announce(ctx context.Context) (undo func(context.Context) error, err error) {
 	var was announcement
 	had, err := fl.ledger.Get(fl.flowKey(), &was)
@@ -146,8 +148,9 @@ func (fl *flow) against() []Conflict {
 	return conflicts
 }
 
-// meets are the topics whose copies another flow to the target writes too, with what says so. Of a flow from another source only topics that it names are known to be there:
-// of the others, the ledger's notes tell whose copy a topic is.
+// meets are the topics whose copies another flow to the target writes too, with what says so. Of a
+// flow from another source only topics that it names are known to be there: of the others, the
+// ledger's notes tell whose copy a topic is.
 func (fl *flow) meets(selected, all map[string]rawkafka.Topic) []Conflict {
 	var conflicts []Conflict
 	for key, value := range fl.ledger.Each(flowPrefix) {
@@ -176,8 +179,9 @@ func (fl *flow) meets(selected, all map[string]rawkafka.Topic) []Conflict {
 	return conflicts
 }
 
-// loops are the topics whose names begin with the prefix already: copies that came back under the names that they have on the target, as a MirrorMaker that keeps names brings them, or
-// another's copies behind the same prefix. Their copies would come back as well, one prefix longer each time.
+// loops are the topics whose names begin with the prefix already: copies that came back under the
+// names that they have on the target, as a MirrorMaker that keeps names brings them, or another's
+// copies behind the same prefix. Their copies would come back as well, one prefix longer each time.
 func (fl *flow) loops(selected map[string]rawkafka.Topic) []Conflict {
 	var conflicts []Conflict
 	for _, name := range slices.Sorted(maps.Keys(selected)) {

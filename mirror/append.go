@@ -29,7 +29,8 @@ func (e *engine) append(ctx context.Context, p *part) {
 	e.fail(ctx, p, err)
 }
 
-// next is the next chunk to append, whether the log goes on behind it, and the longest batch to append; nil, where nothing is left and what was appended has arrived: the partition is then
+// next is the next chunk to append, whether the log goes on behind it, and the longest batch to
+// append; nil, where nothing is left and what was appended has arrived: the partition is then
 // nobody's.
 func (e *engine) next(ctx context.Context, p *part) (c *chunk, more bool, longest int) {
 	for {
@@ -75,7 +76,8 @@ func (p *part) caughtUp(now time.Time) {
 	}
 }
 
-// fail ends a worker's work, with an error, or because what is queued is void: the partition is looked at again. It is the worker's until its copier's end has been waited for.
+// fail ends a worker's work, with an error, or because what is queued is void: the partition is
+// looked at again. It is the worker's until its copier's end has been waited for.
 func (e *engine) fail(ctx context.Context, p *part, err error) {
 	e.mu.Lock()
 	e.void(p, source.Break)

@@ -27,7 +27,8 @@ type seen struct {
 	ours   bool // the copy wrote it
 }
 
-// compare compares the last records that the standby holds with the source's at the same offsets. The event is empty where they are the same.
+// compare compares the last records that the standby holds with the source's at the same offsets.
+// The event is empty where they are the same.
 func (fl *flow) compare(ctx context.Context, c copied, f *facts) (Event, error) {
 	lo := max(f.Start, f.standbyStart, f.note.Start)
 	for _, back := range []int64{1, 100, 10_000} {
@@ -76,7 +77,8 @@ func (fl *flow) bothSides(ctx context.Context, c copied, f *facts, from int64) (
 	return here, there, nil
 }
 
-// readCopy reads what the standby holds, at either isolation level the same: but for what it has from the time when it was the source, of which the other side was a copy without aborted records.
+// readCopy reads what the standby holds, at either isolation level the same: but for what it has
+// from the time when it was the source, of which the other side was a copy without aborted records.
 func (fl *flow) readCopy(ctx context.Context, c copied, f *facts, from int64) (span, error) {
 	turned := min(f.note.Turned, f.standbyEnd)
 	if from >= turned {
@@ -99,8 +101,10 @@ func (fl *flow) readCopy(ctx context.Context, c copied, f *facts, from int64) (s
 // mostShifted bounds how much is compared behind a log end that wasn't where it was to be.
 const mostShifted = 100_000
 
-// whose says what lies behind the offset where the copier found the standby's log elsewhere than it was to be. Another mirror of the flow may have been there first: then
-// all of it is the copy's, and the source's. An equal last record says nothing: records may be all alike. Unless all could be compared, it is what the copier said.
+// whose says what lies behind the offset where the copier found the standby's log elsewhere than it
+// was to be. Another mirror of the flow may have been there first: then all of it is the copy's,
+// and the source's. An equal last record says nothing: records may be all alike. Unless all could
+// be compared, it is what the copier said.
 func (fl *flow) whose(ctx context.Context, c copied, f *facts, shifted Event) (Event, error) {
 	if f.standbyEnd-shifted.Offset > mostShifted || shifted.Offset < max(f.Start, f.standbyStart) {
 		return shifted, nil
@@ -147,7 +151,8 @@ func (fl *flow) beyond(ctx context.Context, c copied, f *facts, ev *Event) error
 	return nil
 }
 
-// claimless makes a foreign writer of an event of a log that nothing says whose copy it is, where the copy hasn't written its last records.
+// claimless makes a foreign writer of an event of a log that nothing says whose copy it is, where
+// the copy hasn't written its last records.
 func (fl *flow) claimless(ctx context.Context, c copied, f *facts, ev *Event) error {
 	from := max(f.standbyStart, f.standbyEnd-100)
 	if from >= f.standbyEnd {
@@ -163,7 +168,8 @@ func (fl *flow) claimless(ctx context.Context, c copied, f *facts, ev *Event) er
 	return nil
 }
 
-// span is what was read of a log: the records in it that a consumer sees, by offset, from its log start to where reading ended.
+// span is what was read of a log: the records in it that a consumer sees, by offset, from its log
+// start to where reading ended.
 type span struct {
 	from, to int64
 	records  map[int64]seen
@@ -178,8 +184,8 @@ func (s *span) last() (at int64, ok bool) {
 	return at, ok
 }
 
-// differ compares what both sides hold. A compacted log may lack records that the other still has, but
-// then nothing is in their place.
+// differ compares what both sides hold. A compacted log may lack records that the other still has,
+// but then nothing is in their place.
 func (c copied) differ(f *facts, here, there span) (common int, ev Event) {
 	from, to := max(here.from, there.from), min(here.to, there.to)
 	at := int64(-1)
@@ -224,7 +230,8 @@ func (fl *flow) owns(c copied) func(int64) bool {
 
 func nobodys(int64) bool { return false }
 
-// readSeen reads the visible records of [from, to), as far as the high watermark or last stable offset.
+// readSeen reads the visible records of [from, to), as far as the high watermark or last stable
+// offset.
 func readSeen(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, from, to int64, isolation int8, log rawkafka.Log, owns func(int64) bool) (span, error) {
 	s := span{from: from, to: from, records: make(map[int64]seen), markers: make(map[int64]bool)}
 	var tracker batch.AbortTracker

@@ -43,7 +43,8 @@ func TestUnknownTopic(t *testing.T) {
 	}
 }
 
-// TestOwnTopics: a name takes itself alone, and what is the source's own is left out unless it is named. The plan says why.
+// TestOwnTopics: a name takes itself alone, and what is the source's own is left out unless it is
+// named. The plan says why.
 func TestOwnTopics(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, src, 1, nil, "test.a", "test-a", "kafkadr-canary", "__remote_log_metadata", "__consumer_offsets")

@@ -40,7 +40,8 @@ func runOnce(ctx context.Context, cfg Config) error {
 	return m.Run(ctx)
 }
 
-// The process dies at each request that it sends to the standby, whether or not it takes effect: the next one completes the mirror.
+// The process dies at each request that it sends to the standby, whether or not it takes effect:
+// the next one completes the mirror.
 func TestCrashAtEveryRequest(t *testing.T) {
 	src := testkafka.Fake(t, testkafka.Options{})
 	names := hardTopics(t, src, crashKinds())
@@ -84,7 +85,8 @@ func TestCrashAtEveryRequest(t *testing.T) {
 	}
 }
 
-// Requests of each kind, on either side, are cut off now and then: the mirror itself goes on and completes.
+// Requests of each kind, on either side, are cut off now and then: the mirror itself goes on and
+// completes.
 func TestSurvivesFaults(t *testing.T) {
 	src := testkafka.Fake(t, testkafka.Options{})
 	names := hardTopics(t, src, crashKinds())

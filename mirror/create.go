@@ -18,13 +18,15 @@ import (
 )
 
 const (
-	// adminPartitions is how many partitions one CreateTopics request may make (Kafka bounds it), adminTopics how many topics one request names.
+	// adminPartitions is how many partitions one CreateTopics request may make (Kafka bounds it),
+	// adminTopics how many topics one request names.
 	adminPartitions = 1000
 	adminTopics     = 100
 	adminTimeout    = 30 * time.Second
 )
 
-// create creates copies, held: nothing expires until the source's log start is reached. Those that have leaders within moments are taken in; discovery takes the others in.
+// create creates copies, held: nothing expires until the source's log start is reached. Those that
+// have leaders within moments are taken in; discovery takes the others in.
 func (e *engine) create(ctx context.Context, topics []*topic, metas map[*topic]rawkafka.Topic) error {
 	if len(topics) == 0 {
 		return nil
@@ -75,7 +77,8 @@ func (e *engine) prepare(ctx context.Context, topics []*topic) (configs map[stri
 	return configs, g.Wait()
 }
 
-// createSome asks for copies: which were created, and which the target refuses. Those that are there, or may be taken later, are in neither.
+// createSome asks for copies: which were created, and which the target refuses. Those that are
+// there, or may be taken later, are in neither.
 func (fl *flow) createSome(ctx context.Context, req *kmsg.CreateTopicsRequest) (created []string, refused map[string]error, err error) {
 	resp, err := req.RequestWith(ctx, fl.target.Client())
 	if err != nil {
@@ -161,7 +164,8 @@ func led(t rawkafka.Topic) bool {
 	return t.Err == nil && len(t.Partitions) > 0 && !slices.ContainsFunc(t.Partitions, func(p rawkafka.PartitionMetadata) bool { return p.Leader < 0 })
 }
 
-// refusedTopic says that the target doesn't take a topic. What passes by itself, a quota among it, is tried again.
+// refusedTopic says that the target doesn't take a topic. What passes by itself, a quota among it,
+// is tried again.
 func (e *engine) refusedTopic(t *topic, err error) {
 	if rawkafka.Retriable(err) {
 		e.hooks.retry("topic "+t.target, err)
@@ -210,7 +214,8 @@ const (
 	cfgRemote     = "remote.storage.enable"
 )
 
-// describe takes in what the configs of both sides say of topics that are new here. The source's may be known already; else from is nil.
+// describe takes in what the configs of both sides say of topics that are new here. The source's
+// may be known already; else from is nil.
 func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]map[string]string) error {
 	var pairs []pair
 	for _, t := range topics {
@@ -232,7 +237,8 @@ func (e *engine) describe(ctx context.Context, topics []*topic, from map[string]
 	return nil
 }
 
-// traitsOf asks both sides for the configs of topics, by source name. The source's may be known already; else from is nil.
+// traitsOf asks both sides for the configs of topics, by source name. The source's may be known
+// already; else from is nil.
 func (fl *flow) traitsOf(ctx context.Context, topics []pair, from map[string]map[string]string) (map[string]traits, error) {
 	if len(topics) == 0 {
 		return nil, nil
@@ -283,7 +289,8 @@ func unfit(from, to map[string]string) bool {
 	return err == nil && merr == nil && mine < largest
 }
 
-// fit gives topics that are there already, and aren't copied to yet by this process, the configs that a copy needs. It returns those that have them: the others are refused.
+// fit gives topics that are there already, and aren't copied to yet by this process, the configs
+// that a copy needs. It returns those that have them: the others are refused.
 func (e *engine) fit(ctx context.Context, ready []*topic, there map[string]rawkafka.Topic) ([]*topic, error) {
 	begins := instep.NewConfigs(instep.Sides{Source: e.near, Target: e.far, Ledger: e.ledger, Flow: e.cfg.Name, Prefix: e.cfg.Prefix})
 	var begin []instep.Topic

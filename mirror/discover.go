@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
-// discover looks for topics and partitions that are new, grown, re-created or gone, on both sides. What can't be seen now is seen the next time.
+// discover looks for topics and partitions that are new, grown, re-created or gone, on both sides.
+// What can't be seen now is seen the next time.
 func (e *engine) discover(ctx context.Context) error {
 	seen := e.planned
 	e.planned = nil
@@ -92,7 +93,8 @@ func (fl *flow) lookAtCopies(ctx context.Context, q source.Query, selected map[s
 	return l, nil
 }
 
-// begun leaves only the topics that a Once has begun with, once it has them all: they may be deleted, or grow, meanwhile.
+// begun leaves only the topics that a Once has begun with, once it has them all: they may be
+// deleted, or grow, meanwhile.
 func (e *engine) begun(selected map[string]rawkafka.Topic) {
 	if !e.cfg.Once || !e.agenda.isWhole() {
 		return
@@ -102,7 +104,8 @@ func (e *engine) begun(selected map[string]rawkafka.Topic) {
 	maps.DeleteFunc(selected, func(name string, _ rawkafka.Topic) bool { return e.topics[name] == nil })
 }
 
-// refreshBack reads the source's own ledger on: what it says of copies that came from the target must not go back.
+// refreshBack reads the source's own ledger on: what it says of copies that came from the target
+// must not go back.
 func (fl *flow) refreshBack(ctx context.Context) error {
 	if fl.back == nil {
 		return nil
@@ -222,7 +225,8 @@ func replication(t rawkafka.Topic) int16 {
 	return int16(len(t.Partitions[0].Replicas))
 }
 
-// grow gives the copy as many partitions as the source has, and takes in those that both have. It says whether that is all there is to do.
+// grow gives the copy as many partitions as the source has, and takes in those that both have. It
+// says whether that is all there is to do.
 func (e *engine) grow(ctx context.Context, t *topic, from, to rawkafka.Topic) (whole bool) {
 	n, have := len(from.Partitions), len(to.Partitions)
 	switch {
@@ -333,7 +337,8 @@ func (e *engine) stopTopic(t *topic, ev Event, policy Policy) {
 	e.poke()
 }
 
-// standbyGone settles a copy that is gone, or another, on the standby. It says whether the topic is to be taken in anew.
+// standbyGone settles a copy that is gone, or another, on the standby. It says whether the topic is
+// to be taken in anew.
 func (e *engine) standbyGone(t *topic, how string) (anew bool) {
 	ev := Event{Kind: StandbyDeleted, Offset: -1, Other: -1, Detail: how}
 	policy := e.cfg.Policies.of(StandbyDeleted)
@@ -355,7 +360,8 @@ func (e *engine) dropForNow(t *topic) {
 	e.agenda.again()
 }
 
-// backAgain looks again at a copy that was taken for deleted: it is there, under the ID that it had.
+// backAgain looks again at a copy that was taken for deleted: it is there, under the ID that it
+// had.
 func (e *engine) backAgain(t *topic) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -385,7 +391,8 @@ func (e *engine) drop(t *topic) {
 	e.poke()
 }
 
-// closeIdle closes the copier's partition, unless a worker has it: Close waits for nothing then but the copier's own end.
+// closeIdle closes the copier's partition, unless a worker has it: Close waits for nothing then but
+// the copier's own end.
 func (e *engine) closeIdle(p *part) {
 	e.mu.Lock()
 	working := p.working

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// spoil has a cluster answer what is produced to a topic with an error, until the function that it returns is called. refused counts.
+// spoil has a cluster answer what is produced to a topic with an error, until the function that it
+// returns is called. refused counts.
 func spoil(cl testkafka.Cluster, topic string, with *kerr.Error) (refused *atomic.Int64, heal func()) {
 	refused = new(atomic.Int64)
 	var healed atomic.Bool
@@ -45,8 +46,9 @@ func spoil(cl testkafka.Cluster, topic string, with *kerr.Error) (refused *atomi
 	return refused, func() { healed.Store(true) }
 }
 
-// The standby's disk fails, as a broker whose disk is full or offline says, for a short time and for a long one. The topic isn't copied meanwhile, which is said where it
-// lasts; the others go on; and then it is copied without anybody's help.
+// The standby's disk fails, as a broker whose disk is full or offline says, for a short time and
+// for a long one. The topic isn't copied meanwhile, which is said where it lasts; the others go on;
+// and then it is copied without anybody's help.
 func TestStandbyDisk(t *testing.T) {
 	for _, lasts := range []time.Duration{10 * time.Second, 10 * time.Minute} {
 		t.Run(lasts.String(), func(t *testing.T) {
@@ -90,7 +92,8 @@ func TestStandbyDisk(t *testing.T) {
 	}
 }
 
-// A batch that the standby doesn't take for its length stops its partition; it is tried again each half minute, which isn't said again, and goes on when it is taken.
+// A batch that the standby doesn't take for its length stops its partition; it is tried again each
+// half minute, which isn't said again, and goes on when it is taken.
 func TestTooLarge(t *testing.T) {
 	simulated(t, 1, func(t *testing.T, src, dst testkafka.Cluster) {
 		create(t, src, 1, nil, "bad", "good")

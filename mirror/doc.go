@@ -1,21 +1,28 @@
 // Package mirror copies a live Kafka cluster to a standby, offset for offset.
 //
-// A [Mirror] reads the source's record batches as they are and appends them at the same offsets on the standby, under the same names or behind a prefix. What no
-// consumer sees (control records, aborted transactions, what compaction took) becomes a hole there. Topic configs, ACLs, quotas and the committed offsets of groups
-// are kept in step beside it.
+// A [Mirror] reads the source's record batches as they are and appends them at the same offsets on
+// the standby, under the same names or behind a prefix. What no consumer sees (control records,
+// aborted transactions, what compaction took) becomes a hole there. Topic configs, ACLs, quotas and
+// the committed offsets of groups are kept in step beside it.
 //
 // # Where it goes on
 //
-// The standby's own log end is the position: a mirror that was killed and started again, anywhere, goes on exactly. What the log can't tell, whose copy it is, is noted on
-// the standby in a topic of its own, `__kafkadr`, before the first record: so a topic that was re-created or truncated at the source is never copied onto the end of another.
+// The standby's own log end is the position: a mirror that was killed and started again, anywhere,
+// goes on exactly. What the log can't tell, whose copy it is, is noted on the standby in a topic of
+// its own, `__kafkadr`, before the first record: so a topic that was re-created or truncated at the
+// source is never copied onto the end of another.
 //
 // # Events
 //
-// What a mirror can't do exactly it doesn't do. A re-created topic, retention that overtook the mirror, a foreign writer on the standby and the like are an [Event]
-// each, with a kind, a place, and a [Policy]: by default that partition stops and the others go on. Events reach [Hooks], the logger and [Status].
+// What a mirror can't do exactly it doesn't do. A re-created topic, retention that overtook the
+// mirror, a foreign writer on the standby and the like are an [Event] each, with a kind, a place,
+// and a [Policy]: by default that partition stops and the others go on. Events reach [Hooks], the
+// logger and [Status].
 //
-// What has stopped, what it means, and what to do. "Again" is [Mirror.Retry], or to stop the mirror and start it once more; a policy is one of [Config.Policies], or `kdr mirror --policy KIND=POLICY`.
-// Look first: `kdr status` compares both clusters, whether the mirror runs or not. Before a copy is deleted, consider that what only it holds is gone then.
+// What has stopped, what it means, and what to do. "Again" is [Mirror.Retry], or to stop the mirror
+// and start it once more; a policy is one of [Config.Policies], or `kdr mirror --policy
+// KIND=POLICY`. Look first: `kdr status` compares both clusters, whether the mirror runs or not.
+// Before a copy is deleted, consider that what only it holds is gone then.
 //
 //	topic_recreated            another topic has the name now     begin anew: policy recreate; to keep the old copy, leave the topic out
 //	topic_deleted              gone at the source                 nothing: the copy stays; policy delete takes it away
@@ -39,9 +46,10 @@
 //
 // # Configs that stay behind
 //
-// What is set on the source's topic is set on the copy, and cleanup.policy, retention.ms and retention.bytes as they are in effect where the standby's defaults differ.
-// A new copy is held until it has caught up: nothing expires, nothing is compacted. So is a topic that exists and is empty; its configs are set before its first record.
-// Left out are:
+// What is set on the source's topic is set on the copy, and cleanup.policy, retention.ms and
+// retention.bytes as they are in effect where the standby's defaults differ. A new copy is held
+// until it has caught up: nothing expires, nothing is compacted. So is a topic that exists and is
+// empty; its configs are set before its first record. Left out are:
 //
 //	compression.type                          producer on the copy: batches stay as they were compressed
 //	message.timestamp.type                    CreateTime on the copy: times stay the source's
@@ -60,13 +68,15 @@
 //
 // # Rights
 //
-// On the source: Describe and Read on the topics, Describe on the cluster; DescribeConfigs for topic configs; Describe and Read on groups.
-// On the standby: Create, Describe, DescribeConfigs, AlterConfigs, Alter, Read, Write and Delete (for DeleteRecords) on the topics and on `__kafkadr`; ClusterAction or Alter on
-// the cluster for holes; Write and Describe on transactional ids that begin with `kafkadr-copy-`; Read and Describe on groups.
-// [NewPlan] says which are missing.
+// On the source: Describe and Read on the topics, Describe on the cluster; DescribeConfigs for
+// topic configs; Describe and Read on groups. On the standby: Create, Describe, DescribeConfigs,
+// AlterConfigs, Alter, Read, Write and Delete (for DeleteRecords) on the topics and on `__kafkadr`;
+// ClusterAction or Alter on the cluster for holes; Write and Describe on transactional ids that
+// begin with `kafkadr-copy-`; Read and Describe on groups. [NewPlan] says which are missing.
 //
 // # Limits
 //
-// Records carry no transaction on the standby: a cut across partitions isn't atomic. Search by time may answer an earlier offset where a hole lies.
-// Topics with LogAppendTime keep their times but not the type. Diskless and share-group state isn't carried.
+// Records carry no transaction on the standby: a cut across partitions isn't atomic. Search by time
+// may answer an earlier offset where a hole lies. Topics with LogAppendTime keep their times but
+// not the type. Diskless and share-group state isn't carried.
 package mirror

@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
 )
 
-// The package's documentation names every config that stays behind, and every kind of event that stops a partition.
+// The package's documentation names every config that stays behind, and every kind of event that
+// stops a partition.
 func TestDocumented(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	if err != nil {

@@ -11,14 +11,17 @@ import (
 )
 
 const (
-	// stillFor is how long a broker of the standby gets nothing appended until Stop doesn't wait for it any more.
+	// stillFor is how long a broker of the standby gets nothing appended until Stop doesn't wait
+	// for it any more.
 	stillFor = 3 * time.Second
-	// flushFor is how long Stop waits for what a partition's leader has appended to become durable, notesFor for the ledger.
+	// flushFor is how long Stop waits for what a partition's leader has appended to become durable,
+	// notesFor for the ledger.
 	flushFor = 2 * time.Second
 	notesFor = 5 * time.Second
 )
 
-// drain ends cleanly: what was read is appended and durable, and positions are noted. A broker that stands still isn't waited for: what it lacks is read again by the next mirror.
+// drain ends cleanly: what was read is appended and durable, and positions are noted. A broker that
+// stands still isn't waited for: what it lacks is read again by the next mirror.
 func (e *engine) drain(ctx context.Context) error {
 	e.mu.Lock()
 	e.draining = true // nothing is read on, nor by looks that are under way
@@ -70,7 +73,8 @@ func (e *engine) idle(ctx context.Context) error {
 	}
 }
 
-// positions is a sum that changes with what is appended of partitions, or with which of them are at work.
+// positions is a sum that changes with what is appended of partitions, or with which of them are at
+// work.
 func (e *engine) positions(ps []*part) (sum int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -104,7 +108,8 @@ func (e *engine) flush(ctx context.Context) error {
 	}
 }
 
-// flushAll flushes partitions of one broker, some at once. After one that wasn't durable in time the others aren't waited for either.
+// flushAll flushes partitions of one broker, some at once. After one that wasn't durable in time
+// the others aren't waited for either.
 func flushAll(ctx context.Context, ps []*part) error {
 	next := make(chan *part, len(ps))
 	for _, p := range ps {

@@ -14,8 +14,9 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
-// engine moves batches from the source to the standby: it is the sink of its reader. The reader's goroutines queue what they read; workers, as many as have something to do, append
-// it; the goroutine that runs loop has everything else done, in lanes by broker.
+// engine moves batches from the source to the standby: it is the sink of its reader. The reader's
+// goroutines queue what they read; workers, as many as have something to do, append it; the
+// goroutine that runs loop has everything else done, in lanes by broker.
 //
 // Topics are changed by the goroutine of discovery alone, partitions by whoever holds mu.
 // mu is never held while the reader's methods, hooks or requests are under way.
@@ -40,7 +41,8 @@ type engine struct {
 	refusals refusals
 	beats    *beats
 
-	// Of discovery alone: what the plan has just seen, topics that the source has no more, and whether those that went while no mirror ran are settled.
+	// Of discovery alone: what the plan has just seen, topics that the source has no more, and
+	// whether those that went while no mirror ran are settled.
 	planned    *looks
 	pending    int // topics that aren't taken in yet
 	unsure     int // topics that seem to have been deleted while no mirror ran
@@ -57,7 +59,8 @@ type engine struct {
 	draining bool                // nothing is read on any more
 }
 
-// looks are what both sides have: all topics of the source, what became of those that are mirrored, and of the standby those that copies are named like.
+// looks are what both sides have: all topics of the source, what became of those that are mirrored,
+// and of the standby those that copies are named like.
 type looks struct {
 	all, there map[string]rawkafka.Topic
 	became     map[source.Known]source.Verdict

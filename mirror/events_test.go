@@ -17,7 +17,8 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// stopsWith waits until a partition has stopped with an event of the kind, and the partition beside it still is mirrored.
+// stopsWith waits until a partition has stopped with an event of the kind, and the partition beside
+// it still is mirrored.
 func (r *running) stopsWith(kind EventKind, topic string) Event {
 	r.Helper()
 	var ev Event
@@ -71,7 +72,8 @@ func contentOf(t testing.TB, cl testkafka.Cluster, topic string) *testkafka.Cont
 	return c
 }
 
-// Each of these happens while the mirror runs, and while it doesn't. The partition stops, its copy stays as it was, and the other topic goes on.
+// Each of these happens while the mirror runs, and while it doesn't. The partition stops, its copy
+// stays as it was, and the other topic goes on.
 func TestEvents(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -306,7 +308,8 @@ func TestPolicies(t *testing.T) {
 	})
 }
 
-// A copy that somebody gives more partitions than the source's topic has goes on as it is, or stops, as the policy says; once the source has as many, it goes on anyhow.
+// A copy that somebody gives more partitions than the source's topic has goes on as it is, or
+// stops, as the policy says; once the source has as many, it goes on anyhow.
 func TestPartitionsAhead(t *testing.T) {
 	for _, policy := range []Policy{GoOn, Stop} {
 		t.Run(string(policy), func(t *testing.T) {
@@ -351,7 +354,8 @@ func TestPartitionsAhead(t *testing.T) {
 	}
 }
 
-// A topic that the target doesn't take is said once, the others are mirrored, and it is when the target takes it.
+// A topic that the target doesn't take is said once, the others are mirrored, and it is when the
+// target takes it.
 func TestTopicRefused(t *testing.T) {
 	src, dst := pairOf(t, "good")
 	k := testkafka.Kfake(dst)
@@ -388,7 +392,8 @@ func TestTopicRefused(t *testing.T) {
 	r.stop()
 }
 
-// Where the policy says stop, a topic that the target doesn't take is said once and not tried again, unless Retry asks for it.
+// Where the policy says stop, a topic that the target doesn't take is said once and not tried
+// again, unless Retry asks for it.
 func TestTopicRefusedForGood(t *testing.T) {
 	for kind, code := range map[EventKind]int16{TopicRefused: kerr.PolicyViolation.Code, Denied: kerr.TopicAuthorizationFailed.Code} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -453,7 +458,8 @@ func TestCountedOnce(t *testing.T) {
 	r.stop()
 }
 
-// Restored, or copied by somebody else at the same offsets: adopted where it is the same, refused where it isn't.
+// Restored, or copied by somebody else at the same offsets: adopted where it is the same, refused
+// where it isn't.
 func TestAdopt(t *testing.T) {
 	src, dst := pairOf(t, "t")
 	deleteTopic(t, dst, "__kafkadr")

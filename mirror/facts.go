@@ -66,7 +66,8 @@ func (fl *flow) facts(ctx context.Context, copies []copied, from, standby *rawka
 		}
 		found[i] = f
 	}
-	// The note is read before the standby's end, and that before the source's: each may only have grown since.
+	// The note is read before the standby's end, and that before the source's: each may only have
+	// grown since.
 	if err := standbyFacts(ctx, standby, dst, found); err != nil {
 		return nil, err
 	}
@@ -81,7 +82,8 @@ func (fl *flow) facts(ctx context.Context, copies []copied, from, standby *rawka
 	return found, nil
 }
 
-// standbyFacts asks the standby for log starts, true ends and high watermarks, the last two of one leader each.
+// standbyFacts asks the standby for log starts, true ends and high watermarks, the last two of one
+// leader each.
 func standbyFacts(ctx context.Context, c *rawkafka.Cluster, ps []rawkafka.Partition, found []*facts) error {
 	var starts map[rawkafka.Partition]rawkafka.Offset
 	var ends map[rawkafka.Partition]rawkafka.Ends

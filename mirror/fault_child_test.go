@@ -78,7 +78,8 @@ func (l *lines) String() string {
 	return string(l.text)
 }
 
-// mirror starts a mirror of the topics whose names begin with prefix, through the networks. It is killed when the test ends.
+// mirror starts a mirror of the topics whose names begin with prefix, through the networks. It is
+// killed when the test ends.
 func (p *faultPair) mirror(t testing.TB, prefix string) *process {
 	t.Helper()
 	return startProcess(t, childJob{Source: p.source.Addrs(), Standby: p.standby.Addrs(), SourceVia: p.source.net.Via(), StandbyVia: p.standby.net.Via(),

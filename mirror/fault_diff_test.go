@@ -16,15 +16,17 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// same fails the test unless the standby has, within a time, all that the source had up to its last stable offsets when same was called: each
-// partition's records by offset, at both isolation levels. The load may go on: what moves meanwhile (a compacted log, a log start) counts as far
-// as it can be told.
+// same fails the test unless the standby has, within a time, all that the source had up to its last
+// stable offsets when same was called: each partition's records by offset, at both isolation
+// levels. The load may go on: what moves meanwhile (a compacted log, a log start) counts as far as
+// it can be told.
 func (l *faultLoad) same(standby testkafka.Cluster, prefix string, within time.Duration) {
 	l.Helper()
 	l.compare(standby, prefix, within, false, false, true)
 }
 
-// settled ends the load and fails the test unless the standby becomes equal to the source to its very end.
+// settled ends the load and fails the test unless the standby becomes equal to the source to its
+// very end.
 func (l *faultLoad) settled(standby testkafka.Cluster, prefix string, within time.Duration) {
 	l.Helper()
 	l.finish()
@@ -98,7 +100,8 @@ func freshAdmin(t testing.TB, c testkafka.Cluster) *kadm.Client {
 	return kadm.NewClient(testkafka.Client(t, c, kgo.MetadataMinAge(50*time.Millisecond)))
 }
 
-// reached is an error while the standby's high watermarks are below the cuts, or with exactly, while they differ.
+// reached is an error while the standby's high watermarks are below the cuts, or with exactly,
+// while they differ.
 func reached(ctx context.Context, adm *kadm.Client, prefix string, cuts testkafka.Cuts, exactly bool) error {
 	var names []string
 	for n := range cuts {
@@ -145,8 +148,9 @@ func sameStarts(ctx context.Context, source, standby *kadm.Client, prefix string
 	return nil
 }
 
-// differences lists how the standby differs from the source. Records that the cleaner has taken on one side only are none, where a later one of
-// their key is on both; and unless all is still, records that a moved log start has taken.
+// differences lists how the standby differs from the source. Records that the cleaner has taken on
+// one side only are none, where a later one of their key is on both; and unless all is still,
+// records that a moved log start has taken.
 func (l *faultLoad) differences(want, got *testkafka.Content, still bool) (lines []string) {
 	for _, topic := range l.topics {
 		w, g := want.Topics[topic.name], got.Topics[topic.name]
@@ -184,8 +188,8 @@ func cutStart(a, b *testkafka.Partition) {
 	}
 }
 
-// cleanedDifferences compares two logs that were cleaned at different times: what both hold at an offset is equal; and once all is still, what only
-// one holds has a successor on the other.
+// cleanedDifferences compares two logs that were cleaned at different times: what both hold at an
+// offset is equal; and once all is still, what only one holds has a successor on the other.
 func cleanedDifferences(name string, want, got *testkafka.Partition, still bool) (lines []string) {
 	w, g := byOffset(want), byOffset(got)
 	for o, r := range g {
@@ -219,7 +223,8 @@ func byOffset(p *testkafka.Partition) map[int64]testkafka.Record {
 	return m
 }
 
-// groupInStep fails the test unless the standby's group gets the offsets of the source's. Call it when the load has ended.
+// groupInStep fails the test unless the standby's group gets the offsets of the source's. Call it
+// when the load has ended.
 func (l *faultLoad) groupInStep(standby testkafka.Cluster) {
 	l.Helper()
 	want, err := l.adm.FetchOffsets(l.Context(), l.group())

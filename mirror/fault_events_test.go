@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// quiet is a source that is written to only when a test says so: two topics, one that something happens to and one that goes on.
+// quiet is a source that is written to only when a test says so: two topics, one that something
+// happens to and one that goes on.
 type quiet struct {
 	*faultPair
 	*faultLoad
@@ -85,7 +86,8 @@ func (q *quiet) unchanged(topic string, was *testkafka.Partition) {
 	}
 }
 
-// goesOn fails the test unless the other topic is mirrored as before, and nothing happens to the copy of the one that was hit.
+// goesOn fails the test unless the other topic is mirrored as before, and nothing happens to the
+// copy of the one that was hit.
 func (q *quiet) goesOn(m *process, was *testkafka.Partition) {
 	q.faultPair.Helper()
 	q.write(q.hit, 3)
@@ -112,8 +114,9 @@ func (q *quiet) recreate(topic string, batches int) {
 	q.write(topic, batches)
 }
 
-// TestFaultRecreated: the source's topic is re-created while the mirror is down, or up, and is then shorter or longer than it was. Nothing is copied onto the old log;
-// where the policy says so, the copy begins anew.
+// TestFaultRecreated: the source's topic is re-created while the mirror is down, or up, and is then
+// shorter or longer than it was. Nothing is copied onto the old log; where the policy says so, the
+// copy begins anew.
 func TestFaultRecreated(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -147,8 +150,9 @@ func TestFaultRecreated(t *testing.T) {
 	}
 }
 
-// TestFaultTruncated: an unclean election at the source takes records away that the standby has, while the mirror is down, or up; then the log grows again, beyond where
-// it was. The partition stops, and nothing is copied onto what was lost.
+// TestFaultTruncated: an unclean election at the source takes records away that the standby has,
+// while the mirror is down, or up; then the log grows again, beyond where it was. The partition
+// stops, and nothing is copied onto what was lost.
 func TestFaultTruncated(t *testing.T) {
 	for _, up := range []bool{false, true} {
 		if up && !long() {
@@ -183,8 +187,9 @@ func TestFaultTruncated(t *testing.T) {
 	}
 }
 
-// TestFaultForeignWriter: somebody writes to the copy, while the mirror is up and has work (of records that differ, or are all alike), is up and idle, or is down. The partition stops, the others go on, and what was
-// there before is untouched.
+// TestFaultForeignWriter: somebody writes to the copy, while the mirror is up and has work (of
+// records that differ, or are all alike), is up and idle, or is down. The partition stops, the
+// others go on, and what was there before is untouched.
 func TestFaultForeignWriter(t *testing.T) {
 	for _, c := range []string{"busy", "alike", "idle", "down"} {
 		t.Run(c, func(t *testing.T) {
@@ -227,7 +232,8 @@ func TestFaultForeignWriter(t *testing.T) {
 	}
 }
 
-// TestFaultStandbyDeleted: the copy is deleted under the mirror. It stops, or, where the policy says so, begins anew.
+// TestFaultStandbyDeleted: the copy is deleted under the mirror. It stops, or, where the policy
+// says so, begins anew.
 func TestFaultStandbyDeleted(t *testing.T) {
 	q := newQuiet(t, "gone.", 3)
 	m := q.mirror(t, q.prefix)
@@ -262,7 +268,8 @@ func TestFaultStandbyDeleted(t *testing.T) {
 	m.terminate()
 }
 
-// TestFaultQuota: the standby throttles what is produced to nearly nothing, under load, and later no more.
+// TestFaultQuota: the standby throttles what is produced to nearly nothing, under load, and later
+// no more.
 func TestFaultQuota(t *testing.T) {
 	p := newPair(t)
 	l := startLoad(t, p.source, p.standby, "quota.", p.random.Uint64(), 30*time.Millisecond)
@@ -286,8 +293,9 @@ func TestFaultQuota(t *testing.T) {
 	m.unstopped()
 }
 
-// TestFaultRights: the mirror's rights on the standby are taken away while it runs, and given back: first the right to write, then that to make holes. What it can't do is an
-// event; once it can, it goes on by itself.
+// TestFaultRights: the mirror's rights on the standby are taken away while it runs, and given back:
+// first the right to write, then that to make holes. What it can't do is an event; once it can, it
+// goes on by itself.
 func TestFaultRights(t *testing.T) {
 	random := rand.New(rand.NewPCG(faultSeed(t), 0))
 	source := pool.Real(t, testkafka.Options{Brokers: 3, Configs: quick("min.insync.replicas", "2")})

@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// gauntlet lets one mirror under load live through all of the faults on both sides, one after the other. After each, the standby equals the source by
-// offset; the mirror neither ends nor stops a partition, and once the load has ended both are equal to their very ends.
+// gauntlet lets one mirror under load live through all of the faults on both sides, one after the
+// other. After each, the standby equals the source by offset; the mirror neither ends nor stops a
+// partition, and once the load has ended both are equal to their very ends.
 func gauntlet(t *testing.T, prefix string, faults []trouble) {
 	t.Helper()
 	p := newPair(t)
@@ -34,10 +35,12 @@ func gauntlet(t *testing.T, prefix string, faults []trouble) {
 	m.unstopped()
 }
 
-// TestFaultBrokers: brokers of either side are killed, stand still, are restarted, and leaders move.
+// TestFaultBrokers: brokers of either side are killed, stand still, are restarted, and leaders
+// move.
 func TestFaultBrokers(t *testing.T) { gauntlet(t, "brokers.", brokerFaults()) }
 
-// TestFaultNetwork: the way to either side swallows everything, is cut, slow, or loses connections all the time.
+// TestFaultNetwork: the way to either side swallows everything, is cut, slow, or loses connections
+// all the time.
 func TestFaultNetwork(t *testing.T) { gauntlet(t, "network.", networkFaults()) }
 
 // TestFaultKilled kills the mirror under load, again and again.
@@ -68,8 +71,9 @@ func TestFaultKilled(t *testing.T) {
 	m.unstopped()
 }
 
-// TestFaultLeaderStopped: on three brokers, one follower standing still now and then, a leader of the standby stands still while the mirror is killed
-// and started again, with data and holes under way.
+// TestFaultLeaderStopped: on three brokers, one follower standing still now and then, a leader of
+// the standby stands still while the mirror is killed and started again, with data and holes under
+// way.
 func TestFaultLeaderStopped(t *testing.T) {
 	p := newPair(t)
 	l := startLoad(t, p.source, p.standby, "stopped.", p.random.Uint64(), 60*time.Millisecond)
@@ -104,8 +108,8 @@ func TestFaultLeaderStopped(t *testing.T) {
 	m.unstopped()
 }
 
-// TestFaultStandsStill: the mirror itself stands still for longer than any lease, and another one takes over meanwhile; when the first goes on, nothing is
-// doubled.
+// TestFaultStandsStill: the mirror itself stands still for longer than any lease, and another one
+// takes over meanwhile; when the first goes on, nothing is doubled.
 func TestFaultStandsStill(t *testing.T) {
 	p := newPair(t)
 	l := startLoad(t, p.source, p.standby, "still.", p.random.Uint64(), 60*time.Millisecond)
@@ -135,8 +139,8 @@ func TestFaultStandsStill(t *testing.T) {
 	l.settled(p.standby, "", time.Minute)
 }
 
-// TestFaultTwo: two mirrors of the same flow at once, started together, one after the other, killed in turn. Either the older one stops with TakenOver, or both
-// do no harm.
+// TestFaultTwo: two mirrors of the same flow at once, started together, one after the other, killed
+// in turn. Either the older one stops with TakenOver, or both do no harm.
 func TestFaultTwo(t *testing.T) {
 	p := newPair(t)
 	l := startLoad(t, p.source, p.standby, "two.", p.random.Uint64(), 60*time.Millisecond)

@@ -38,8 +38,9 @@ func (l *faultLoad) watching(standby testkafka.Cluster) func(context.Context, *r
 	}
 }
 
-// groupWatch compares the offsets of a group with the high watermarks behind it. Offsets are read first: since a high watermark doesn't go back, one that is below them
-// afterwards was below them when they were committed.
+// groupWatch compares the offsets of a group with the high watermarks behind it. Offsets are read
+// first: since a high watermark doesn't go back, one that is below them afterwards was below them
+// when they were committed.
 type groupWatch struct {
 	testing.TB
 	group string
@@ -77,7 +78,8 @@ func (w *groupWatch) look(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
-// judge says what is wrong, unless a leader that has been replaced, and doesn't know it yet, may have told the end.
+// judge says what is wrong, unless a leader that has been replaced, and doesn't know it yet, may
+// have told the end.
 func (w *groupWatch) judge(ctx context.Context, o kadm.OffsetResponse, end kadm.ListedOffset) {
 	what := fmt.Sprintf("%s on %s/%d is at %d, ahead of the high watermark %d", w.group, o.Topic, o.Partition, o.At, end.Offset)
 	if now, err := w.epoch(ctx, o.Topic, o.Partition); err != nil || now != end.LeaderEpoch {

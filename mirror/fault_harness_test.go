@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestFaultHarness: a cluster equals itself while it is written to and afterwards; and each way in which a copy can be wrong is a difference.
+// TestFaultHarness: a cluster equals itself while it is written to and afterwards; and each way in
+// which a copy can be wrong is a difference.
 func TestFaultHarness(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3})
 	l := startLoad(t, kafka, kafka, "own.", 1, 30*time.Millisecond)

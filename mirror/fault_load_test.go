@@ -17,8 +17,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// faultLoad is what goes on at a source: producers of all kinds, a log that is compacted, one whose start moves, and a group that commits. Its
-// errors are the cluster's troubles and are borne; what counts is what the source's log holds in the end.
+// faultLoad is what goes on at a source: producers of all kinds, a log that is compacted, one whose
+// start moves, and a group that commits. Its errors are the cluster's troubles and are borne; what
+// counts is what the source's log holds in the end.
 type faultLoad struct {
 	testing.TB
 	kafka  testkafka.Cluster
@@ -43,7 +44,8 @@ type loadTopic struct {
 	trimmed    bool // its log start moves
 }
 
-// startLoad makes topics of three replicas whose names begin with prefix and starts to write to them. Records are deleted once standby has them.
+// startLoad makes topics of three replicas whose names begin with prefix and starts to write to
+// them. Records are deleted once standby has them.
 func startLoad(t testing.TB, kafka, standby testkafka.Cluster, prefix string, seed uint64, idle time.Duration) *faultLoad {
 	t.Helper()
 	l := &faultLoad{TB: t, kafka: kafka, prefix: prefix, adm: freshAdmin(t, kafka), idle: idle}
@@ -150,7 +152,8 @@ func (l *faultLoad) producing(topic string, partitions int32, opts ...kgo.Opt) f
 	}
 }
 
-// transacting commits two of three transactions and aborts the others. After an error it begins anew, as an application would.
+// transacting commits two of three transactions and aborts the others. After an error it begins
+// anew, as an application would.
 func (l *faultLoad) transacting(topic string, partitions int32) func(context.Context, *rand.Rand) {
 	return func(ctx context.Context, random *rand.Rand) {
 		id := fmt.Sprintf("%s-%d", topic, random.Uint64())

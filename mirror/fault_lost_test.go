@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestFaultStandbyBack: an unclean election on the standby takes records away that were durable there, while the mirror is up, or down. It says so, and copies them again.
+// TestFaultStandbyBack: an unclean election on the standby takes records away that were durable
+// there, while the mirror is up, or down. It says so, and copies them again.
 func TestFaultStandbyBack(t *testing.T) {
 	for _, up := range []bool{true, false} {
 		if !up && !long() {
@@ -46,8 +47,8 @@ func TestFaultStandbyBack(t *testing.T) {
 	}
 }
 
-// TestFaultOvertaken: records that the standby doesn't have are deleted at the source while the mirror is down. The partition stops; where the policy says so, it goes on
-// behind a hole.
+// TestFaultOvertaken: records that the standby doesn't have are deleted at the source while the
+// mirror is down. The partition stops; where the policy says so, it goes on behind a hole.
 func TestFaultOvertaken(t *testing.T) {
 	q := newQuiet(t, "overtaken.", 3)
 	m := q.mirror(t, q.prefix)
@@ -76,7 +77,8 @@ func TestFaultOvertaken(t *testing.T) {
 	m.terminate()
 }
 
-// TestFaultChaos: faults of all kinds on both sides in any order, while the mirror is killed now and then. The long run only.
+// TestFaultChaos: faults of all kinds on both sides in any order, while the mirror is killed now
+// and then. The long run only.
 func TestFaultChaos(t *testing.T) {
 	if !long() {
 		t.Skip("KAFKADR_LONG isn't set")

@@ -19,7 +19,8 @@ func TestMain(m *testing.M) {
 		os.Exit(child(job))
 	}
 	code := pool.Run(m.Run)
-	// toxiproxy leaves what waits to be sent over a connection that has ended, on either side of a toxic.
+	// toxiproxy leaves what waits to be sent over a connection that has ended, on either side of a
+	// toxic.
 	toxic := goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run")
 	link := goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read")
 	if err := goleak.Find(toxic, link); err != nil && code == 0 {

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka/netfault"
 )
 
-// faultPair is a source and a standby of three brokers each, which the fault tests share, with a network before either.
+// faultPair is a source and a standby of three brokers each, which the fault tests share, with a
+// network before either.
 type faultPair struct {
 	*testing.T
 	random          *rand.Rand
@@ -27,7 +28,8 @@ type side struct {
 	net  *netfault.Net
 }
 
-// quick makes brokers notice each other's faults sooner than by default, and coordinators abandoned transactions.
+// quick makes brokers notice each other's faults sooner than by default, and coordinators abandoned
+// transactions.
 func quick(more ...string) map[string]string {
 	configs := map[string]string{"broker.session.timeout.ms": "5000", "broker.heartbeat.interval.ms": "500", "replica.lag.time.max.ms": "5000",
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000"}
@@ -80,7 +82,8 @@ func (p *faultPair) pass(low, high time.Duration) {
 // broker is one of the side's, by chance.
 func (p *faultPair) broker(s side) int32 { return s.Brokers()[p.random.IntN(len(s.Brokers()))] }
 
-// catchUp bounds how long a standby may take to be equal again: after faults of 40 s, and with real timeouts, holes alone wait for half a minute each.
+// catchUp bounds how long a standby may take to be equal again: after faults of 40 s, and with real
+// timeouts, holes alone wait for half a minute each.
 func catchUp() time.Duration {
 	if long() {
 		return 10 * time.Minute

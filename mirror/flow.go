@@ -12,8 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/source"
 )
 
-// flow is a mirror's two clusters, by one name, and what is asked of them: what a plan, an observation and a mirror have in common. It knows of no partition what becomes of it.
-// Its catalogs are used by one goroutine.
+// flow is a mirror's two clusters, by one name, and what is asked of them: what a plan, an
+// observation and a mirror have in common. It knows of no partition what becomes of it. Its
+// catalogs are used by one goroutine.
 type flow struct {
 	cfg     Config
 	hooks   *hooks
@@ -21,7 +22,8 @@ type flow struct {
 	started time.Time
 
 	source, target *rawkafka.Cluster
-	// near and far are the same connections, with less patience: for a loop, which has others to look after.
+	// near and far are the same connections, with less patience: for a loop, which has others to
+	// look after.
 	near, far *rawkafka.Cluster
 	ledger    *ledger.Ledger // the target's
 	back      *ledger.Ledger // the source's own; nil where it wasn't opened, or may not be read
@@ -73,7 +75,8 @@ func connect(ctx context.Context, cfg Config) (*flow, error) {
 	return fl, nil
 }
 
-// open connects to both clusters at once, and reads the target's ledger. Where both fail, the source's error counts.
+// open connects to both clusters at once, and reads the target's ledger. Where both fail, the
+// source's error counts.
 func (fl *flow) open(ctx context.Context, rc rawkafka.Config) error {
 	tctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -105,7 +108,8 @@ func (fl *flow) close() {
 	}
 }
 
-// openBack reads the source's own ledger. Where it may not be read, nothing is known of copies there: the warning says so.
+// openBack reads the source's own ledger. Where it may not be read, nothing is known of copies
+// there: the warning says so.
 func (fl *flow) openBack(ctx context.Context) (warning string, err error) {
 	fl.back, err = ledger.Open(ctx, fl.source)
 	var denied *ledger.DeniedError

@@ -47,7 +47,8 @@ func TestBothWays(t *testing.T) {
 	}
 }
 
-// Two same-name flows against each other are refused, whoever comes first, and what was announced in vain is taken back.
+// Two same-name flows against each other are refused, whoever comes first, and what was announced
+// in vain is taken back.
 func TestAgainstEachOther(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 1, nil, "orders")
@@ -68,7 +69,8 @@ func TestAgainstEachOther(t *testing.T) {
 	}
 }
 
-// TestPrefixLoop: a copy that MirrorMaker has brought back under its name isn't copied once more, A.A.orders. The plan refuses, and one that appears later is left out.
+// TestPrefixLoop: a copy that MirrorMaker has brought back under its name isn't copied once more,
+// A.A.orders. The plan refuses, and one that appears later is left out.
 func TestPrefixLoop(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 1, nil, "orders")
@@ -92,7 +94,8 @@ func TestPrefixLoop(t *testing.T) {
 	once(t, cfg)
 }
 
-// TestFlowsMeet: two flows that would write one topic of the target. The second is refused, with both names and the topic, until the first is retired or one leaves it out.
+// TestFlowsMeet: two flows that would write one topic of the target. The second is refused, with
+// both names and the topic, until the first is retired or one leaves it out.
 func TestFlowsMeet(t *testing.T) {
 	a, b, c := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 1, nil, "orders", "users", "A.orders")
@@ -160,7 +163,8 @@ func TestTwoSources(t *testing.T) {
 	}
 }
 
-// Two mirrors of the same flow at once: data goes through either; of holes, the newer one's are made. The copy is the same.
+// Two mirrors of the same flow at once: data goes through either; of holes, the newer one's are
+// made. The copy is the same.
 func TestTwoMirrors(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, src, 1, nil, "t", "u")
@@ -187,7 +191,8 @@ func TestTwoMirrors(t *testing.T) {
 	same(t, src, dst, []string{"t", "u"})
 }
 
-// Who is taken over stops there, and goes on when it is told to. The older mirror is held before its hole: else it might make every one before the newer claims.
+// Who is taken over stops there, and goes on when it is told to. The older mirror is held before
+// its hole: else it might make every one before the newer claims.
 func TestTakenOver(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, src, 1, nil, "t", "u")

@@ -22,10 +22,12 @@ const (
 	heartbeatBytes = 8
 )
 
-// heartbeatTopic is the topic that heartbeats are written to: one for each source cluster, so that a standby of two sources has both.
+// heartbeatTopic is the topic that heartbeats are written to: one for each source cluster, so that
+// a standby of two sources has both.
 func (fl *flow) heartbeatTopic() string { return "kafkadr-heartbeats-" + fl.source.ID() }
 
-// heartbeats writes one at each interval, with the time and whose it is, into a topic that is mirrored as any other.
+// heartbeats writes one at each interval, with the time and whose it is, into a topic that is
+// mirrored as any other.
 func (e *engine) heartbeats(ctx context.Context) error {
 	if e.cfg.Heartbeat <= 0 || e.cfg.Once {
 		<-ctx.Done()

@@ -25,8 +25,9 @@ func TestHeartbeats(t *testing.T) {
 	same(t, src, dst, []string{"kafkadr-heartbeats-" + src.ID()})
 }
 
-// Where heartbeats may not be written at the source, be it that their topic can't be made or that it can't be written to, that is said once; everything else goes on, and
-// so do heartbeats as soon as the right is there.
+// Where heartbeats may not be written at the source, be it that their topic can't be made or that
+// it can't be written to, that is said once; everything else goes on, and so do heartbeats as soon
+// as the right is there.
 func TestHeartbeatDenied(t *testing.T) {
 	for _, may := range []kadm.ACLOperation{kadm.OpDescribe, kadm.OpCreate} {
 		t.Run(may.String(), func(t *testing.T) {

@@ -15,15 +15,18 @@ type identity struct {
 	Topic    string `json:"topic"`
 	SourceID string `json:"source_id"`
 	TargetID string `json:"target_id"`
-	// Origins are the clusters that the source's topic is itself a copy of, at first or second hand.
+	// Origins are the clusters that the source's topic is itself a copy of, at first or second
+	// hand.
 	Origins []string `json:"origins,omitempty"`
 	// Start is where the copy's first record can be: what lies below was filler, or isn't there.
 	Start int64 `json:"start"`
-	// Turned is up to where the target's log was the source of the other one, before the two were turned around ([Reverse]): there it may hold aborted transactions, where a copy has holes.
+	// Turned is up to where the target's log was the source of the other one, before the two were
+	// turned around ([Reverse]): there it may hold aborted transactions, where a copy has holes.
 	Turned int64 `json:"turned,omitempty"`
 	// Position is up to where the standby was durable.
 	Position int64 `json:"position"`
-	// Base, End, Epoch and CRC are the source's last batch below Position: its leader epoch, -1 where there is none, and its own CRC-32C.
+	// Base, End, Epoch and CRC are the source's last batch below Position: its leader epoch, -1
+	// where there is none, and its own CRC-32C.
 	Base  int64     `json:"base"`
 	End   int64     `json:"end"`
 	Epoch int32     `json:"epoch"`
@@ -67,7 +70,8 @@ func (p *part) stoppedBy() EventKind {
 	return p.why.Event.Kind
 }
 
-// identify is a partition's identity now; e.mu is held. That of one that has stopped is what it was, and that it has.
+// identify is a partition's identity now; e.mu is held. That of one that has stopped is what it
+// was, and that it has.
 func (e *engine) identify(p *part) identity {
 	id := p.note
 	if id.Stopped = p.stoppedBy(); id.Stopped != "" {
@@ -110,7 +114,8 @@ func (e *engine) noteAll(ctx context.Context, parts []*part) error {
 	return nil
 }
 
-// toNote are the partitions whose identity is to be written: those that have stopped, or have no more, and those that have moved, or, with soon, whose leader at the source has changed.
+// toNote are the partitions whose identity is to be written: those that have stopped, or have no
+// more, and those that have moved, or, with soon, whose leader at the source has changed.
 func (e *engine) toNote(soon bool) []*part {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -128,7 +133,8 @@ func (e *engine) toNote(soon bool) []*part {
 	return ps
 }
 
-// noteNew notes copies that are about to be created: a flow the other way must not take them for topics of their own before their partitions are noted.
+// noteNew notes copies that are about to be created: a flow the other way must not take them for
+// topics of their own before their partitions are noted.
 func (e *engine) noteNew(ctx context.Context, topics []*topic) error {
 	put := make(map[string]any, len(topics))
 	e.mu.Lock()

@@ -17,12 +17,14 @@ type facts struct {
 	watermark                int64
 	note                     identity // zero: none
 	sourceID                 string   // the source topic's
-	// durable is how far the standby is known to have been durable, by this process or the note; -1: not known.
+	// durable is how far the standby is known to have been durable, by this process or the note;
+	// -1: not known.
 	durable int64
 	err     error
 }
 
-// verdict is how to go on: with an event first, if kind isn't empty, and then from position, behind filler up to fill or a hole up to hole.
+// verdict is how to go on: with an event first, if kind isn't empty, and then from position, behind
+// filler up to fill or a hole up to hole.
 type verdict struct {
 	ev      Event
 	fill    int64 // -1: none
@@ -31,7 +33,8 @@ type verdict struct {
 	compare bool  // what the standby holds is to be compared
 }
 
-// judge says whether a partition's copy can go on at its end. What it can't tell is compared by content.
+// judge says whether a partition's copy can go on at its end. What it can't tell is compared by
+// content.
 func (f *facts) judge() verdict {
 	v := verdict{fill: -1, hole: -1}
 	event := func(kind EventKind, other int64, format string, args ...any) verdict {
@@ -85,7 +88,8 @@ func (f *facts) certain(v verdict) int64 {
 	return max(min(at, f.standbyEnd), 0)
 }
 
-// parted says where the source's log parts from the one that was mirrored, and why, by its leader epochs.
+// parted says where the source's log parts from the one that was mirrored, and why, by its leader
+// epochs.
 func (f *facts) parted() (at int64, why string) {
 	if !f.note.known() {
 		return 0, ""

@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/instep"
 )
 
-// keeper keeps what belongs to the topics in step: configs, ACLs and quotas, side by side, and groups in a rhythm of their own.
+// keeper keeps what belongs to the topics in step: configs, ACLs and quotas, side by side, and
+// groups in a rhythm of their own.
 type keeper struct {
 	e       *engine
 	configs *instep.Configs
@@ -133,7 +134,8 @@ func (k *keeper) once(ctx context.Context) error {
 	}
 }
 
-// close notes what was committed last, so that the next mirror tells its own commits from others'. Nothing syncs any more.
+// close notes what was committed last, so that the next mirror tells its own commits from others'.
+// Nothing syncs any more.
 func (k *keeper) close(ctx context.Context) {
 	if k.groups == nil {
 		return

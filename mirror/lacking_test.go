@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestLacking: a standby that doesn't know a request that only helps is mirrored to without it, and what that costs is said.
+// TestLacking: a standby that doesn't know a request that only helps is mirrored to without it, and
+// what that costs is said.
 func TestLacking(t *testing.T) {
 	for _, c := range []struct {
 		keys []kmsg.Key

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestLaggingBrokers: one broker of three doesn't know of a topic, for good, of the copy or of the source's. Neither is taken for deleted.
+// TestLaggingBrokers: one broker of three doesn't know of a topic, for good, of the copy or of the
+// source's. Neither is taken for deleted.
 func TestLaggingBrokers(t *testing.T) {
 	for _, side := range []string{"source", "target"} {
 		t.Run(side, func(t *testing.T) {
@@ -44,7 +45,8 @@ func TestLaggingBrokers(t *testing.T) {
 	}
 }
 
-// TestOnceLaggingBroker: each run of a Once copies all, whichever side has a broker of three that doesn't know a topic. 100 runs of each with KAFKADR_LONG.
+// TestOnceLaggingBroker: each run of a Once copies all, whichever side has a broker of three that
+// doesn't know a topic. 100 runs of each with KAFKADR_LONG.
 func TestOnceLaggingBroker(t *testing.T) {
 	runs := 3
 	if os.Getenv("KAFKADR_LONG") != "" {
@@ -76,7 +78,8 @@ func TestOnceLaggingBroker(t *testing.T) {
 	}
 }
 
-// TestStandbyBackAgain: a copy that no broker knew of for a while is there again, under the ID that it had. It is mirrored on.
+// TestStandbyBackAgain: a copy that no broker knew of for a while is there again, under the ID that
+// it had. It is mirrored on.
 func TestStandbyBackAgain(t *testing.T) {
 	src, dst := pairOf(t, "t", "u")
 	var begun atomic.Bool

@@ -2,7 +2,8 @@ package mirror
 
 import "sync"
 
-// lane is what waits for nothing but itself: a kind of work, and the brokers that it asks. A broker is -1 where none is asked, or where it isn't known.
+// lane is what waits for nothing but itself: a kind of work, and the brokers that it asks. A broker
+// is -1 where none is asked, or where it isn't known.
 type lane struct {
 	work           string
 	source, target int32
@@ -19,7 +20,8 @@ const (
 
 func of(work string) lane { return lane{work, -1, -1} }
 
-// lanes do the loop's work, in each lane one thing at a time: what asks a broker that stands still holds up nothing that asks another.
+// lanes do the loop's work, in each lane one thing at a time: what asks a broker that stands still
+// holds up nothing that asks another.
 type lanes struct {
 	mu   sync.Mutex
 	busy map[lane]struct{}

@@ -11,14 +11,17 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// LastLag is what a running mirror noted on the target of what that lacked: what is known when the source is away. It is noted every 5 s, not by a [Config.Once].
+// LastLag is what a running mirror noted on the target of what that lacked: what is known when the
+// source is away. It is noted every 5 s, not by a [Config.Once].
 type LastLag struct {
 	RPO
-	// At is when it was noted. What the source has got since, and in the time of SourceAgeMillis before, isn't in it.
+	// At is when it was noted. What the source has got since, and in the time of SourceAgeMillis
+	// before, isn't in it.
 	At time.Time `json:"at"`
 	// LeftOut counts topics that match and aren't mirrored.
 	LeftOut int `json:"left_out"`
-	// Partitions are the 1 000 that lack the most, the most first; those that lack nothing aren't among them.
+	// Partitions are the 1 000 that lack the most, the most first; those that lack nothing aren't
+	// among them.
 	Partitions []LastLagPartition `json:"partitions,omitempty"`
 }
 
@@ -33,7 +36,8 @@ type LastLagPartition struct {
 
 const (
 	lagPrefix = "lag/"
-	// lagPartitions bounds a note: names are up to 249 bytes long, and an entry of the ledger 1 MiB.
+	// lagPartitions bounds a note: names are up to 249 bytes long, and an entry of the ledger 1
+	// MiB.
 	lagPartitions = 1000
 )
 

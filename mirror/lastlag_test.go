@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// What a mirror lacks is noted on the standby, where it is found when the source is gone; a source that is silent isn't taken for one that has nothing new.
+// What a mirror lacks is noted on the standby, where it is found when the source is gone; a source
+// that is silent isn't taken for one that has nothing new.
 func TestLastLag(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, src, 1, nil, "bad", "good")

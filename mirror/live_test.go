@@ -185,7 +185,8 @@ func TestLive(t *testing.T) {
 	r.stop()
 }
 
-// TestStandbyStartComesBack: a log start that the standby's brokers have forgotten since it was moved, as those do that are killed, is moved again.
+// TestStandbyStartComesBack: a log start that the standby's brokers have forgotten since it was
+// moved, as those do that are killed, is moved again.
 func TestStandbyStartComesBack(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, src, 1, nil, "orders")

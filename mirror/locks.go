@@ -15,7 +15,8 @@ func (fl *flow) newLocks() locks {
 	return copylock.New(fl.target, copylock.Config{Lease: fl.cfg.tuning.lease, OnRetry: fl.hooks.retry})
 }
 
-// mayHole returns when markers may be written: a hole may have waited for long since its lock was found held.
+// mayHole returns when markers may be written: a hole may have waited for long since its lock was
+// found held.
 func (e *engine) mayHole(ctx context.Context, standby rawkafka.Partition) error {
 	return e.locks.Held(ctx, standby.TopicID)
 }

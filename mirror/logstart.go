@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// trimmedFor is in how many looks at log starts in a row the standby's lies beyond the source's until that is said: the source's own may not have been heard yet.
+// trimmedFor is in how many looks at log starts in a row the standby's lies beyond the source's
+// until that is said: the source's own may not have been heard yet.
 const trimmedFor = 2
 
 // sayTrimmed says where the standby has deleted what the source still has, once each time.
@@ -36,8 +37,8 @@ func (e *engine) sayTrimmed(all []*part) {
 	}
 }
 
-// followStarts moves the standby's log starts to the source's, where those have moved: retention and DeleteRecords. Copies that are only compacted refuse it, and
-// need none.
+// followStarts moves the standby's log starts to the source's, where those have moved: retention
+// and DeleteRecords. Copies that are only compacted refuse it, and need none.
 func (e *engine) followStarts(ctx context.Context, all []*part) {
 	var os kadm.Offsets
 	behind := make(map[rawkafka.Partition]*part)

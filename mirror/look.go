@@ -17,12 +17,14 @@ import (
 const (
 	// patience is how long a partition that can't be looked at is no event yet.
 	patience = time.Minute
-	// lookAtOnce bounds how many partitions are looked at in one round, comparers how many are compared at once.
+	// lookAtOnce bounds how many partitions are looked at in one round, comparers how many are
+	// compared at once.
 	lookAtOnce = 5000
 	comparers  = 16
 )
 
-// due are the partitions to look at now, by the brokers that lead them, where those aren't being asked. Looks at them have begun.
+// due are the partitions to look at now, by the brokers that lead them, where those aren't being
+// asked. Looks at them have begun.
 func (e *engine) due(now time.Time) map[lane][]*part {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -53,7 +55,8 @@ func (e *engine) askedOf(p *part) lane {
 	return at
 }
 
-// look looks at partitions, and reads them on where that is right. What becomes of a partition meanwhile counts, and the look at it then doesn't.
+// look looks at partitions, and reads them on where that is right. What becomes of a partition
+// meanwhile counts, and the look at it then doesn't.
 func (e *engine) look(ctx context.Context, at lane, ps []*part) {
 	defer e.endLook(ps)
 	ps, err := e.living(ctx, e.blame(ps))
@@ -87,7 +90,8 @@ func (e *engine) endLook(ps []*part) {
 	}
 }
 
-// unled leaves out partitions whose leaders are known now: they are looked at with those of the same brokers.
+// unled leaves out partitions whose leaders are known now: they are looked at with those of the
+// same brokers.
 func (e *engine) unled(ps []*part) (unled []*part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -124,7 +128,8 @@ func (e *engine) copied(ps []*part) []copied {
 	return copies
 }
 
-// verdicts are on the partitions whose facts are known; the others are looked at later. An error is the context's.
+// verdicts are on the partitions whose facts are known; the others are looked at later. An error is
+// the context's.
 func (e *engine) verdicts(ctx context.Context, ps []*part, copies []copied, found []*facts) ([]verdict, error) {
 	verdicts := make([]verdict, len(ps))
 	g, gctx := errgroup.WithContext(ctx)
@@ -152,7 +157,8 @@ func (e *engine) verdicts(ctx context.Context, ps []*part, copies []copied, foun
 	return verdicts, g.Wait()
 }
 
-// blame raises the events of partitions whose worker or fetch failed for a reason that looking doesn't cure. It returns the others.
+// blame raises the events of partitions whose worker or fetch failed for a reason that looking
+// doesn't cure. It returns the others.
 func (e *engine) blame(ps []*part) []*part {
 	var left []*part
 	for _, p := range ps {
@@ -194,7 +200,8 @@ func (e *engine) blame(ps []*part) []*part {
 	return left
 }
 
-// movedOften has a partition looked at after a pause, where somebody else writes again and again before anything was appended.
+// movedOften has a partition looked at after a pause, where somebody else writes again and again
+// before anything was appended.
 func (e *engine) movedOften(p *part) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -205,7 +212,8 @@ func (e *engine) movedOften(p *part) bool {
 	return p.moves > 1
 }
 
-// later looks again soon, or raises an event where the error doesn't pass in time. A broker that is away is waited for: that is said once a topic.
+// later looks again soon, or raises an event where the error doesn't pass in time. A broker that is
+// away is waited for: that is said once a topic.
 func (e *engine) later(p *part, err error) {
 	ev, is := errorEvent(err)
 	e.mu.Lock()
@@ -243,7 +251,8 @@ func (e *engine) later(p *part, err error) {
 	}
 }
 
-// skip has the next look make a hole of what can't be read, where it can't lie in tiered storage; there it is tried again.
+// skip has the next look make a hole of what can't be read, where it can't lie in tiered storage;
+// there it is tried again.
 func (e *engine) skip(p *part, err error) {
 	var empty *rawkafka.EmptyError
 	e.mu.Lock()
@@ -256,7 +265,8 @@ func (e *engine) skip(p *part, err error) {
 	e.lookAt(p, e.cfg.tuning.pause)
 }
 
-// living leaves out partitions whose topic, on either side, isn't there, or is another: discovery settles that.
+// living leaves out partitions whose topic, on either side, isn't there, or is another: discovery
+// settles that.
 func (e *engine) living(ctx context.Context, ps []*part) ([]*part, error) {
 	if len(ps) == 0 {
 		return nil, nil

@@ -17,7 +17,8 @@ import (
 const (
 	loopTick    = 100 * time.Millisecond
 	settleEvery = 500 * time.Millisecond
-	// stuckFor is how long a last stable offset stands still below the high watermark until that is an event.
+	// stuckFor is how long a last stable offset stands still below the high watermark until that is
+	// an event.
 	stuckFor = time.Minute
 	// fullLook is how often discovery looks again because something has happened, at most.
 	fullLook = 200 * time.Millisecond
@@ -34,7 +35,8 @@ func (c *clock) due(every time.Duration) bool {
 	return true
 }
 
-// loop looks after everything but the data itself. It waits for nobody: what it has to ask is asked in lanes.
+// loop looks after everything but the data itself. It waits for nobody: what it has to ask is asked
+// in lanes.
 func (e *engine) loop(ctx context.Context, stop <-chan struct{}) error {
 	tick := time.NewTicker(loopTick)
 	defer tick.Stop()
@@ -93,7 +95,8 @@ func (e *engine) ask(ctx context.Context, s *schedule) {
 	}
 }
 
-// each does something with partitions of each broker of the standby, in lanes of their own. What isn't free has it done the next time.
+// each does something with partitions of each broker of the standby, in lanes of their own. What
+// isn't free has it done the next time.
 func (e *engine) each(work string, which func(*part) bool, do func([]*part)) {
 	for broker, ps := range e.byBroker(which) {
 		if at := (lane{work, -1, broker}); e.lanes.free(at) {
@@ -116,7 +119,8 @@ func (e *engine) byBroker(which func(*part) bool) map[int32][]*part {
 	return by
 }
 
-// until is a context that ends with stop, too: looks at a source that is away aren't waited for then.
+// until is a context that ends with stop, too: looks at a source that is away aren't waited for
+// then.
 func until(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
@@ -129,7 +133,8 @@ func until(ctx context.Context, stop <-chan struct{}) (context.Context, context.
 	return ctx, cancel
 }
 
-// survey is one look at topics. Nobody else changes which there are: what others find out about a topic waits here.
+// survey is one look at topics. Nobody else changes which there are: what others find out about a
+// topic waits here.
 func (e *engine) survey(ctx context.Context) {
 	for _, do := range e.agenda.take() {
 		do(ctx)
@@ -159,7 +164,8 @@ func (e *engine) toTopic(t *topic, do func(context.Context)) {
 	})
 }
 
-// watch looks whether the standby's logs end where they should: where nothing is under way, somebody else's record would show.
+// watch looks whether the standby's logs end where they should: where nothing is under way,
+// somebody else's record would show.
 func (e *engine) watch(ctx context.Context, all []*part) {
 	at := make(map[rawkafka.Partition]*part)
 	positions := make(map[*part]int64)
@@ -198,7 +204,8 @@ func (e *engine) standby(ctx context.Context, at map[rawkafka.Partition]*part, w
 	return offsets
 }
 
-// watchStarts takes in where the standby's logs start: its own retention moves them too, and brokers that are killed may bring one back, which they write down once a minute.
+// watchStarts takes in where the standby's logs start: its own retention moves them too, and
+// brokers that are killed may bring one back, which they write down once a minute.
 func (e *engine) watchStarts(ctx context.Context, all []*part) {
 	at := make(map[rawkafka.Partition]*part)
 	e.mu.Lock()
@@ -216,7 +223,8 @@ func (e *engine) watchStarts(ctx context.Context, all []*part) {
 	}
 }
 
-// unsettled says that the answers of what was appended didn't say that it is durable; the engine's lock is held.
+// unsettled says that the answers of what was appended didn't say that it is durable; the engine's
+// lock is held.
 func (p *part) unsettled() bool {
 	p.reached()
 	return p.state() == Copying && p.copy.Durable() < p.copy.Position()
@@ -257,7 +265,8 @@ func (e *engine) noteMoved(ctx context.Context, all bool) {
 	}
 }
 
-// lookForStuck raises events of what waits without an end: for an open transaction at the source, for the standby's replicas, or for its coordinator.
+// lookForStuck raises events of what waits without an end: for an open transaction at the source,
+// for the standby's replicas, or for its coordinator.
 func (e *engine) lookForStuck(now time.Time) {
 	stuck := make(map[*part][]Event)
 	var claims []*topic
@@ -290,7 +299,8 @@ func (e *engine) lookForStuck(now time.Time) {
 	}
 }
 
-// lookForWell says so where a topic had failed, and none of its partitions does any more, and where a partition had stopped for what is over.
+// lookForWell says so where a topic had failed, and none of its partitions does any more, and where
+// a partition had stopped for what is over.
 func (e *engine) lookForWell() {
 	var well []*topic
 	stopped := make(map[*part]*EventError)

@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// Three clusters in a ring, each mirrored to the next: what came from a cluster doesn't come back to it, over the third neither.
+// Three clusters in a ring, each mirrored to the next: what came from a cluster doesn't come back
+// to it, over the third neither.
 func TestRing(t *testing.T) {
 	ring := []testkafka.Cluster{testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})}
 	create(t, ring[0], 1, nil, "t")
@@ -36,7 +37,8 @@ func TestRing(t *testing.T) {
 	}
 }
 
-// A topic that holds the same records, but that no copy of the source has written, may be somebody's own: it isn't appended to.
+// A topic that holds the same records, but that no copy of the source has written, may be
+// somebody's own: it isn't appended to.
 func TestSameButNotOurs(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	for _, cl := range []testkafka.Cluster{src, dst} {

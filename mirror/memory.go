@@ -7,8 +7,10 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// memory counts the bytes that chunks keep, until what they hold is appended: copies of their own, or whole responses that they are parts of, each of which counts once. It also counts them
-// by the standby's broker that they are for: one that stands still fills its own part of the memory, and no more.
+// memory counts the bytes that chunks keep, until what they hold is appended: copies of their own,
+// or whole responses that they are parts of, each of which counts once. It also counts them by the
+// standby's broker that they are for: one that stands still fills its own part of the memory, and
+// no more.
 type memory struct {
 	budget int
 
@@ -64,7 +66,8 @@ func (m *memory) most() int {
 	return max(m.budget/max(len(m.brokers), 1), m.budget/4)
 }
 
-// keepingOf is what is kept for n bytes of what was fetched: the response, unless most of that would be kept for nothing.
+// keepingOf is what is kept for n bytes of what was fetched: the response, unless most of that
+// would be kept for nothing.
 func keepingOf(f rawkafka.Fetched, n int, broker int32) keeping {
 	if 3*n >= f.Response.Bytes {
 		return keeping{of: f.Response, bytes: f.Response.Bytes, broker: broker}
@@ -75,14 +78,17 @@ func keepingOf(f rawkafka.Fetched, n int, broker int32) keeping {
 // room is whether something may be kept.
 type room struct {
 	fits bool
-	// over: its broker has more than its part of the memory, and lets nothing go. Nobody waits for it.
+	// over: its broker has more than its part of the memory, and lets nothing go. Nobody waits for
+	// it.
 	over bool
-	// Else it is to be asked again once something was let go, or after a while where that is above 0.
+	// Else it is to be asked again once something was let go, or after a while where that is above
+	// 0.
 	freed <-chan struct{}
 	after time.Duration
 }
 
-// room says whether what was fetched may be kept. A broker for which nothing is kept may have a response or batch of any length, while there is room at all.
+// room says whether what was fetched may be kept. A broker for which nothing is kept may have a
+// response or batch of any length, while there is room at all.
 func (m *memory) room(k keeping) room {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -146,7 +152,8 @@ func (m *memory) queuing(broker int32, n int) {
 	m.of(broker).queuing += n
 }
 
-// share is how much may be queued by one partition of a broker. The rest of the memory is for the requests to the standby.
+// share is how much may be queued by one partition of a broker. The rest of the memory is for the
+// requests to the standby.
 func (m *memory) share(broker int32) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
-// A response counts once and whole while any chunk keeps it; what is a small part of one is copied, and counts itself.
+// A response counts once and whole while any chunk keeps it; what is a small part of one is copied,
+// and counts itself.
 func TestMemory(t *testing.T) {
 	m := newMemory(1000)
 	of := &rawkafka.Response{Bytes: 900}
@@ -66,8 +67,9 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// A broker of several that lets nothing go has its part of the memory, and no more: what comes for it then isn't waited for, and the others have room still. One that does let some go is
-// waited for.
+// A broker of several that lets nothing go has its part of the memory, and no more: what comes for
+// it then isn't waited for, and the others have room still. One that does let some go is waited
+// for.
 func TestMemoryOfBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(1000)

@@ -27,9 +27,10 @@ func New(cfg Config) (*Mirror, error) {
 	return &Mirror{cfg: cfg, stop: make(chan struct{}), done: make(chan struct{})}, nil
 }
 
-// Run mirrors until the context ends, which is the error, or [Mirror.Stop], or, with [Config.Once], until all is done: then it returns nil, or a *[StoppedError] where partitions had to be left,
-// and an error too where groups or configs couldn't be brought in step.
-// A plan with conflicts is a *[RefusedError]. Once it runs, both clusters may be away for as long as they like. It runs once.
+// Run mirrors until the context ends, which is the error, or [Mirror.Stop], or, with [Config.Once],
+// until all is done: then it returns nil, or a *[StoppedError] where partitions had to be left, and
+// an error too where groups or configs couldn't be brought in step. A plan with conflicts is a
+// *[RefusedError]. Once it runs, both clusters may be away for as long as they like. It runs once.
 func (m *Mirror) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -44,7 +45,9 @@ func (m *Mirror) Run(ctx context.Context) error {
 	return m.run(ctx)
 }
 
-// Stop ends Run cleanly: what was read is durable on the standby, positions are noted, and Run has returned nil. Where ctx ends first, Run is ended hard and ctx's error returned: nothing is lost by that either.
+// Stop ends Run cleanly: what was read is durable on the standby, positions are noted, and Run has
+// returned nil. Where ctx ends first, Run is ended hard and ctx's error returned: nothing is lost
+// by that either.
 func (m *Mirror) Stop(ctx context.Context) error {
 	m.mu.Lock()
 	if !m.stopping {
@@ -69,7 +72,8 @@ func (m *Mirror) Stop(ctx context.Context) error {
 	return fmt.Errorf("mirror: stop: %w", context.Cause(ctx))
 }
 
-// Retry looks again at partitions that an event has stopped: all of them, or those of the source's topics that are named. Topics that the target has refused are tried again too.
+// Retry looks again at partitions that an event has stopped: all of them, or those of the source's
+// topics that are named. Topics that the target has refused are tried again too.
 func (m *Mirror) Retry(topics ...string) {
 	if e := m.engine(); e != nil {
 		e.retry(topics)

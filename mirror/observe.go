@@ -19,9 +19,11 @@ import (
 // ErrNoFlow says that no mirror of that name was ever started from the source to the target.
 var ErrNoFlow = errors.New("no flow of that name is announced on the target")
 
-// Observe says where a mirror stands by looking at both clusters, whether it runs or not: it needs the clusters and [Config.Name] alone, and takes prefix and topics from
-// what the mirror has announced on the target. It changes nothing. Rates, counts, groups and heartbeats are a running mirror's own, and stay empty. Partitions that would stop, or have,
-// are Stopped. Errors are a *[ConfigError], a *[ConnectError], [ErrNoFlow], or of the clusters.
+// Observe says where a mirror stands by looking at both clusters, whether it runs or not: it needs
+// the clusters and [Config.Name] alone, and takes prefix and topics from what the mirror has
+// announced on the target. It changes nothing. Rates, counts, groups and heartbeats are a running
+// mirror's own, and stay empty. Partitions that would stop, or have, are Stopped. Errors are a
+// *[ConfigError], a *[ConnectError], [ErrNoFlow], or of the clusters.
 func Observe(ctx context.Context, cfg Config) (*Status, error) {
 	return onFlow(ctx, cfg, (*flow).observe)
 }
@@ -130,7 +132,8 @@ func (fl *flow) observeParts(ctx context.Context, ps []*part) error {
 	return g.Wait()
 }
 
-// timeAt is the timestamp of the first record at the source that isn't mirrored; zero where it can't be read.
+// timeAt is the timestamp of the first record at the source that isn't mirrored; zero where it
+// can't be read.
 func (fl *flow) timeAt(ctx context.Context, p *part) time.Time {
 	a, err := fl.source.ReadNow(ctx, p.src, max(p.copy.Position(), p.logStart), rawkafka.ReadConfig{Isolation: rawkafka.ReadCommitted})
 	if err != nil {

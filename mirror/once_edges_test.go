@@ -155,7 +155,8 @@ func TestOnceAnew(t *testing.T) {
 	same(t, src, dst, []string{"t"})
 }
 
-// TestOnceLeaderless: a partition of the source that has no leader yet, and a topic that is being made, are waited for.
+// TestOnceLeaderless: a partition of the source that has no leader yet, and a topic that is being
+// made, are waited for.
 func TestOnceLeaderless(t *testing.T) {
 	for name, whole := range map[string]bool{"partition": false, "topic": true} {
 		t.Run(name, func(t *testing.T) {

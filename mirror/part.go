@@ -44,7 +44,8 @@ func newPart(t *topic, n int32, side *standby.Side) *part {
 	return p
 }
 
-// part is a partition that is mirrored. Everything is guarded by the engine's lock but the copy, which has one of its own.
+// part is a partition that is mirrored. Everything is guarded by the engine's lock but the copy,
+// which has one of its own.
 type part struct {
 	*topic
 	source.Following
@@ -59,10 +60,12 @@ type part struct {
 	queuedFor int32  // the broker that it was queued for
 	giveUp    func() // ends the wait of the worker that has, or had it; nil: none had yet
 
-	// Positions. next is where the fetcher goes on, checked where the standby ended when it was looked at. How far it has got is the copy's to know.
+	// Positions. next is where the fetcher goes on, checked where the standby ended when it was
+	// looked at. How far it has got is the copy's to know.
 	next, checked int64
 	epoch         int32 // the source's leader epoch under which checked was found right; -1: any
-	// fill: the log starts there, and everything below is filler until it is deleted; -1: that is done.
+	// fill: the log starts there, and everything below is filler until it is deleted; -1: that is
+	// done.
 	fill int64
 	// end is where a Once ends; -1: nowhere.
 	end int64
@@ -246,7 +249,8 @@ func (p *part) oldest(now time.Time) time.Duration {
 	return max(now.Sub(since), 0)
 }
 
-// abandon has a worker give the partition up, where one has it: what it waits for may never come. e.mu is held.
+// abandon has a worker give the partition up, where one has it: what it waits for may never come.
+// e.mu is held.
 func (p *part) abandon() {
 	if p.working && p.giveUp != nil {
 		p.giveUp()

@@ -18,11 +18,13 @@ type Plan struct {
 	SourceCluster string      `json:"source_cluster"`
 	TargetCluster string      `json:"target_cluster"`
 	Topics        []TopicPlan `json:"topics"`
-	// LeftOut are topics that match but wouldn't be mirrored, and why: copies that came from the target, and those that are the source's own.
+	// LeftOut are topics that match but wouldn't be mirrored, and why: copies that came from the
+	// target, and those that are the source's own.
 	LeftOut map[string]string `json:"left_out,omitempty"`
 	// Records are offsets to copy until the last stable offsets of now.
 	Records int64 `json:"records"`
-	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md); RoundTrip was measured on the target.
+	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md); RoundTrip was
+	// measured on the target.
 	HoleMethod string          `json:"hole_method"`
 	RoundTrip  millis.Duration `json:"round_trip_ms"`
 	// Warnings are what an operator should know; Conflicts are why Run would refuse.
@@ -38,7 +40,8 @@ type TopicPlan struct {
 	Target            string `json:"target"`
 	Create            bool   `json:"create"`
 	ReplicationFactor int16  `json:"replication_factor"`
-	// Configs are those to be set on the copy. Replaced are values that it has of its own now, of a topic that exists.
+	// Configs are those to be set on the copy. Replaced are values that it has of its own now, of a
+	// topic that exists.
 	Configs  map[string]string `json:"configs,omitempty"`
 	Replaced map[string]string `json:"replaced,omitempty"`
 	// AddPartitions is how many partitions the copy would get.
@@ -52,19 +55,23 @@ type PartitionPlan struct {
 	// Method is exact, or nothing where an event would stop it at once: Event is its kind.
 	Method string    `json:"method"`
 	Event  EventKind `json:"event,omitempty"`
-	// Position is the target's true end now: where the mirror goes on. Filler are offsets to fill below the source's log start.
+	// Position is the target's true end now: where the mirror goes on. Filler are offsets to fill
+	// below the source's log start.
 	Position int64 `json:"position"`
 	Filler   int64 `json:"filler"`
-	// LogStart, LSO are the source's; Lag are the offsets from position or log start to the last stable one.
+	// LogStart, LSO are the source's; Lag are the offsets from position or log start to the last
+	// stable one.
 	LogStart int64 `json:"log_start"`
 	LSO      int64 `json:"lso"`
 	Lag      int64 `json:"lag"`
-	// HoleRuns is about how many holes there are to make, each a barrier: an estimate from the first megabyte of the partitions that have the most to copy.
+	// HoleRuns is about how many holes there are to make, each a barrier: an estimate from the
+	// first megabyte of the partitions that have the most to copy.
 	HoleRuns int64 `json:"hole_runs"`
 }
 
-// Conflict is a reason to refuse. Kind is same_cluster, flow (another against this one, or one that writes the same copy), loop,
-// replication_factor, partitions, name, foreign_writer, hole_time, denied, …
+// Conflict is a reason to refuse. Kind is same_cluster, flow (another against this one, or one that
+// writes the same copy), loop, replication_factor, partitions, name, foreign_writer, hole_time,
+// denied, …
 type Conflict = fault.Conflict
 
 // String is the plan as text for people: what Run would do, then warnings and conflicts.

@@ -22,7 +22,8 @@ import (
 // fillerRate is how many offsets of filler a broker takes in a second.
 const fillerRate = 5_000_000
 
-// NewPlan says what a mirror would do, and what forbids it. It changes nothing. Errors are a *[ConfigError], a *[ConnectError], an *[UnknownTopicError], or of the clusters.
+// NewPlan says what a mirror would do, and what forbids it. It changes nothing. Errors are a
+// *[ConfigError], a *[ConnectError], an *[UnknownTopicError], or of the clusters.
 func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 	return onFlow(ctx, cfg, (*flow).plan)
 }
@@ -47,7 +48,8 @@ type planner struct {
 	configs kadm.ResourceConfigs      // of one of them; none where they may not be read
 }
 
-// newPlanner asks both clusters, at once, for what doesn't depend on anything else. What is written elsewhere meanwhile, as a flow that is announced, isn't in it.
+// newPlanner asks both clusters, at once, for what doesn't depend on anything else. What is written
+// elsewhere meanwhile, as a flow that is announced, isn't in it.
 func (fl *flow) newPlanner(ctx context.Context) (*planner, error) {
 	pl := &planner{flow: fl, p: &Plan{
 		Flow: fl.cfg.Name, SourceCluster: fl.source.ID(), TargetCluster: fl.target.ID(), Topics: []TopicPlan{}, Warnings: []string{}, Conflicts: []Conflict{},
@@ -64,7 +66,8 @@ func (fl *flow) newPlanner(ctx context.Context) (*planner, error) {
 	return pl, nil
 }
 
-// plan makes the plan. What the source's own ledger says is read here, so after the topics were listed: a copy is noted before it is made.
+// plan makes the plan. What the source's own ledger says is read here, so after the topics were
+// listed: a copy is noted before it is made.
 func (pl *planner) plan(ctx context.Context) (*Plan, error) {
 	warning, err := pl.sel.missing(pl.cfg, pl.all)
 	if err != nil {
@@ -201,7 +204,8 @@ func kindOf(err error) string {
 	return "topic"
 }
 
-// othersCopies are the target's topics, by ID, that are copies of other clusters' by the ledger, with those clusters.
+// othersCopies are the target's topics, by ID, that are copies of other clusters' by the ledger,
+// with those clusters.
 func (pl *planner) othersCopies() map[string]string {
 	others := make(map[string]string)
 	for key, value := range pl.ledger.Each(identityPrefix) {
@@ -258,7 +262,8 @@ func (pl *planner) known(ctx context.Context, ps []copied) error {
 	return nil
 }
 
-// undecided names partitions of the target with transactions that are open there, as those of an application that wrote to it before it became the standby: what ends one appends a marker.
+// undecided names partitions of the target with transactions that are open there, as those of an
+// application that wrote to it before it became the standby: what ends one appends a marker.
 // Without one, the last stable offset has reached the high watermark that was told before.
 func (pl *planner) undecided(ctx context.Context, ps []copied, found []*facts) error {
 	dst := make([]rawkafka.Partition, len(ps))
@@ -277,7 +282,8 @@ func (pl *planner) undecided(ctx context.Context, ps []copied, found []*facts) e
 	return nil
 }
 
-// unread says that a partition couldn't be looked at: a conflict, where that doesn't pass by itself.
+// unread says that a partition couldn't be looked at: a conflict, where that doesn't pass by
+// itself.
 func (pl *planner) unread(p copied, err error) {
 	if rawkafka.Denies(err) {
 		pl.refuse(Conflict{Topic: p.src.Topic, Partition: p.src.Partition, Offset: -1, Kind: string(Denied), Detail: err.Error()})

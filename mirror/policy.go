@@ -7,7 +7,8 @@ type Policy string
 
 // Policies. Which an event allows is said at its kind.
 const (
-	// Stop stops the partition, or the topic. It is looked at again when the mirror is started again, or told to by [Mirror.Retry].
+	// Stop stops the partition, or the topic. It is looked at again when the mirror is started
+	// again, or told to by [Mirror.Retry].
 	Stop Policy = "stop"
 	// Retry stops it and looks again every half minute.
 	Retry Policy = "retry"
@@ -77,7 +78,8 @@ type Writes string
 
 // What becomes of rights to write.
 const (
-	// WritesWithheld carries READ, DESCRIBE and DESCRIBE_CONFIGS on topics alone. What is withheld is noted on the standby, for the day of the failover.
+	// WritesWithheld carries READ, DESCRIBE and DESCRIBE_CONFIGS on topics alone. What is withheld
+	// is noted on the standby, for the day of the failover.
 	WritesWithheld Writes = "withheld"
 	// WritesCarried carries everything.
 	WritesCarried Writes = "carried"

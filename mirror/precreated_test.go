@@ -41,7 +41,8 @@ func ownConfigs(t testing.TB, cl testkafka.Cluster, topic string) map[string]str
 	return own
 }
 
-// A topic that was made beforehand, and stamps records itself, has its configs before its first record.
+// A topic that was made beforehand, and stamps records itself, has its configs before its first
+// record.
 func TestPrecreated(t *testing.T)     { testPrecreated(t, testkafka.Fake(t, testkafka.Options{})) }
 func TestRealPrecreated(t *testing.T) { testPrecreated(t, testkafka.Real(t, testkafka.Options{})) }
 

@@ -11,8 +11,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// Arrived implements [source.Sink]: it queues what came. It waits while memory is full; a partition that is slower than the others,
-// or whose broker has filled its part of the memory and stands still, is read no more for a while instead.
+// Arrived implements [source.Sink]: it queues what came. It waits while memory is full; a partition
+// that is slower than the others, or whose broker has filled its part of the memory and stands
+// still, is read no more for a while instead.
 func (e *engine) Arrived(ctx context.Context, f rawkafka.Fetched) (steer bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,8 +133,9 @@ func (p *part) told(f rawkafka.Fetched, now time.Time) {
 // crcOf is the batch's own CRC-32C, from its header.
 func crcOf(b batch.Batch) uint32 { return binary.BigEndian.Uint32(b.Raw()[17:]) }
 
-// take takes the batches that fit; whole says that all of them did. What doesn't has to be read again: so all do while half of the budget is free, and beyond that what is
-// within the partition's share.
+// take takes the batches that fit; whole says that all of them did. What doesn't has to be read
+// again: so all do while half of the budget is free, and beyond that what is within the partition's
+// share.
 func (e *engine) take(p *part, f rawkafka.Fetched) (c *chunk, whole bool, err error) {
 	c = &chunk{base: p.next, end: p.next, stable: p.stable(), tail: p.tail}
 	room, n := max(e.memory.share(p.broker)-p.queued, e.memory.free(p.broker)), 0
@@ -190,7 +192,8 @@ func (e *engine) start(p *part) {
 	}
 }
 
-// pop takes the first chunk off, which is appended; e.mu is held. again says that the partition is to be read on.
+// pop takes the first chunk off, which is appended; e.mu is held. again says that the partition is
+// to be read on.
 func (e *engine) pop(p *part) (again bool) {
 	c := p.chunks[0]
 	p.chunks[0] = nil
@@ -227,7 +230,8 @@ func (e *engine) void(p *part, t source.Turn) {
 	e.tell()
 }
 
-// readOn reads partitions on that weren't for want of memory, as soon as their brokers have let some go.
+// readOn reads partitions on that weren't for want of memory, as soon as their brokers have let
+// some go.
 func (e *engine) readOn(ctx context.Context) error {
 	for {
 		freed := e.memory.letGo()
@@ -262,7 +266,8 @@ func (p *part) from() rawkafka.Position {
 	return at
 }
 
-// Failed implements [source.Sink]: the partition is looked at, but for what passes by itself after a pause.
+// Failed implements [source.Sink]: the partition is looked at, but for what passes by itself after
+// a pause.
 func (e *engine) Failed(src rawkafka.Partition, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
-// raise notes an event of a partition. Where the policy isn't to go on, the partition stops. It returns the policy.
+// raise notes an event of a partition. Where the policy isn't to go on, the partition stops. It
+// returns the policy.
 func (e *engine) raise(p *part, ev Event, cause error) Policy {
 	ev.Time, ev.Topic, ev.Target, ev.Partition = time.Now(), p.source, p.target, p.src.Partition
 	ev.Policy = e.cfg.Policies.of(ev.Kind)
@@ -81,7 +82,8 @@ func (e *engine) recovered(p *part, was *EventError) {
 	e.hooks.event(ev)
 }
 
-// errorEvent is the event that an error of a worker or of a look is, or false for what passes by looking again.
+// errorEvent is the event that an error of a worker or of a look is, or false for what passes by
+// looking again.
 func errorEvent(err error) (ev Event, ok bool) {
 	ev = Event{Offset: -1, Other: -1, Detail: err.Error()}
 	var shifted *exactcopy.ShiftedError

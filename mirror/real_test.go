@@ -21,8 +21,8 @@ func realPair(t testing.TB) (src, dst testkafka.Cluster) {
 		pool.Real(t, testkafka.Options{Configs: map[string]string{"log.cleaner.backoff.ms": "3600000"}})
 }
 
-// Hard topics, mirrored while they are made, are the same at both isolation levels. Compacted ones are there before, and the standby's cleaner sleeps: what a cleaner leaves is its
-// own affair.
+// Hard topics, mirrored while they are made, are the same at both isolation levels. Compacted ones
+// are there before, and the standby's cleaner sleeps: what a cleaner leaves is its own affair.
 func TestRealHardTopics(t *testing.T) {
 	src, dst := realPair(t)
 	shrinking := []string{"compacted", "schemas", "retention", "deleted"} // while they are made, records go that a mirror might not have read yet
@@ -51,8 +51,9 @@ func TestRealHardTopics(t *testing.T) {
 	same(t, src, dst, names)
 }
 
-// Two clusters mirror each other at once, behind prefixes, with heartbeats: every copy is the same by offset, there are no copies of copies, a topic that grows grows on
-// the other side, one that is deleted is deleted there, and a group's offsets go along.
+// Two clusters mirror each other at once, behind prefixes, with heartbeats: every copy is the same
+// by offset, there are no copies of copies, a topic that grows grows on the other side, one that is
+// deleted is deleted there, and a group's offsets go along.
 func TestRealBothWays(t *testing.T) {
 	a, b := realPair(t)
 	names := []string{"both.grows", "both.orders"}
@@ -149,8 +150,9 @@ func TestRealAgainstEachOther(t *testing.T) {
 	once(t, there) // the one that was first isn't hindered
 }
 
-// A standby that denies ClusterAction and Alter on the cluster from the start is mirrored to exactly, the weaker way, and the plan says so; a mirror that goes on where
-// another has ended does so too.
+// A standby that denies ClusterAction and Alter on the cluster from the start is mirrored to
+// exactly, the weaker way, and the plan says so; a mirror that goes on where another has ended does
+// so too.
 func TestRealWithoutClusterAction(t *testing.T) {
 	src := testkafka.Fake(t, testkafka.Options{})
 	dst := pool.Real(t, testkafka.Options{Secure: true}).(testkafka.Secured)

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// The standby's brokers have a shorter retention by default: the copy gets the source's, which is planned, and keeps its records.
+// The standby's brokers have a shorter retention by default: the copy gets the source's, which is
+// planned, and keeps its records.
 func TestRealDefaultRetention(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Real(t, testkafka.Options{Configs: map[string]string{"log.retention.ms": "3600000"}})
 	create(t, src, 1, nil, "t")

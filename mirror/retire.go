@@ -5,9 +5,12 @@ import (
 	"fmt"
 )
 
-// Retire takes back what a mirror has announced on the target, so that a mirror of the other way may start under the same names. Stop the mirror before. It needs the two clusters and
-// [Config.Name] alone. The notes on the copies stay: they remain copies, which no mirror takes back to where they came from, so that the two ways can't feed each other even if
-// the mirror still runs; and the mirror goes on, announced anew, when it is started again. Errors are a *[ConfigError], a *[ConnectError], [ErrNoFlow], or of the clusters.
+// Retire takes back what a mirror has announced on the target, so that a mirror of the other way
+// may start under the same names. Stop the mirror before. It needs the two clusters and
+// [Config.Name] alone. The notes on the copies stay: they remain copies, which no mirror takes back
+// to where they came from, so that the two ways can't feed each other even if the mirror still
+// runs; and the mirror goes on, announced anew, when it is started again. Errors are a
+// *[ConfigError], a *[ConnectError], [ErrNoFlow], or of the clusters.
 func Retire(ctx context.Context, cfg Config) error {
 	_, err := onFlow(ctx, cfg, (*flow).retire)
 	return err

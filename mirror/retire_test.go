@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A flow that is retired stands in nobody's way; its copies still aren't mirrored back, and it may be taken up again once the other way is retired.
+// A flow that is retired stands in nobody's way; its copies still aren't mirrored back, and it may
+// be taken up again once the other way is retired.
 func TestRetire(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 1, nil, "orders")
@@ -44,7 +45,8 @@ func TestRetire(t *testing.T) {
 	}
 }
 
-// Expressions that match nothing yet are waited for; a Once has nothing to wait for. Literal names that are missing are all named.
+// Expressions that match nothing yet are waited for; a Once has nothing to wait for. Literal names
+// that are missing are all named.
 func TestNothingMatchesYet(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	cfg := quickConfig(src, dst)

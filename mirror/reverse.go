@@ -14,10 +14,13 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Reverse turns a retired flow's copies around, as after a failover: the target's topics are its own from then on, and the source's are known as copies of them, up to where the flow had
-// got. So a mirror from the target to the source may follow, under the same names; it goes on where both logs are the same, and stops the partitions of a source that has records which the
-// target never got. The configuration is that of the flow that was; one with a prefix can't be turned around. Reverse returns the topics' names, sorted, and may be called again: then there
-// are none. A flow that is announced still is an error.
+// Reverse turns a retired flow's copies around, as after a failover: the target's topics are its
+// own from then on, and the source's are known as copies of them, up to where the flow had got. So
+// a mirror from the target to the source may follow, under the same names; it goes on where both
+// logs are the same, and stops the partitions of a source that has records which the target never
+// got. The configuration is that of the flow that was; one with a prefix can't be turned around.
+// Reverse returns the topics' names, sorted, and may be called again: then there are none. A flow
+// that is announced still is an error.
 func Reverse(ctx context.Context, cfg Config) (topics []string, err error) {
 	cfg, err = cfg.complete()
 	if err != nil {
@@ -41,7 +44,8 @@ func (fl *flow) turnAround(ctx context.Context) (topics []string, err error) {
 	return fl.reverse(ctx)
 }
 
-// reverse notes on the source what the target's notes say, and then forgets those. What the source has noted already is a newer one.
+// reverse notes on the source what the target's notes say, and then forgets those. What the source
+// has noted already is a newer one.
 func (fl *flow) reverse(ctx context.Context) (topics []string, err error) {
 	turned, forget, names := make(map[string]identity), make(map[string]any), make(map[string]bool)
 	prefix := identityPrefix + fl.source.ID() + "/"
@@ -85,7 +89,8 @@ func (fl *flow) reverse(ctx context.Context) (topics []string, err error) {
 	return slices.Sorted(maps.Keys(names)), nil
 }
 
-// ownEnds are where partitions of the source end before anything is copied onto them, by the keys of their notes: all of that is their own. A flow that died may have noted less. Topics that are
+// ownEnds are where partitions of the source end before anything is copied onto them, by the keys
+// of their notes: all of that is their own. A flow that died may have noted less. Topics that are
 // gone have none.
 func (fl *flow) ownEnds(ctx context.Context, turned map[string]identity) (map[string]int64, error) {
 	topics := make(map[string]bool)

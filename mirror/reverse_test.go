@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// After a failover the copies are the standby's own: they are written to, and mirrored back onto what they came from, and once more the other way.
+// After a failover the copies are the standby's own: they are written to, and mirrored back onto
+// what they came from, and once more the other way.
 func TestReverse(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 2, nil, "orders")
@@ -50,7 +51,8 @@ func TestReverse(t *testing.T) {
 	}
 }
 
-// What was a source holds aborted transactions where its copy has holes. That is no other's doing when it becomes the copy, there and back again.
+// What was a source holds aborted transactions where its copy has holes. That is no other's doing
+// when it becomes the copy, there and back again.
 func TestReverseAborted(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 1, nil, "orders")
@@ -93,7 +95,8 @@ func TestReverseAborted(t *testing.T) {
 	}
 }
 
-// unnote takes back how far the copy of orders/0 has got, as where the mirror died before it noted that.
+// unnote takes back how far the copy of orders/0 has got, as where the mirror died before it noted
+// that.
 func unnote(t *testing.T, cfg Config) {
 	t.Helper()
 	cfg, err := cfg.complete()
@@ -116,7 +119,8 @@ func unnote(t *testing.T, cfg Config) {
 	}
 }
 
-// A source that has records which the standby never got is turned around all the same; its partition stops then, and says why.
+// A source that has records which the standby never got is turned around all the same; its
+// partition stops then, and says why.
 func TestReverseForked(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	create(t, a, 1, nil, "same", "ahead", "other")

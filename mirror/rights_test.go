@@ -17,7 +17,8 @@ func securedFake(t testing.TB) testkafka.Secured {
 	return cl
 }
 
-// Rights that are missing on the standby are named before anything is done: those that the copy needs as conflicts, the others with what suffers.
+// Rights that are missing on the standby are named before anything is done: those that the copy
+// needs as conflicts, the others with what suffers.
 func TestPlanRightsOnStandby(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), securedFake(t)
 	create(t, src, 1, nil, "orders")
@@ -87,7 +88,8 @@ func TestPlanRightsOnStandby(t *testing.T) {
 	}
 }
 
-// Without the right to transactional ids nothing keeps two mirrors from making the same hole: that is said once for each topic, and one mirror alone copies exactly.
+// Without the right to transactional ids nothing keeps two mirrors from making the same hole: that
+// is said once for each topic, and one mirror alone copies exactly.
 func TestHolesUnguarded(t *testing.T) {
 	src, dst := testkafka.Fake(t, testkafka.Options{}), securedFake(t)
 	create(t, src, 1, nil, "a", "b", "plain")

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror/internal/standby"
 )
 
-// appendFor is how long a worker waits for the standby's leader: then the partition is looked at again, and the worker is another's.
+// appendFor is how long a worker waits for the standby's leader: then the partition is looked at
+// again, and the worker is another's.
 const appendFor = 10 * time.Second
 
 // connect is ended by Stop as well, without a flow then: there is nothing to be finished yet.
@@ -141,10 +142,12 @@ func (e *engine) mirror(ctx context.Context, stop <-chan struct{}) error {
 	return err
 }
 
-// awaitFor is how long those that run beside the loop have to end after it. kgo waits for a broker that stands still longer than its context says.
+// awaitFor is how long those that run beside the loop have to end after it. kgo waits for a broker
+// that stands still longer than its context says.
 const awaitFor = time.Second
 
-// await waits for all goroutines of the group, and cuts the connections where some don't end in time after the loop has: then it isn't whole.
+// await waits for all goroutines of the group, and cuts the connections where some don't end in
+// time after the loop has: then it isn't whole.
 func (e *engine) await(over context.Context, g *errgroup.Group) (whole bool, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()

@@ -24,7 +24,8 @@ const (
 	holeFloor = 2 * time.Millisecond
 )
 
-// holes estimates how many holes there are to make, from the first megabyte of the partitions that have the most to copy.
+// holes estimates how many holes there are to make, from the first megabyte of the partitions that
+// have the most to copy.
 func (pl *planner) holes(ctx context.Context) error {
 	type place struct {
 		topic *TopicPlan

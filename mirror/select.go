@@ -56,7 +56,8 @@ func (s *selection) owned(all map[string]rawkafka.Topic) map[string]string {
 // madeWithin is how long a plan waits for topics that are being made.
 const madeWithin = 30 * time.Second
 
-// list asks every broker for all topics, and for those that were asked for by name: a broker lists only those that may be described. Topics that are being made are waited for.
+// list asks every broker for all topics, and for those that were asked for by name: a broker lists
+// only those that may be described. Topics that are being made are waited for.
 func (fl *flow) list(ctx context.Context, wait time.Duration) (map[string]rawkafka.Topic, error) {
 	l, err := fl.sources.Settle(ctx, source.Query{Cluster: fl.source, Everywhere: true, Named: fl.sel.Names(), Takes: fl.sel.takes}, wait)
 	if err != nil {
@@ -65,7 +66,8 @@ func (fl *flow) list(ctx context.Context, wait time.Duration) (map[string]rawkaf
 	return l.Topics, nil
 }
 
-// missing is an *[UnknownTopicError] for literal names that aren't there, or where a Once finds nothing that matches what was asked for; else nothing is a warning.
+// missing is an *[UnknownTopicError] for literal names that aren't there, or where a Once finds
+// nothing that matches what was asked for; else nothing is a warning.
 func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) (warning string, err error) {
 	var names []string
 	for _, name := range s.Names() {
@@ -86,8 +88,9 @@ func (s *selection) missing(cfg Config, all map[string]rawkafka.Topic) (warning 
 	return fmt.Sprintf("no topic matches %s yet", asked), nil
 }
 
-// copiesOf are the topics of a cluster that its ledger says are copies of another cluster's, at first hand or over others, with the name of what they are copies of; and the origins of
-// all copies. A topic that has been created anew since isn't one.
+// copiesOf are the topics of a cluster that its ledger says are copies of another cluster's, at
+// first hand or over others, with the name of what they are copies of; and the origins of all
+// copies. A topic that has been created anew since isn't one.
 func copiesOf(l *ledger.Ledger, of string, all map[string]rawkafka.Topic) (copies map[string]string, origins map[string][]string) {
 	copies, origins = make(map[string]string), make(map[string][]string)
 	if l == nil {

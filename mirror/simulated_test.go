@@ -53,7 +53,8 @@ func TestMaxBytesPerSecond(t *testing.T) {
 		began := time.Now()
 		once(t, cfg)
 		took := time.Since(began)
-		// What a second may bring comes at once, and so does the last response of each broker: at most an eighth of the memory, and a batch.
+		// What a second may bring comes at once, and so does the last response of each broker: at
+		// most an eighth of the memory, and a batch.
 		takes := func(bytes int) time.Duration { return time.Duration(bytes) * time.Second / perSecond }
 		least, most := takes(bytes-perSecond-3*(mib/8+100_100)), takes(bytes)+10*time.Second
 		if t.Logf("%d bytes in %s, at least %s", bytes, took, least); took < least || took > most {
@@ -63,7 +64,8 @@ func TestMaxBytesPerSecond(t *testing.T) {
 	})
 }
 
-// With the intervals that it has by default, what a group commits at the source is on the standby within five seconds: an advance, a rewind, a new group.
+// With the intervals that it has by default, what a group commits at the source is on the standby
+// within five seconds: an advance, a rewind, a new group.
 func TestGroupInterval(t *testing.T) {
 	simulated(t, 1, func(t *testing.T, src, dst testkafka.Cluster) {
 		create(t, src, 1, nil, "t")
@@ -100,8 +102,8 @@ func TestGroupInterval(t *testing.T) {
 	})
 }
 
-// A transaction that stays open holds the last stable offset back: that is said after a minute, once, at the log's very beginning too; nothing behind it is mirrored
-// before it ends.
+// A transaction that stays open holds the last stable offset back: that is said after a minute,
+// once, at the log's very beginning too; nothing behind it is mirrored before it ends.
 func TestLSOStuck(t *testing.T) {
 	for _, before := range []int{0, 7} {
 		simulated(t, 1, func(t *testing.T, src, dst testkafka.Cluster) {

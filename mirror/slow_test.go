@@ -14,8 +14,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
-// slowPair are a source and a standby of three brokers each. Of the topic many all partitions are led by broker 0 of the side that stands still later, and by brokers that are well on the
-// other side; the one partition of one, and the standby's ledger, have nothing to do with that broker.
+// slowPair are a source and a standby of three brokers each. Of the topic many all partitions are
+// led by broker 0 of the side that stands still later, and by brokers that are well on the other
+// side; the one partition of one, and the standby's ledger, have nothing to do with that broker.
 type slowPair struct {
 	*testing.T
 	src, dst testkafka.Cluster
@@ -86,7 +87,8 @@ func (sp *slowPair) position(topic string, offset int64, most time.Duration) {
 	}
 }
 
-// mirrored waits until those of a topic's six partitions are mirrored whose copies aren't led by the broker that stands still.
+// mirrored waits until those of a topic's six partitions are mirrored whose copies aren't led by
+// the broker that stands still.
 func (sp *slowPair) mirrored(topic string, most time.Duration) {
 	sp.T.Helper()
 	for began := time.Now(); ; pass(sp.T, 10*time.Millisecond) {
@@ -113,8 +115,9 @@ func within(t *testing.T, what string, took, most time.Duration) {
 	}
 }
 
-// A broker that stands still, of the standby or of the source, costs its own partitions only, be they more than there are workers: the others' records go on arriving, topics that are new
-// are mirrored, partitions whose leader at the source moves go on, and the mirror can be stopped.
+// A broker that stands still, of the standby or of the source, costs its own partitions only, be
+// they more than there are workers: the others' records go on arriving, topics that are new are
+// mirrored, partitions whose leader at the source moves go on, and the mirror can be stopped.
 func TestSlowBroker(t *testing.T) {
 	for _, n := range testpass.Few(t, 1, []int32{60, 300}) {
 		testSlowBroker(t, n)

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestStamped: a copy's topic that gives records times of its own stops its partition at the first batch; nothing more is written.
+// TestStamped: a copy's topic that gives records times of its own stops its partition at the first
+// batch; nothing more is written.
 func TestStamped(t *testing.T) {
 	src, dst := pairOf(t, "bad", "good")
 	r := start(t, quickConfig(src, dst))

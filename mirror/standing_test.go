@@ -27,7 +27,8 @@ func TestUnknownStatus(t *testing.T) {
 	}
 }
 
-// What has stopped isn't up to date, however it was then: its source's end isn't known any more, and its age grows.
+// What has stopped isn't up to date, however it was then: its source's end isn't known any more,
+// and its age grows.
 func TestStoppedRPO(t *testing.T) {
 	now := time.Now()
 	why := &EventError{Event: Event{Kind: ForeignWriter, Time: now.Add(-time.Minute)}}

@@ -26,7 +26,8 @@ type Status struct {
 	Started       time.Time `json:"started"`
 	Seconds       float64   `json:"seconds"`
 
-	// WrongCluster is the answer of another cluster at the address of the source or the target, where the right one hasn't answered since; else nil. Lags are at least as old as that then,
+	// WrongCluster is the answer of another cluster at the address of the source or the target,
+	// where the right one hasn't answered since; else nil. Lags are at least as old as that then,
 	// and all partitions are in RPO.Unknown.
 	WrongCluster *WrongClusterStatus `json:"wrong_cluster,omitempty"`
 
@@ -55,12 +56,15 @@ type Totals struct {
 	Copying    int `json:"copying"`
 	Stopped    int `json:"stopped"`
 	Done       int `json:"done"`
-	// Records and Bytes have become durable on the target since the start, each counted once: visible records, and batches as they are sent.
+	// Records and Bytes have become durable on the target since the start, each counted once:
+	// visible records, and batches as they are sent.
 	Records          int64   `json:"records"`
 	Bytes            int64   `json:"bytes"`
 	RecordsPerSecond float64 `json:"records_per_second"`
 	BytesPerSecond   float64 `json:"bytes_per_second"`
-	// LagRecords are offsets below the sources' last stable offsets that aren't appended yet; -1 where nothing is known because another cluster answers. LagMillis is the age of the oldest of them, 0 where there is none.
+	// LagRecords are offsets below the sources' last stable offsets that aren't appended yet; -1
+	// where nothing is known because another cluster answers. LagMillis is the age of the oldest of
+	// them, 0 where there is none.
 	LagRecords int64 `json:"lag_records"`
 	LagMillis  int64 `json:"lag_ms"`
 	// LSOLag are offsets between last stable offsets and high watermarks: of open transactions.
@@ -69,14 +73,18 @@ type Totals struct {
 
 // RPO is what isn't on the standby yet.
 type RPO struct {
-	// Records are offsets below the sources' high watermarks, as far as known, that aren't durable on the standby. Unknown counts partitions that have stopped, where there
-	// may be more by now, and those that weren't looked at yet.
+	// Records are offsets below the sources' high watermarks, as far as known, that aren't durable
+	// on the standby. Unknown counts partitions that have stopped, where there may be more by now,
+	// and those that weren't looked at yet.
 	Records int64 `json:"records"`
 	Unknown int   `json:"unknown"`
-	// AgeMillis is the age of the oldest of them; where a partition has stopped, at least the time since.
+	// AgeMillis is the age of the oldest of them; where a partition has stopped, at least the time
+	// since.
 	AgeMillis int64 `json:"age_ms"`
-	// SourceAgeMillis is the time since the source has said where its logs end, of the partition that has been silent the longest; of one that is read it is said at least once a second.
-	// What it got in that time isn't in Records. Partitions in Unknown aren't counted. -1: nothing is known of any.
+	// SourceAgeMillis is the time since the source has said where its logs end, of the partition
+	// that has been silent the longest; of one that is read it is said at least once a second. What
+	// it got in that time isn't in Records. Partitions in Unknown aren't counted. -1: nothing is
+	// known of any.
 	SourceAgeMillis int64 `json:"source_age_ms"`
 }
 
@@ -93,7 +101,8 @@ type TopicStatus struct {
 type PartitionStatus struct {
 	Partition int32 `json:"partition"`
 	State     State `json:"state"`
-	// Position is one past the last offset that the standby has appended, Durable one past the last that all of its in-sync replicas have.
+	// Position is one past the last offset that the standby has appended, Durable one past the last
+	// that all of its in-sync replicas have.
 	Position int64 `json:"position"`
 	Durable  int64 `json:"durable"`
 	// SourceLSO, SourceHighWatermark and SourceLogStart are the source's, as it was last asked.
@@ -112,7 +121,8 @@ type PartitionStatus struct {
 	Event *Event `json:"event,omitempty"`
 }
 
-// Missing are the offsets below the source's high watermark that aren't durable on the standby: what would be lost if the source were lost now. -1: that isn't known.
+// Missing are the offsets below the source's high watermark that aren't durable on the standby:
+// what would be lost if the source were lost now. -1: that isn't known.
 func (p PartitionStatus) Missing() int64 {
 	durable := p.Durable
 	if durable < 0 && p.State == Stopped {
@@ -129,16 +139,19 @@ type HeartbeatStatus struct {
 	// Enabled says that they are written, Count how many came through.
 	Enabled bool  `json:"enabled"`
 	Count   int64 `json:"count"`
-	// LatencyMillis is from writing one at the source to reading it from the standby's side, AgeMillis the time since the last; -1: none came yet.
+	// LatencyMillis is from writing one at the source to reading it from the standby's side,
+	// AgeMillis the time since the last; -1: none came yet.
 	LatencyMillis float64 `json:"latency_ms"`
 	AgeMillis     int64   `json:"age_ms"`
 }
 
 // GroupStatus is of the groups that are kept in step.
 type GroupStatus struct {
-	// AgeMillis is the time since the last whole look at the source's committed offsets; -1: none yet.
+	// AgeMillis is the time since the last whole look at the source's committed offsets; -1: none
+	// yet.
 	AgeMillis int64 `json:"age_ms"`
-	// Groups and Offsets were in it, Committed of them changed in the last look, Held are left alone (active on the standby, or ahead of the data).
+	// Groups and Offsets were in it, Committed of them changed in the last look, Held are left
+	// alone (active on the standby, or ahead of the data).
 	Groups    int `json:"groups"`
 	Offsets   int `json:"offsets"`
 	Committed int `json:"committed"`

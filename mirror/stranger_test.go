@@ -38,7 +38,8 @@ func askedOf(cl testkafka.Cluster) func() []string {
 	}
 }
 
-// TestStranger has another cluster answer at the addresses of one side while the mirror runs, and topic_deleted delete copies: nothing is believed of the stranger, nothing is written to it, the
+// TestStranger has another cluster answer at the addresses of one side while the mirror runs, and
+// topic_deleted delete copies: nothing is believed of the stranger, nothing is written to it, the
 // status names both, and the mirror goes on when the right one is back.
 func TestStranger(t *testing.T) {
 	for _, side := range []string{sideSource, sideTarget} {

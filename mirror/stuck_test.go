@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// What is appended and doesn't become durable is an event after a minute without any progress, once, and again once it had become durable.
+// What is appended and doesn't become durable is an event after a minute without any progress,
+// once, and again once it had become durable.
 func TestUnderReplicated(t *testing.T) {
 	cfg := Config{Logger: slog.New(slog.DiscardHandler)}
 	p := &part{topic: &topic{pair: pair{source: "t"}}, Following: isRead(), copy: copyAt(10, 5), stuckAt: -1}
@@ -39,7 +40,8 @@ func TestUnderReplicated(t *testing.T) {
 	}
 }
 
-// Holes whose right nobody gives out are waited for: that is said after a minute, and they are made once the coordinator is there again.
+// Holes whose right nobody gives out are waited for: that is said after a minute, and they are made
+// once the coordinator is there again.
 func TestCoordinatorAway(t *testing.T) {
 	simulated(t, 1, func(t *testing.T, src, dst testkafka.Cluster) {
 		create(t, src, 1, nil, "t")

@@ -7,7 +7,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A topic in tiered storage is mirrored, and compared, also where the storage stands still for a while; a topic beside it isn't held up.
+// A topic in tiered storage is mirrored, and compared, also where the storage stands still for a
+// while; a topic beside it isn't held up.
 func TestRealTiered(t *testing.T) {
 	src, dst := testkafka.Real(t, testkafka.Options{Tiered: true}), testkafka.Fake(t, testkafka.Options{})
 	testkafka.FillTiered(t, src, "tiered", 500)

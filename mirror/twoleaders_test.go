@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestTwoLeaders: a standby's end of a leader that is being replaced and a high watermark of the next one are asked for again: nothing was lost there, and the mirror goes on.
+// TestTwoLeaders: a standby's end of a leader that is being replaced and a high watermark of the
+// next one are asked for again: nothing was lost there, and the mirror goes on.
 func TestTwoLeaders(t *testing.T) {
 	src, dst := pairOf(t, "t")
 	produce(t, src, "t", 1, 7)

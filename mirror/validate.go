@@ -106,5 +106,6 @@ func def[T int64 | time.Duration](v *T, d T) {
 	}
 }
 
-// legal says whether a name has only what topic names may have, and leaves room for another character.
+// legal says whether a name has only what topic names may have, and leaves room for another
+// character.
 func legal(name string) bool { return topics.Legal(name) && len(name) < topics.MaxName }

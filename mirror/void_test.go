@@ -55,7 +55,8 @@ func TestVoidForLongWhileComparing(t *testing.T) {
 	}
 }
 
-// What is below the last stable offset and can't be read is said, with both offsets; the policy may have it be a hole, unless it may be in tiered storage.
+// What is below the last stable offset and can't be read is said, with both offsets; the policy may
+// have it be a hole, unless it may be in tiered storage.
 func TestNothingRead(t *testing.T) {
 	for _, c := range []struct {
 		name   string

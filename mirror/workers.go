@@ -5,11 +5,13 @@ import (
 	"sync"
 )
 
-// maxWorkers is how many partitions of one broker are appended to at once. Each has at most queueBytes under way beside one batch.
+// maxWorkers is how many partitions of one broker are appended to at once. Each has at most
+// queueBytes under way beside one batch.
 const maxWorkers = 256
 
-// workers are goroutines that take partitions from a line until it is empty: there are only as many as have something to do. Each broker of the standby has a line and workers of its own:
-// those of one that stands still wait for it, and nobody else does.
+// workers are goroutines that take partitions from a line until it is empty: there are only as many
+// as have something to do. Each broker of the standby has a line and workers of its own: those of
+// one that stands still wait for it, and nobody else does.
 type workers struct {
 	run func(p *part)
 

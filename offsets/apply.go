@@ -14,15 +14,18 @@ import (
 type ApplyConfig struct {
 	// Required.
 
-	// Save is given what was there, once, before the first commit, and makes it durable: after a crash in the middle it is
-	// what [Rollback] needs. If it fails, nothing is committed. It isn't called where nothing is to be committed.
+	// Save is given what was there, once, before the first commit, and makes it durable: after a
+	// crash in the middle it is what [Rollback] needs. If it fails, nothing is committed. It isn't
+	// called where nothing is to be committed.
 	Save func(*Before) error
 
 	// Optional.
 
-	// SkipRefused applies the rest of a plan where something is in the way. Default: nothing is committed then.
+	// SkipRefused applies the rest of a plan where something is in the way. Default: nothing is
+	// committed then.
 	SkipRefused bool
-	// RetryFor is how long moved coordinators and lost connections are followed without any success. Default 1 min.
+	// RetryFor is how long moved coordinators and lost connections are followed without any
+	// success. Default 1 min.
 	RetryFor time.Duration
 	// OnRetry is called before something is asked again, from several goroutines.
 	OnRetry func(op string, err error)
@@ -75,7 +78,8 @@ type BeforeOffset struct {
 //
 // Applying a plan again is harmless: what is committed is kept.
 //
-// Errors: a *[ConfigError], a *[ClusterError], a *[RefusedError], Save's, all before the first effect. Later ones are joined, a
+// Errors: a *[ConfigError], a *[ClusterError], a *[RefusedError], Save's, all before the first
+// effect. Later ones are joined, a
 // *[GroupError] each, and come with a Result: those groups may have been changed or not. What was refused after the
 // first effect is in Result.Refused, and a *[RefusedError] beside it unless SkipRefused is set.
 func (p *GroupsPlan) Apply(ctx context.Context, cl *kgo.Client, cfg ApplyConfig) (*Result, error) {

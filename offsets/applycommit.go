@@ -25,7 +25,8 @@ type groupChange struct {
 	lines  []lineChange
 }
 
-// lineChange is a partition's committed offset, from what it must be to what it shall be; nil is nothing.
+// lineChange is a partition's committed offset, from what it must be to what it shall be; nil is
+// nothing.
 type lineChange struct {
 	at       Committed // the place: topic, ID, partition
 	from, to *Committed
@@ -39,8 +40,9 @@ func (l *lineChange) refusal(group string, why Why, detail string) Refusal {
 	return r
 }
 
-// carryOut makes the changes through the groups' coordinators. Each group is looked at right before, the first time and
-// after every failure: a commit whose answer was lost may be there, and others may have come behind it.
+// carryOut makes the changes through the groups' coordinators. Each group is looked at right
+// before, the first time and after every failure: a commit whose answer was lost may be there, and
+// others may have come behind it.
 func (c *groupsClient) carryOut(ctx context.Context, changes []groupChange, res *Result, progress func(done, total int)) error {
 	byName := make(map[string]*groupChange, len(changes))
 	names := make([]string, 0, len(changes))
@@ -221,7 +223,8 @@ func (o *outcome) answer(g *groupChange, i int, err error) error {
 	return &PartitionError{Job: "offsets", Topic: l.at.Topic, Partition: l.at.Partition, Offset: -1, Err: err}
 }
 
-// refusedBy says what a coordinator's answer means that is final and concerns one group or partition.
+// refusedBy says what a coordinator's answer means that is final and concerns one group or
+// partition.
 func refusedBy(err error) (Why, string) {
 	for _, r := range []struct {
 		err    error

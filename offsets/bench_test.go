@@ -53,7 +53,8 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// mapOf makes a map of some 10^7 records in so many runs of random length, with holes of 1 to 3 on either side.
+// mapOf makes a map of some 10^7 records in so many runs of random length, with holes of 1 to 3 on
+// either side.
 func mapOf(b *testing.B, runs int) (*Map, int64) {
 	b.Helper()
 	rnd := rand.New(rand.NewPCG(1, 2))

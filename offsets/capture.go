@@ -19,15 +19,15 @@ type CaptureConfig struct {
 	Only []string
 	// Exclude are regular expressions, anchored, of groups to leave out.
 	Exclude []string
-	// Since is the capture before: a group that it has and the cluster lacks is carried on as absent since now, with
-	// its offsets as they were last seen. Default: nothing is carried.
+	// Since is the capture before: a group that it has and the cluster lacks is carried on as
+	// absent since now, with its offsets as they were last seen. Default: nothing is carried.
 	Since *Groups
 	// KeepAbsent is how long an absent group is carried. Default 0: for ever.
 	KeepAbsent time.Duration
 	// SkipPending saves the second request that finds transactional commits under way.
 	SkipPending bool
-	// RetryFor is how long moved coordinators and lost connections are followed without any success before their
-	// error is noted. Default 1 min.
+	// RetryFor is how long moved coordinators and lost connections are followed without any success
+	// before their error is noted. Default 1 min.
 	RetryFor time.Duration
 	// OnRetry is called before something is asked again, from several goroutines.
 	OnRetry func(op string, err error)
@@ -43,8 +43,8 @@ type CaptureConfig struct {
 // for a client that asks. Share groups (KIP-932) have no committed offsets and
 // are named in NotCarried.
 //
-// What can't be read is noted where it belongs, in [Group].Error and
-// [Groups].Unread. Errors: a *[ConfigError]; the context's; the cluster's metadata that couldn't be read.
+// What can't be read is noted where it belongs, in [Group].Error and [Groups].Unread. Errors: a
+// *[ConfigError]; the context's; the cluster's metadata that couldn't be read.
 func Capture(ctx context.Context, cl *kgo.Client, cfg CaptureConfig) (*Groups, error) {
 	choose, err := newChoice(cfg.Only, cfg.Exclude)
 	if err != nil {
@@ -147,8 +147,8 @@ func (cfg *CaptureConfig) lost(g *Groups, choose *choice, listed map[string]Grou
 	return lost
 }
 
-// carryLost asks for groups that aren't listed by name, since a list misses a group whose coordinator moves
-// meanwhile. Those that are really gone are carried as absent.
+// carryLost asks for groups that aren't listed by name, since a list misses a group whose
+// coordinator moves meanwhile. Those that are really gone are carried as absent.
 func (c *groupsClient) carryLost(ctx context.Context, g *Groups, lost []Group, since *Groups) error {
 	names := make([]string, len(lost))
 	for i := range lost {
@@ -196,7 +196,8 @@ func (cfg *CaptureConfig) carryUnread(g *Groups) {
 	}
 }
 
-// Carried is a group of the capture before whose offsets weren't read again, with the reason, and their age, in its Error.
+// Carried is a group of the capture before whose offsets weren't read again, with the reason, and
+// their age, in its Error.
 func Carried(was *Group, since *Groups, why string) *Group {
 	g := *was
 	g.Error = why + carriedFrom + asOf(was, since)
@@ -217,7 +218,8 @@ func asOf(was *Group, since *Groups) string {
 	return since.At.UTC().Format(time.RFC3339)
 }
 
-// unseen says why there may be groups though none is listed: brokers leave those out that may not be described.
+// unseen says why there may be groups though none is listed: brokers leave those out that may not
+// be described.
 func (c *groupsClient) unseen(ctx context.Context) error {
 	const any = "kafkadr-none"
 	_, failed := c.fetch(ctx, []string{any}, false)

@@ -27,13 +27,14 @@ type Groups struct {
 // Group is a group with its committed offsets.
 type Group struct {
 	Group string `json:"group"`
-	// Type is classic, consumer (KIP-848) or streams (KIP-1071), whose committed offsets are carried like the
-	// others'; State is Kafka's, such as Empty, Stable or Dead, and empty where brokers before 2.6 don't tell it.
+	// Type is classic, consumer (KIP-848) or streams (KIP-1071), whose committed offsets are
+	// carried like the others'; State is Kafka's, such as Empty, Stable or Dead, and empty where
+	// brokers before 2.6 don't tell it.
 	Type         string `json:"type"`
 	State        string `json:"state"`
 	ProtocolType string `json:"protocol_type"`
-	// AbsentSince is when the cluster was first found without the group, whose offsets are the last that were
-	// seen. Zero: it is there.
+	// AbsentSince is when the cluster was first found without the group, whose offsets are the last
+	// that were seen. Zero: it is there.
 	AbsentSince time.Time   `json:"absent_since,omitzero"`
 	Offsets     []Committed `json:"offsets"`
 	// Pending are partitions with a transactional commit under way: neither waited for nor taken.
@@ -65,7 +66,8 @@ type NotCarried struct {
 	Why   string `json:"why"`
 }
 
-// TopicID is a topic's ID, as kadm's, and is read from JSON as well. Zero where brokers before 2.8 have none.
+// TopicID is a topic's ID, as kadm's, and is read from JSON as well. Zero where brokers before 2.8
+// have none.
 type TopicID kadm.TopicID
 
 // String is the ID in base64, as kadm prints it.

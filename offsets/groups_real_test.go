@@ -24,7 +24,8 @@ func newReal(t testing.TB) *side { return newSide(t, pool.Real(t, testkafka.Opti
 // only are the groups of one test on the shared cluster.
 func only(prefix string) []string { return []string{prefix + `\..*`} }
 
-// TestRealGroupTypes captures classic and KIP-848 groups, active and empty, and share groups; then sets them back.
+// TestRealGroupTypes captures classic and KIP-848 groups, active and empty, and share groups; then
+// sets them back.
 func TestRealGroupTypes(t *testing.T) {
 	s := newReal(t)
 	s.topic("types", 2, 20)
@@ -98,7 +99,8 @@ func (s *side) share(group, topic string) (leave func()) {
 	return func() { cancel(); <-done; c.Close() }
 }
 
-// TestRealBecomesActive: a group that gets members between the last look and its commit is refused by the broker, of either type.
+// TestRealBecomesActive: a group that gets members between the last look and its commit is refused
+// by the broker, of either type.
 func TestRealBecomesActive(t *testing.T) {
 	s := newReal(t)
 	s.topic("becomes", 1, 20)
@@ -127,7 +129,8 @@ func TestRealBecomesActive(t *testing.T) {
 	}
 }
 
-// TestRealPending: a transactional commit under way is named, neither waited for nor taken; on the target it is in the way.
+// TestRealPending: a transactional commit under way is named, neither waited for nor taken; on the
+// target it is in the way.
 func TestRealPending(t *testing.T) {
 	s := newReal(t)
 	s.topic("pending", 2, 20)
@@ -208,7 +211,8 @@ func (s *side) pend(group, topic string, partition int32, offset int64) (end fun
 	}
 }
 
-// TestRealRecreated: a plan made before a topic was created again is refused, as is a rollback, and absent offsets come and go.
+// TestRealRecreated: a plan made before a topic was created again is refused, as is a rollback, and
+// absent offsets come and go.
 func TestRealRecreated(t *testing.T) {
 	s := newReal(t)
 	s.topic("recreated", 1, 20)

@@ -290,7 +290,8 @@ func TestPlanRefuses(t *testing.T) {
 	to.want("vanished", "t", "0:7/-1")
 }
 
-// TestGroupsDead: a group that a coordinator calls dead has no members: its offsets are captured, and it is in nobody's way on the target.
+// TestGroupsDead: a group that a coordinator calls dead has no members: its offsets are captured,
+// and it is in nobody's way on the target.
 func TestGroupsDead(t *testing.T) {
 	from, to := newFake(t), newFake(t)
 	for _, s := range []*side{from, to} {
@@ -462,7 +463,8 @@ func TestRollbackRefuses(t *testing.T) {
 	to.want("h", "t", "")
 }
 
-// TestCaptureAbsent: a group that is gone is carried since then, and one that comes back is there again.
+// TestCaptureAbsent: a group that is gone is carried since then, and one that comes back is there
+// again.
 func TestCaptureAbsent(t *testing.T) {
 	s := newFake(t)
 	s.topic("t", 1, 10)
@@ -583,7 +585,8 @@ func TestGroupsConfig(t *testing.T) {
 	}
 }
 
-// TestApplyBrokenOff ends an application at each of its commits, and rolls back or goes on: both are exact.
+// TestApplyBrokenOff ends an application at each of its commits, and rolls back or goes on: both
+// are exact.
 func TestApplyBrokenOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var net kfake.VirtualNetwork

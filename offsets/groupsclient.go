@@ -19,7 +19,8 @@ import (
 )
 
 const (
-	// groupBatch is how many groups are asked for at once: kgo makes a request for each coordinator of them.
+	// groupBatch is how many groups are asked for at once: kgo makes a request for each coordinator
+	// of them.
 	groupBatch = 200
 	// groupBatches is how many batches are under way.
 	groupBatches = 4
@@ -46,14 +47,15 @@ func newGroupsClient(cl *kgo.Client, retryFor time.Duration, onRetry func(string
 	return &groupsClient{cl: cl, retryFor: retryFor, onRetry: onRetry}
 }
 
-// again says whether an answer may be another one soon: the coordinator moves or loads, or a connection was lost.
+// again says whether an answer may be another one soon: the coordinator moves or loads, or a
+// connection was lost.
 func again(err error) bool {
 	return rawkafka.Retriable(err) || kerr.IsRetriable(err) && !rawkafka.Unknown(err) ||
 		errors.Is(err, context.DeadlineExceeded)
 }
 
-// rounds calls do with batches of names, and again with those, and only those, whose error may pass, until retryFor
-// went by without any success. It returns what is left of the errors, by name.
+// rounds calls do with batches of names, and again with those, and only those, whose error may
+// pass, until retryFor went by without any success. It returns what is left of the errors, by name.
 func (c *groupsClient) rounds(ctx context.Context, op string, names []string, do func(ctx context.Context, names []string) map[string]error) map[string]error {
 	failed := map[string]error{}
 	progress := time.Now()
@@ -161,8 +163,8 @@ type fetched struct {
 	errs    []error   // of partitions
 }
 
-// fetch asks for all committed offsets of groups; of one that doesn't exist there are none. With stable,
-// partitions with a transactional commit under way are told apart, and not waited for.
+// fetch asks for all committed offsets of groups; of one that doesn't exist there are none. With
+// stable, partitions with a transactional commit under way are told apart, and not waited for.
 func (c *groupsClient) fetch(ctx context.Context, names []string, stable bool) (map[string]fetched, map[string]error) {
 	var mu sync.Mutex
 	all := make(map[string]fetched, len(names))
@@ -353,7 +355,8 @@ func (c *groupsClient) metadata(ctx context.Context, names []string) (*kmsg.Meta
 	}
 }
 
-// logBounds are the log start and end offsets of all partitions of topics; those whose leader can't be asked are missing.
+// logBounds are the log start and end offsets of all partitions of topics; those whose leader can't
+// be asked are missing.
 func (c *groupsClient) logBounds(ctx context.Context, topics map[string]bool) (start, end kadm.ListedOffsets, err error) {
 	adm := kadm.NewClient(c.cl)
 	var names []string

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
-// GroupsDiff is how two captures differ: of one cluster at two times, or of two clusters. It prints and marshals.
+// GroupsDiff is how two captures differ: of one cluster at two times, or of two clusters. It prints
+// and marshals.
 type GroupsDiff struct {
 	A      string      `json:"a_cluster_id"`
 	B      string      `json:"b_cluster_id"`
@@ -37,8 +38,9 @@ type OffsetDiff struct {
 // Empty says that there is no difference.
 func (d *GroupsDiff) Empty() bool { return len(d.Groups) == 0 }
 
-// Diff compares what groups have committed, by their and the topics' names: offset and metadata, and for captures of
-// one cluster the topic's ID. Leader epochs, states and types are no difference. Absent groups count as not there.
+// Diff compares what groups have committed, by their and the topics' names: offset and metadata,
+// and for captures of one cluster the topic's ID. Leader epochs, states and types are no
+// difference. Absent groups count as not there.
 func Diff(a, b *Groups) *GroupsDiff {
 	d := &GroupsDiff{A: a.ClusterID, B: b.ClusterID, Groups: []GroupDiff{}}
 	ga, gb := a.present(), b.present()

@@ -8,17 +8,20 @@ import (
 	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
-// ErrLeftOut is what [PlanConfig].Translate answers for an offset that is none of the plan's business: it gets no line.
+// ErrLeftOut is what [PlanConfig].Translate answers for an offset that is none of the plan's
+// business: it gets no line.
 var ErrLeftOut = errors.New("offsets: left out")
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same
+// type in all jobs.
 type ConfigError = fault.ConfigError
 
 func notGiven(name string) error {
 	return &ConfigError{Job: "offsets", Errs: []error{fmt.Errorf("%s is missing", name)}}
 }
 
-// ClusterError says that a plan, or what was there before it, is of another cluster. Nothing was changed.
+// ClusterError says that a plan, or what was there before it, is of another cluster. Nothing was
+// changed.
 type ClusterError struct{ Want, Have string }
 
 func (e *ClusterError) Error() string {
@@ -39,7 +42,8 @@ func (e *RefusedError) conflicts() *fault.RefusedError {
 
 func (e *RefusedError) Error() string { return e.conflicts().Error() }
 
-// Unwrap is the error as all jobs have it: errors.As of a restore's or a mirror's RefusedError finds it.
+// Unwrap is the error as all jobs have it: errors.As of a restore's or a mirror's RefusedError
+// finds it.
 func (e *RefusedError) Unwrap() error { return e.conflicts() }
 
 // Refusal is a group, or one of its offsets, that isn't touched, and why.
@@ -79,6 +83,6 @@ func (e *GroupError) Error() string {
 // Unwrap is the cause.
 func (e *GroupError) Unwrap() error { return e.Err }
 
-// PartitionError is a broker's answer for one partition of a group; its Offset is -1, or the one that was to be committed. It is
-// the same type in all jobs.
+// PartitionError is a broker's answer for one partition of a group; its Offset is -1, or the one
+// that was to be committed. It is the same type in all jobs.
 type PartitionError = fault.PartitionError

@@ -33,7 +33,8 @@ func newIndex(runs []run, from side, start int64) index {
 	return ix
 }
 
-// bounds are those between which search's answer lies, for n runs and an offset so far behind the start.
+// bounds are those between which search's answer lies, for n runs and an offset so far behind the
+// start.
 func (ix *index) bounds(ahead int64, n int) (lo, hi int) {
 	last := len(ix.first) - 1
 	b := int(ahead >> (ix.shift & 63))

@@ -14,7 +14,8 @@ import (
 
 var testID = ID{"cluster", "orders", kadm.TopicID{1}, 3, "copy", kadm.TopicID{2}}
 
-// testMap has records 10 to 14 and 20 to 22 of the source's 5 to 30 at 105 to 109 and 110 to 112 of the target's 100 to 120.
+// testMap has records 10 to 14 and 20 to 22 of the source's 5 to 30 at 105 to 109 and 110 to 112 of
+// the target's 100 to 120.
 func testMap(t testing.TB) *Map {
 	t.Helper()
 	m, err := New(testID, 5, 100)

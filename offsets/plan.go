@@ -16,21 +16,24 @@ type PlanConfig struct {
 
 	// Optional.
 
-	// Translate gives the target's offset for a committed one; [Through] makes one of a [Translator]. What it doesn't
-	// know ([HowUnknown]) is refused in the plan; [ErrLeftOut] leaves the offset out of it; another error ends NewGroupsPlan.
-	// Default: the same topic and offset.
+	// Translate gives the target's offset for a committed one; [Through] makes one of a
+	// [Translator]. What it doesn't know ([HowUnknown]) is refused in the plan; [ErrLeftOut] leaves
+	// the offset out of it; another error ends NewGroupsPlan. Default: the same topic and offset.
 	Translate func(ctx context.Context, c Committed) (Translated, error)
 	// Only are regular expressions, anchored, of groups to take. Default: all.
 	Only []string
 	// Exclude are regular expressions, anchored, of groups to leave out.
 	Exclude []string
-	// AllowRewind commits offsets below what the target's group has committed. Default: they are refused.
+	// AllowRewind commits offsets below what the target's group has committed. Default: they are
+	// refused.
 	AllowRewind bool
 	// AllowPastEnd commits offsets past the partition's end. Default: the end is committed instead.
 	AllowPastEnd bool
-	// RestoreAbsent commits the offsets of groups that are absent at the source. Default: they are named and left.
+	// RestoreAbsent commits the offsets of groups that are absent at the source. Default: they are
+	// named and left.
 	RestoreAbsent bool
-	// RetryFor is how long moved coordinators and lost connections are followed without any success. Default 1 min.
+	// RetryFor is how long moved coordinators and lost connections are followed without any
+	// success. Default 1 min.
 	RetryFor time.Duration
 	// OnRetry is called before something is asked again, from several goroutines.
 	OnRetry func(op string, err error)
@@ -98,7 +101,8 @@ type GroupsPlan struct {
 // GroupPlan is what would be done with one group.
 type GroupPlan struct {
 	Group string `json:"group"`
-	// Type is the source's, TargetType and State are the target's, which are empty where it hasn't the group.
+	// Type is the source's, TargetType and State are the target's, which are empty where it hasn't
+	// the group.
 	Type       string `json:"type"`
 	TargetType string `json:"target_type,omitempty"`
 	State      string `json:"state,omitempty"`
@@ -129,7 +133,8 @@ type OffsetPlan struct {
 	Do      Action     `json:"do"`
 	Why     Why        `json:"why,omitempty"`
 	Detail  string     `json:"detail,omitempty"`
-	// PendingAtSource: a transactional commit was under way, and what was committed before it is taken.
+	// PendingAtSource: a transactional commit was under way, and what was committed before it is
+	// taken.
 	PendingAtSource bool `json:"pending_at_source,omitempty"`
 }
 
@@ -141,7 +146,8 @@ func (o *OffsetPlan) committed() *Committed {
 	return &Committed{TopicID: o.TopicID, Topic: o.Topic, Partition: o.Partition, Offset: o.Offset, LeaderEpoch: -1, Metadata: o.Source.Metadata}
 }
 
-// Refused are what is in the plan's way, in its order. [GroupsPlan.Apply] commits nothing unless told to skip them.
+// Refused are what is in the plan's way, in its order. [GroupsPlan.Apply] commits nothing unless
+// told to skip them.
 func (p *GroupsPlan) Refused() []Refusal {
 	var refused []Refusal
 	for i := range p.Groups {
@@ -169,7 +175,8 @@ func (o *OffsetPlan) refusal(group string, why Why, detail string) Refusal {
 // the plan, not an error. A plan is for the cluster, the topics (by ID) and
 // the committed offsets that it saw: [GroupsPlan.Apply] refuses what has changed since.
 //
-// Errors: a *[ConfigError]; the context's; the target's metadata, groups or offsets that couldn't be read; Translate's.
+// Errors: a *[ConfigError]; the context's; the target's metadata, groups or offsets that couldn't
+// be read; Translate's.
 func NewGroupsPlan(ctx context.Context, cl *kgo.Client, cfg PlanConfig) (*GroupsPlan, error) {
 	choose, err := newChoice(cfg.Only, cfg.Exclude)
 	if err != nil {

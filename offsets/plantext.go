@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/quote"
 )
 
-// String is the plan as text for people: a line for each offset, but for those that are committed already, which are counted.
+// String is the plan as text for people: a line for each offset, but for those that are committed
+// already, which are counted.
 func (p *GroupsPlan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "groups of cluster %s, captured at %s, onto cluster %s\n", p.SourceClusterID, p.CapturedAt.UTC().Format(time.RFC3339), p.ClusterID)

@@ -13,13 +13,16 @@ import (
 
 // RollbackConfig says how a plan's application is taken back.
 type RollbackConfig struct {
-	// Force also takes back what others have committed since the plan was applied. Default: it is refused.
+	// Force also takes back what others have committed since the plan was applied. Default: it is
+	// refused.
 	Force bool
 	// DryRun looks and changes nothing: the Result says what would be.
 	DryRun bool
-	// SkipRefused takes back the rest where something is in the way. Default: nothing is changed then.
+	// SkipRefused takes back the rest where something is in the way. Default: nothing is changed
+	// then.
 	SkipRefused bool
-	// RetryFor is how long moved coordinators and lost connections are followed without any success. Default 1 min.
+	// RetryFor is how long moved coordinators and lost connections are followed without any
+	// success. Default 1 min.
 	RetryFor time.Duration
 	// OnRetry is called before something is asked again, from several goroutines.
 	OnRetry func(op string, err error)
@@ -37,7 +40,8 @@ type RollbackConfig struct {
 // created again. Rolling back again is harmless, and mends what a commit that was
 // still under way from an application broken off just before has changed since.
 //
-// Errors: a *[ClusterError], a *[RefusedError] before the first effect; later ones as [GroupsPlan.Apply]'s.
+// Errors: a *[ClusterError], a *[RefusedError] before the first effect; later ones as
+// [GroupsPlan.Apply]'s.
 func Rollback(ctx context.Context, cl *kgo.Client, before *Before, cfg RollbackConfig) (*Result, error) {
 	if before == nil {
 		return nil, notGiven("before")

@@ -21,8 +21,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Stored translates by what is noted on the target cluster, with no need of the source: the maps of translated restores, and which partitions are
-// exact copies, by a mirror or a restore. It is as of [Open]. Safe for concurrent use.
+// Stored translates by what is noted on the target cluster, with no need of the source: the maps of
+// translated restores, and which partitions are exact copies, by a mirror or a restore. It is as of
+// [Open]. Safe for concurrent use.
 type Stored struct {
 	source string
 	known  []string // sources that are noted
@@ -48,9 +49,12 @@ type noted struct {
 	limit    int64
 }
 
-// Open reads what is noted on the cluster of cl about copies from a source: its cluster ID, an alias that a restore was given, or the name of a mirror's flow.
-// Nothing noted is no error: Translate answers [HowUnknown] then. It needs Read on the topic __kafkadr, and Describe on the copies. Errors are typed as the
-// ledger's; an entry that a later version wrote is left out, and named in the answers. It connects as cl does, whose own consuming isn't touched; cl isn't used after it returns.
+// Open reads what is noted on the cluster of cl about copies from a source: its cluster ID, an
+// alias that a restore was given, or the name of a mirror's flow. Nothing noted is no error:
+// Translate answers [HowUnknown] then. It needs Read on the topic __kafkadr, and Describe on the
+// copies. Errors are typed as the ledger's; an entry that a later version wrote is left out, and
+// named in the answers. It connects as cl does, whose own consuming isn't touched; cl isn't used
+// after it returns.
 func Open(ctx context.Context, cl *kgo.Client, source string) (*Stored, error) {
 	c, err := rawkafka.Connect(ctx, reach(cl), rawkafka.Config{})
 	if err != nil {
@@ -82,7 +86,8 @@ func Open(ctx context.Context, cl *kgo.Client, source string) (*Stored, error) {
 	return s, nil
 }
 
-// reach are the options by which a client reaches its cluster, without what it consumes or produces.
+// reach are the options by which a client reaches its cluster, without what it consumes or
+// produces.
 func reach(cl *kgo.Client) []kgo.Opt {
 	seeds, _ := cl.OptValue(kgo.SeedBrokers).([]string)
 	opts := []kgo.Opt{kgo.SeedBrokers(seeds...)}
@@ -191,7 +196,8 @@ func (s *Stored) exactRestores() {
 	}
 }
 
-// stop has no copy count that a mirror keeps, or has gone on with, and that has stopped: why it has may be that the two logs differ.
+// stop has no copy count that a mirror keeps, or has gone on with, and that has stopped: why it has
+// may be that the two logs differ.
 func (s *Stored) stop() {
 	stopped := make(map[rawkafka.Partition]string)
 	for key, raw := range s.ledger.Each(copyPrefix) {
@@ -285,8 +291,9 @@ func missing(t rawkafka.Topic, p rawkafka.Partition) string {
 	return ""
 }
 
-// Translate answers from the newest copy of the partition that is noted and still there. Where the target's log start has passed the copy of a record, the
-// answer is the log start, [HowNext]: what lies before can't be read any more. Its error is nil but where the ledger's map is damaged.
+// Translate answers from the newest copy of the partition that is noted and still there. Where the
+// target's log start has passed the copy of a record, the answer is the log start, [HowNext]: what
+// lies before can't be read any more. Its error is nil but where the ledger's map is damaged.
 func (s *Stored) Translate(_ context.Context, topic string, partition int32, upstreamOffset int64) (Translated, error) {
 	unknown := Translated{Partition: partition, Offset: -1, How: HowUnknown}
 	ns := s.copies[place{topic, partition}]

@@ -167,7 +167,8 @@ func TestStoredMirrors(t *testing.T) {
 	n.want("A", "payments", 7, -1, offsets.HowUnknown, "no topic ID")
 }
 
-// A copy whose topic is gone or was made anew answers nothing, nor do notes that can't be read; a damaged map is an error.
+// A copy whose topic is gone or was made anew answers nothing, nor do notes that can't be read; a
+// damaged map is an error.
 func TestStoredFaults(t *testing.T) {
 	n := newNoting(t)
 	n.restored("j1", 3, time.Unix(10, 0))
@@ -193,7 +194,8 @@ func TestStoredFaults(t *testing.T) {
 	n.want("A", "orders", 105, -1, offsets.HowUnknown, "made anew")
 }
 
-// A client that logs in, and one that is a member of a group, do as well as any; the group isn't joined twice.
+// A client that logs in, and one that is a member of a group, do as well as any; the group isn't
+// joined twice.
 func TestOpenReachesAsTheClient(t *testing.T) {
 	cl := testkafka.Fake(t, testkafka.Options{Secure: true})
 	if _, err := kadm.NewClient(testkafka.Client(t, cl)).CreateTopic(t.Context(), 1, 1, nil, "t"); err != nil {
@@ -229,7 +231,8 @@ func TestOpenReachesAsTheClient(t *testing.T) {
 	}
 }
 
-// TestStoredStopped: what a mirror has stopped is no exact copy any more, also where a restore had put it there; what it mirrors again is one.
+// TestStoredStopped: what a mirror has stopped is no exact copy any more, also where a restore had
+// put it there; what it mirrors again is one.
 func TestStoredStopped(t *testing.T) {
 	n := newNoting(t)
 	mirrored := func(stopped string) {
@@ -257,7 +260,8 @@ func (n *noting) exactly(end int64, at time.Time) {
 	}})
 }
 
-// TestStoredExactRestore: offsets are the same up to where the restore ended; what others wrote behind isn't the source's.
+// TestStoredExactRestore: offsets are the same up to where the restore ended; what others wrote
+// behind isn't the source's.
 func TestStoredExactRestore(t *testing.T) {
 	n := newNoting(t)
 	n.exactly(12, time.Unix(4, 0))

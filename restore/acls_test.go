@@ -12,8 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// ACLs that a backup read from a cluster with an authorizer come back: those of restored topics under their new names, prefixed ones with the
-// prefix in front, groups' as they are, and those of topics that aren't restored not at all.
+// ACLs that a backup read from a cluster with an authorizer come back: those of restored topics
+// under their new names, prefixed ones with the prefix in front, groups' as they are, and those of
+// topics that aren't restored not at all.
 func TestRealACLs(t *testing.T) {
 	cl := testkafka.Real(t, testkafka.Options{Secure: true})
 	client, err := kgo.NewClient(cl.Opts()...)

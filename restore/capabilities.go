@@ -17,8 +17,9 @@ type capability struct {
 	keys   []kmsg.Key
 }
 
-// capabilities refuses a plan for which a broker of the target lacks a request (ApiVersions): the run would fail half way. What is only helpful
-// (DescribeProducers, DescribeTransactions) is done without.
+// capabilities refuses a plan for which a broker of the target lacks a request (ApiVersions): the
+// run would fail half way. What is only helpful (DescribeProducers, DescribeTransactions) is done
+// without.
 func (p *planner) capabilities(ctx context.Context) error {
 	lacks, err := p.lacks(ctx)
 	if err != nil {

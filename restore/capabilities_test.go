@@ -21,7 +21,8 @@ func lacking(t testing.TB, s *storage.Snapshot, keys ...kmsg.Key) (Config, testk
 	return Config{Target: cl.Opts(), Snapshot: s, quiet: 10 * time.Millisecond}, cl
 }
 
-// TestLacking: whatever request a target doesn't know, a restore doesn't fail half way: it does without, or the plan says what is missing.
+// TestLacking: whatever request a target doesn't know, a restore doesn't fail half way: it does
+// without, or the plan says what is missing.
 func TestLacking(t *testing.T) {
 	bare := []fakeTopic{{name: "t", partitions: []opstest.History{plain(t, 0, 2, 3)}}}
 	full := []fakeTopic{
@@ -72,7 +73,8 @@ func TestLacking(t *testing.T) {
 	}
 }
 
-// TestMarkersIgnored: markers that are answered with success and not written end the run within seconds, with an error that says so.
+// TestMarkersIgnored: markers that are answered with success and not written end the run within
+// seconds, with an error that says so.
 func TestMarkersIgnored(t *testing.T) {
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{holey(t, 0, 4)}}))
 	kf := testkafka.Kfake(cl)
@@ -95,7 +97,8 @@ func TestMarkersIgnored(t *testing.T) {
 	}
 }
 
-// TestStamped: a topic that stamps records itself ends its partition at the first batch, with an error that says so.
+// TestStamped: a topic that stamps records itself ends its partition at the first batch, with an
+// error that says so.
 func TestStamped(t *testing.T) {
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 50, 3)}}))
 	kf := testkafka.Kfake(cl)
@@ -123,7 +126,8 @@ func TestStamped(t *testing.T) {
 	}
 }
 
-// TestTwoLeaders: where the target's end is of a leader that is being replaced, and the high watermark of the next one, a plan asks again.
+// TestTwoLeaders: where the target's end is of a leader that is being replaced, and the high
+// watermark of the next one, a plan asks again.
 func TestTwoLeaders(t *testing.T) {
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 5, 3)}}))
 	restored(t, cfg)

@@ -186,7 +186,8 @@ func (p *planner) contents(ctx context.Context) error {
 // maxLooks bounds how often a partition is compared whose log start moves meanwhile.
 const maxLooks = 8
 
-// content compares what a partition holds with the archive. It looks again where another restore has just moved the log start.
+// content compares what a partition holds with the archive. It looks again where another restore
+// has just moved the log start.
 func (j *job) content(ctx context.Context, c *rawkafka.Cluster, pj *partitionJob) (*Conflict, error) {
 	for n := 0; ; n++ {
 		cf, err := j.contentOnce(ctx, c, pj)

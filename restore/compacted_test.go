@@ -12,8 +12,10 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// TestRealCompactedKeyless: a compacted topic may hold records without a key from before it was compacted, and start above 0. A broker refuses both those records and filler in such a topic:
-// it isn't compacted before they are there, whether the restore makes it or finds it, empty, as the topic is in the end.
+// TestRealCompactedKeyless: a compacted topic may hold records without a key from before it was
+// compacted, and start above 0. A broker refuses both those records and filler in such a topic: it
+// isn't compacted before they are there, whether the restore makes it or finds it, empty, as the
+// topic is in the end.
 func TestRealCompactedKeyless(t *testing.T) {
 	cl := testkafka.Real(t, testkafka.Options{})
 	h := opstest.History{Start: 7, End: 7}

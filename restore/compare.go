@@ -18,7 +18,8 @@ import (
 const (
 	tailBatches   = 3
 	spreadBatches = 16
-	// maxSample bounds a sample's offsets: archived batches are shorter, ranges without one needn't be.
+	// maxSample bounds a sample's offsets: archived batches are shorter, ranges without one needn't
+	// be.
 	maxSample = 4096
 )
 
@@ -107,7 +108,8 @@ func (c *comparer) spread(ctx context.Context, position int64) (*Conflict, error
 	return c.samples(ctx, position, at)
 }
 
-// samples compares the archived batches that hold the given offsets, and the last ones below position.
+// samples compares the archived batches that hold the given offsets, and the last ones below
+// position.
 func (c *comparer) samples(ctx context.Context, position int64, at []int64) (*Conflict, error) {
 	start := c.job.start()
 	done := start
@@ -159,7 +161,8 @@ func (c *comparer) around(ctx context.Context, offset int64) (from, to int64, er
 	return b.BaseOffset(), b.EndOffset(), nil
 }
 
-// filler checks that what the target holds below the log start to be is filler: records without key, value and headers.
+// filler checks that what the target holds below the log start to be is filler: records without
+// key, value and headers.
 func (c *comparer) filler(ctx context.Context, logStart, position int64) (*Conflict, error) {
 	for _, from := range []int64{logStart, max(logStart, position-1)} {
 		src := newTargetSource(ctx, c.cluster, c.job.target(), from, position)
@@ -182,7 +185,8 @@ func (c *comparer) filler(ctx context.Context, logStart, position int64) (*Confl
 	return nil, nil
 }
 
-// isFiller says whether a batch has nothing but empty records. One that is too large to decode is judged by its length.
+// isFiller says whether a batch has nothing but empty records. One that is too large to decode is
+// judged by its length.
 func isFiller(b batch.Batch) (bool, error) {
 	if b.Control() {
 		return false, nil

@@ -24,58 +24,73 @@ type Config struct {
 
 	// Optional.
 
-	// Topics are names, and regular expressions for whole names, of topics to restore. A name matches itself only (test.a isn't test-a). One that the snapshot
-	// doesn't hold is an [*UnknownTopicError]; one that was deleted on the source is restored in its last incarnation; one of Kafka's own state is an
-	// [*InternalTopicError]. What was the source's own, such as __kafkadr, is restored only where it is named. Default: all that were live when the snapshot was taken.
+	// Topics are names, and regular expressions for whole names, of topics to restore. A name
+	// matches itself only (test.a isn't test-a). One that the snapshot doesn't hold is an
+	// [*UnknownTopicError]; one that was deleted on the source is restored in its last incarnation;
+	// one of Kafka's own state is an [*InternalTopicError]. What was the source's own, such as
+	// __kafkadr, is restored only where it is named. Default: all that were live when the snapshot
+	// was taken.
 	Topics []string
 	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string
-	// Prefix is put before all names; Rename maps single names, which get no prefix. Groups' offsets follow.
+	// Prefix is put before all names; Rename maps single names, which get no prefix. Groups'
+	// offsets follow.
 	Prefix string
 	Rename map[string]string
-	// Order lists topics, by their source names, whose partitions are begun first, in this order. Default: by name.
+	// Order lists topics, by their source names, whose partitions are begun first, in this order.
+	// Default: by name.
 	Order []string
-	// Offsets says which offsets records get. Default [Exact]: the source's, in topics that hold nothing else. [Translated] appends the records to what
-	// the target's topics hold, without holes between them, and maps the offsets: see the package's doc. Two translated restores are the same job if snapshot, topic
-	// incarnations on both sides and Until are the same, and both or neither have an Edit, which must be the same too.
+	// Offsets says which offsets records get. Default [Exact]: the source's, in topics that hold
+	// nothing else. [Translated] appends the records to what the target's topics hold, without
+	// holes between them, and maps the offsets: see the package's doc. Two translated restores are
+	// the same job if snapshot, topic incarnations on both sides and Until are the same, and both
+	// or neither have an Edit, which must be the same too.
 	Offsets Offsets
-	// SourceAlias is a name for the source cluster, noted with what is restored, so that it can be asked for by it (kdr translate
+	// SourceAlias is a name for the source cluster, noted with what is restored, so that it can be
+	// asked for by it (kdr translate
 	// --source). Default: none, it is known by its cluster ID.
 	SourceAlias string
-	// Until keeps the records with a timestamp at or before it, wherever in the log they are: later ones become holes,
-	// and those at a partition's end cut it. Default: all.
+	// Until keeps the records with a timestamp at or before it, wherever in the log they are: later
+	// ones become holes, and those at a partition's end cut it. Default: all.
 	Until time.Time
-	// Edit is called for each record before it is restored; it may change key, value, headers and timestamp (which
-	// Until sees before). Where it returns false, the record becomes a hole: offsets stay. It is called from several
-	// goroutines, in offset order within a partition, by NewPlan, Run and the check of what a target already holds, so it
-	// must be deterministic. Records read in vain are seen again. Default: batches stay as they are.
+	// Edit is called for each record before it is restored; it may change key, value, headers and
+	// timestamp (which Until sees before). Where it returns false, the record becomes a hole:
+	// offsets stay. It is called from several goroutines, in offset order within a partition, by
+	// NewPlan, Run and the check of what a target already holds, so it must be deterministic.
+	// Records read in vain are seen again. Default: batches stay as they are.
 	Edit func(*kgo.Record) (keep bool)
 	// Groups restores committed offsets, ACLs access control entries.
 	Groups, ACLs bool
-	// RestoreAbsent restores the groups, too, that the source had lost when the snapshot was taken. Default: they are named and left.
+	// RestoreAbsent restores the groups, too, that the source had lost when the snapshot was taken.
+	// Default: they are named and left.
 	RestoreAbsent bool
-	// SaveGroups is given what groups had committed on the target, before the first commit, for offsets.Rollback. If it fails,
-	// nothing is committed. Default: it is in the Result alone.
+	// SaveGroups is given what groups had committed on the target, before the first commit, for
+	// offsets.Rollback. If it fails, nothing is committed. Default: it is in the Result alone.
 	SaveGroups func(*offsets.Before) error
 	// ReplicationFactor overrides the topics' own. Default 0: as in the snapshot.
 	ReplicationFactor int16
 	// MaxBytesPerSecond bounds what is produced. Default 0: no bound.
 	MaxBytesPerSecond int64
-	// MaxHoleTime is the longest time that holes and filler may take by the plan's estimate. Default 1 h.
+	// MaxHoleTime is the longest time that holes and filler may take by the plan's estimate.
+	// Default 1 h.
 	MaxHoleTime time.Duration
-	// MemoryBytes bounds the batches in memory, by bounding how many partitions are copied at once. Default 64 MiB.
+	// MemoryBytes bounds the batches in memory, by bounding how many partitions are copied at once.
+	// Default 64 MiB.
 	MemoryBytes int64
 	// VerifyFirst reads and checks all data before the first effect.
 	VerifyFirst bool
-	// VerifyTarget compares all that the target already holds, when a restore is resumed. Default: the last 3 and 16
-	// spread batches per partition.
+	// VerifyTarget compares all that the target already holds, when a restore is resumed. Default:
+	// the last 3 and 16 spread batches per partition.
 	VerifyTarget bool
-	// AllowIncomplete restores a snapshot that is incomplete: what it holds of partitions that couldn't be read to the cut.
+	// AllowIncomplete restores a snapshot that is incomplete: what it holds of partitions that
+	// couldn't be read to the cut.
 	AllowIncomplete bool
-	// SkipDamaged restores what is left where segments are lost or damaged: the plan reads all data of the selected partitions, and each run (consecutive
-	// batches of a partition in one segment) that can't be read becomes a hole, named in a warning; so does what a damaged part of the manifest held: runs, whole partitions, topics, groups or ACLs, of which
-	// nothing is restored then. What the store refuses to give (a conflict of kind unreadable) is no damage, and is never passed over. Default: all are
-	// conflicts. Exact restores only.
+	// SkipDamaged restores what is left where segments are lost or damaged: the plan reads all data
+	// of the selected partitions, and each run (consecutive batches of a partition in one segment)
+	// that can't be read becomes a hole, named in a warning; so does what a damaged part of the
+	// manifest held: runs, whole partitions, topics, groups or ACLs, of which nothing is restored
+	// then. What the store refuses to give (a conflict of kind unreadable) is no damage, and is
+	// never passed over. Default: all are conflicts. Exact restores only.
 	SkipDamaged bool
 	// SameCluster allows the source cluster as target.
 	SameCluster bool
@@ -89,7 +104,8 @@ type Config struct {
 	quiet time.Duration // exactcopy's, for tests
 }
 
-// Hooks are called synchronously; nil ones are skipped. OnRetry and OnPartition are called from several goroutines.
+// Hooks are called synchronously; nil ones are skipped. OnRetry and OnPartition are called from
+// several goroutines.
 type Hooks struct {
 	// OnProgress is called once a second, and at the end.
 	OnProgress func(Status)
@@ -101,8 +117,8 @@ type Hooks struct {
 
 // Status is where a restore stands.
 type Status struct {
-	// Records and Bytes are done, those found on the target included. They count what is archived, so control records
-	// and records of aborted transactions too.
+	// Records and Bytes are done, those found on the target included. They count what is archived,
+	// so control records and records of aborted transactions too.
 	Records      int64 `json:"records"`
 	Bytes        int64 `json:"bytes"`
 	TotalRecords int64 `json:"total_records"`

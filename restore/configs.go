@@ -28,17 +28,19 @@ const (
 	noLimit            = "9223372036854775807"
 )
 
-// inherited are the configs that are set explicitly on the target although
-// the source's topic inherited them: the target's own defaults could delete, refuse or change restored records.
+// inherited are the configs that are set explicitly on the target although the source's topic
+// inherited them: the target's own defaults could delete, refuse or change restored records.
 var inherited = []string{cfgCleanup, cfgRetentionMs, cfgRetention, cfgBefore, cfgAfter, cfgStampType, cfgMaxMessage, cfgCompression}
 
-// notCarried are configs that mean nothing on another cluster: they name brokers, or are gone from Kafka.
+// notCarried are configs that mean nothing on another cluster: they name brokers, or are gone from
+// Kafka.
 var notCarried = []string{
 	"leader.replication.throttled.replicas", "follower.replication.throttled.replicas",
 	"message.format.version", "message.timestamp.difference.max.ms",
 }
 
-// holds are the configs that stay as they are while copying until [Release], where restored records would expire.
+// holds are the configs that stay as they are while copying until [Release], where restored records
+// would expire.
 var holds = map[string]string{
 	cfgCleanup: "delete", cfgRetentionMs: "-1", cfgRetention: "-1", cfgBefore: noLimit, cfgAfter: noLimit,
 }
@@ -49,7 +51,8 @@ type topicConfigs struct {
 	warnings       []string
 }
 
-// newTopicConfigs computes a topic's configs from the snapshot's. largest is the length of its largest batch.
+// newTopicConfigs computes a topic's configs from the snapshot's. largest is the length of its
+// largest batch.
 func newTopicConfigs(t storage.Topic, rf int16, largest int64) topicConfigs {
 	c := topicConfigs{final: map[string]string{}}
 	for _, e := range t.Configs {
@@ -114,8 +117,8 @@ type expiry struct {
 	partition int64 // bytes of the largest partition
 }
 
-// held returns the configs that must stay held, with the value to come (empty: the target's default), and why;
-// nothing where no record would expire.
+// held returns the configs that must stay held, with the value to come (empty: the target's
+// default), and why; nothing where no record would expire.
 func (c *topicConfigs) held(e expiry, now time.Time) (map[string]string, string) {
 	why := c.expires(e, now)
 	if why == "" {
@@ -156,8 +159,9 @@ func (c *topicConfigs) expires(e expiry, now time.Time) string {
 	return ""
 }
 
-// atEnd are the configs to set when a topic is complete: its own, but for held ones, where the target has what was set for copying. Others were changed
-// since, and stay. nil gives the target's default back.
+// atEnd are the configs to set when a topic is complete: its own, but for held ones, where the
+// target has what was set for copying. Others were changed since, and stay. nil gives the target's
+// default back.
 func (c *topicConfigs) atEnd(held map[string]string, now map[string]current) map[string]*string {
 	end := map[string]*string{}
 	for key, value := range c.copying {

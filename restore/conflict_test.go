@@ -255,7 +255,8 @@ func TestTopicCreatedAfterPlan(t *testing.T) {
 	}
 }
 
-// Somebody else's records that come after the plan stop their partition before anything follows them.
+// Somebody else's records that come after the plan stop their partition before anything follows
+// them.
 func TestForeignRecordsAfterPlan(t *testing.T) {
 	topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 5, 2)}}
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topic))
@@ -275,7 +276,8 @@ func TestForeignRecordsAfterPlan(t *testing.T) {
 	}
 }
 
-// A record in the middle that differs is found where all is compared, and a record at the end always.
+// A record in the middle that differs is found where all is compared, and a record at the end
+// always.
 func TestVerifyTarget(t *testing.T) {
 	with := func(changed int) *storage.Snapshot {
 		h := opstest.History{}
@@ -307,7 +309,8 @@ func TestVerifyTarget(t *testing.T) {
 	}
 }
 
-// A quota on creating topics (controller_mutation_rate) is waited out, by plan and run: it is no conflict.
+// A quota on creating topics (controller_mutation_rate) is waited out, by plan and run: it is no
+// conflict.
 func TestCreationThrottled(t *testing.T) {
 	topics := []fakeTopic{{name: "t", partitions: []opstest.History{plain(t, 0, 2, 2)}}, {name: "u", partitions: []opstest.History{plain(t, 0, 2, 2)}}}
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))

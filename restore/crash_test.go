@@ -82,7 +82,8 @@ func checkSoFar(t *testing.T, cl testkafka.Cluster, topics ...fakeTopic) {
 	}
 }
 
-// The process dies at each request it sends to the target, whether or not it takes effect: the next one completes the restore.
+// The process dies at each request it sends to the target, whether or not it takes effect: the next
+// one completes the restore.
 func TestCrashAtEveryRequest(t *testing.T) {
 	topics := crashTopics(t)
 	s := fakeArchive(t, withGroup("g", 0, 3), topics...)
@@ -125,7 +126,8 @@ func TestCrashAtEveryRequest(t *testing.T) {
 	}
 }
 
-// The store fails at each operation, for good or once: the run fails with its error or completes, and another completes it.
+// The store fails at each operation, for good or once: the run fails with its error or completes,
+// and another completes it.
 func TestStoreFailsAtEveryOperation(t *testing.T) {
 	topics := crashTopics(t)
 	_, inner := fakeBucket(t, nil, topics...)
@@ -169,7 +171,8 @@ func TestStoreFailsAtEveryOperation(t *testing.T) {
 	}
 }
 
-// A request of each kind is refused or cut off, once in a while: the run itself goes on and completes.
+// A request of each kind is refused or cut off, once in a while: the run itself goes on and
+// completes.
 func TestRunSurvivesFaultsOfTheTarget(t *testing.T) {
 	topics := crashTopics(t)
 	s := fakeArchive(t, nil, topics...)
@@ -197,8 +200,8 @@ func TestRunSurvivesFaultsOfTheTarget(t *testing.T) {
 	}
 }
 
-// Two restores of the same snapshot at once do no harm: the later one takes topics with holes over, and completes them; what has no holes
-// both complete.
+// Two restores of the same snapshot at once do no harm: the later one takes topics with holes over,
+// and completes them; what has no holes both complete.
 func TestTwoAtOnce(t *testing.T) {
 	for seed := range uint64(8) {
 		topics := randomTopics(t, rand.New(rand.NewPCG(seed, 5)), "a", "b", "c")
@@ -223,7 +226,8 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
-// A target that denies ClusterAction gets its holes by transactions; the plan says that this is weaker.
+// A target that denies ClusterAction gets its holes by transactions; the plan says that this is
+// weaker.
 func TestHolesByTransactions(t *testing.T) {
 	topics := crashTopics(t)
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))

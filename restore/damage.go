@@ -22,7 +22,8 @@ type unread struct {
 	err          error
 }
 
-// unreadOf takes damage, and what the store refuses to give, for faults of their own; any other error ends a plan.
+// unreadOf takes damage, and what the store refuses to give, for faults of their own; any other
+// error ends a plan.
 func unreadOf(err error) (unread, bool) {
 	var damage *storage.DamageError
 	var refused *storage.UnreadableError
@@ -64,8 +65,9 @@ func (j *partitionJob) cursor(ctx context.Context, s *storage.Snapshot, from int
 	return s.Cursor(ctx, j.state.Partition, j.state.History, from, j.state.EndOffset, storage.CursorOptions{Skip: j.skips})
 }
 
-// findDamage notes the runs that can't be read: by the manifest, by their indexes and the sizes of their objects, and, where all is read, by their batches. What
-// a run holds behind a damaged frame isn't restored either: the frame may have held the marker that ends a transaction.
+// findDamage notes the runs that can't be read: by the manifest, by their indexes and the sizes of
+// their objects, and, where all is read, by their batches. What a run holds behind a damaged frame
+// isn't restored either: the frame may have held the marker that ends a transaction.
 func (j *partitionJob) findDamage(ctx context.Context, s *storage.Snapshot, all bool) error {
 	for r, err := range s.CheckRuns(ctx, j.state.Partition, j.state.History, j.start(), j.state.EndOffset) {
 		lost, ok := storage.LostRuns(err)
@@ -111,7 +113,8 @@ func (j *partitionJob) readRun(ctx context.Context, s *storage.Snapshot, r stora
 	}
 }
 
-// tellDamage names what can't be read: a conflict for each run, partition and part of the manifest, or what SkipDamaged leaves out.
+// tellDamage names what can't be read: a conflict for each run, partition and part of the manifest,
+// or what SkipDamaged leaves out.
 func (p *planner) tellDamage() {
 	for _, f := range p.lost {
 		if !p.named {
@@ -149,7 +152,8 @@ func (p *planner) tellLost(t *topicJob) {
 	}
 }
 
-// spoilt refuses what can't be read, or says that it is left out. What the store refuses to give isn't left out: it may be whole.
+// spoilt refuses what can't be read, or says that it is left out. What the store refuses to give
+// isn't left out: it may be whole.
 func (p *planner) spoilt(c Conflict) {
 	if p.cfg.SkipDamaged && c.Kind == kindDamaged {
 		p.warn("%s; that becomes a hole", c)

@@ -43,7 +43,8 @@ func damage(t *testing.T, b *blob.Bucket, s *storage.Snapshot) {
 	}
 }
 
-// A damaged frame is never produced, and the error says where; other partitions are restored. VerifyFirst finds it before any effect.
+// A damaged frame is never produced, and the error says where; other partitions are restored.
+// VerifyFirst finds it before any effect.
 func TestDamagedFrame(t *testing.T) {
 	for _, first := range []bool{false, true} {
 		topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 200, 10), plain(t, 0, 200, 10)}}
@@ -119,7 +120,8 @@ func TestDamagedIndex(t *testing.T) {
 	wantDamaged(t, cfg, key)
 }
 
-// wantDamaged wants a plan that names topic, partition, offsets and object as a conflict, and isn't run.
+// wantDamaged wants a plan that names topic, partition, offsets and object as a conflict, and isn't
+// run.
 func wantDamaged(t *testing.T, cfg Config, object string) {
 	t.Helper()
 	p, err := NewPlan(t.Context(), cfg)

@@ -15,7 +15,8 @@ const (
 	txnHolesPerSec   = 100
 	fillerPerSecond  = 5_000_000
 	bytesPerSecond   = 100 << 20
-	// A hole waits for the data before it, that it is replicated, the markers, where the log ends then, and that it is replicated again.
+	// A hole waits for the data before it, that it is replicated, the markers, where the log ends
+	// then, and that it is replicated again.
 	holeRoundTrips = 5
 )
 
@@ -61,7 +62,8 @@ func (p *planner) describe(now time.Time) {
 	p.how.caveats(p)
 }
 
-// partition describes what is left to do of one partition. holes is the part of its time that they and filler take.
+// partition describes what is left to do of one partition. holes is the part of its time that they
+// and filler take.
 func (p *planner) partition(j *partitionJob) (pp PartitionPlan, holes time.Duration) {
 	pp = PartitionPlan{
 		Partition: j.state.Partition.Partition, StartOffset: j.start(), EndOffset: j.end, Position: j.position,

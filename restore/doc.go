@@ -1,15 +1,20 @@
-// Package restore brings a snapshot back into a Kafka cluster, record for record and offset for offset, or reads it with no cluster at all.
+// Package restore brings a snapshot back into a Kafka cluster, record for record and offset for
+// offset, or reads it with no cluster at all.
 //
-// [NewPlan] looks at snapshot and target and says what [Plan.Run] would do, and why it would refuse: [Plan.Conflicts]. Run carries it out. A run
-// that was interrupted, by whatever, is completed by another plan and run: there is no state but the target's own end offsets.
-// [Release] gives topics back the policies that Run held. [Records] reads records from the archive alone.
+// [NewPlan] looks at snapshot and target and says what [Plan.Run] would do, and why it would
+// refuse: [Plan.Conflicts]. Run carries it out. A run that was interrupted, by whatever, is
+// completed by another plan and run: there is no state but the target's own end offsets. [Release]
+// gives topics back the policies that Run held. [Records] reads records from the archive alone.
 //
 // # Guarantee
 //
-// A consumer of the target, at either isolation level, sees what a read_committed consumer of the source saw up to the snapshot's cut: the same records
-// at the same offsets, with timestamps, keys, values and headers. Log start offsets and end offsets are the source's, so committed offsets need no
-// translation. Record batches travel as the source's broker stored them; they are decoded and encoded again, in their own compression,
-// only where a broker wouldn't take them: where compaction left holes in them, where the log starts inside one, with LogAppendTime, and where [Config.Until] or [Config.Edit] filters.
+// A consumer of the target, at either isolation level, sees what a read_committed consumer of the
+// source saw up to the snapshot's cut: the same records at the same offsets, with timestamps, keys,
+// values and headers. Log start offsets and end offsets are the source's, so committed offsets need
+// no translation. Record batches travel as the source's broker stored them; they are decoded and
+// encoded again, in their own compression, only where a broker wouldn't take them: where compaction
+// left holes in them, where the log starts inside one, with LogAppendTime, and where [Config.Until]
+// or [Config.Edit] filters.
 //
 //   - What has no visible record (control records, aborted transactions, what compaction and filters took) becomes a hole: transaction
 //     markers, which no consumer sees. Below the log start offset there is filler for a moment, then DeleteRecords takes it away.
@@ -24,10 +29,13 @@
 //
 // # Translated offsets
 //
-// With [Config.Offsets] Translated, records are appended to topics that hold others already, while anybody else writes to them too: visible records only, in
-// the archive's order, without holes or filler; no log start is moved. Where each went is in [Result.Maps], one [offsets.Map] per partition, and in the target's
-// ledger (the topic __kafkadr), from where offsets.Open answers for consumers, kdr translate and later restores. Groups are translated by it. Nothing is put into records, so what was
-// restored can be backed up, restored and translated again, also back to where it came from.
+// With [Config.Offsets] Translated, records are appended to topics that hold others already, while
+// anybody else writes to them too: visible records only, in the archive's order, without holes or
+// filler; no log start is moved. Where each went is in [Result.Maps], one [offsets.Map] per
+// partition, and in the target's ledger (the topic __kafkadr), from where offsets.Open answers for
+// consumers, kdr translate and later restores. Groups are translated by it. Nothing is put into
+// records, so what was restored can be backed up, restored and translated again, also back to where
+// it came from.
 //
 //   - Each record is appended once, through any crash and by however many processes at once: the batch header's producer id names the job, its sequence counts the job's
 //     records, and a leader takes each once and in order. A run that was interrupted is completed by another, which finds the job's batches on the target from where the ledger says that it
@@ -41,10 +49,14 @@
 //
 // # Policies that are held
 //
-// While they are copied, topics have cleanup.policy=delete, no retention, open timestamp limits, CreateTime, and a max.message.bytes that takes their largest batch. At
-// the end of Run they get their own configs, with those set explicitly that the source's topic inherited and that could delete, refuse or change records on the target: retention, cleanup.policy,
-// timestamp limits and type, max.message.bytes, compression.type. Where restored records would expire at once (older than retention.ms, a partition larger
-// than retention.bytes, or a compacted topic with records) retention, cleanup.policy and timestamp limits stay held until [Release]. Plan and result name them.
+// While they are copied, topics have cleanup.policy=delete, no retention, open timestamp limits,
+// CreateTime, and a max.message.bytes that takes their largest batch. At the end of Run they get
+// their own configs, with those set explicitly that the source's topic inherited and that could
+// delete, refuse or change records on the target: retention, cleanup.policy, timestamp limits and
+// type, max.message.bytes, compression.type. Where restored records would expire at once (older
+// than retention.ms, a partition larger than retention.bytes, or a compacted topic with records)
+// retention, cleanup.policy and timestamp limits stay held until [Release]. Plan and result name
+// them.
 //
 // # Limits
 //

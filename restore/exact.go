@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// exact gives every record the offset that it had at the source. The target's logs are the restore's alone.
+// exact gives every record the offset that it had at the source. The target's logs are the
+// restore's alone.
 type exact struct{}
 
 func (exact) steps(p *planner) []func(context.Context) error {

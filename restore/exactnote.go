@@ -8,8 +8,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/ledger"
 )
 
-// noteExact notes in the target's ledger which topics are exact copies now, and up to where: [offsets.Open] answers from that. Where it can't be written, all is restored, and that
-// is a warning.
+// noteExact notes in the target's ledger which topics are exact copies now, and up to where:
+// [offsets.Open] answers from that. Where it can't be written, all is restored, and that is a
+// warning.
 func (r *runner) noteExact(ctx context.Context, res *Result) error {
 	if len(r.topics) == 0 {
 		return nil

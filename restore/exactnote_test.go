@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestNoteDenied: who may not write the ledger's topic has all restored, and is told what that costs.
+// TestNoteDenied: who may not write the ledger's topic has all restored, and is told what that
+// costs.
 func TestNoteDenied(t *testing.T) {
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, fakeTopic{name: "t", partitions: []opstest.History{plain(t, 0, 3, 5)}}))
 	k := testkafka.Kfake(cl)

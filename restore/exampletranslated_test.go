@@ -16,7 +16,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// Records are appended to a topic that is in use already, and what is noted there says where each went.
+// Records are appended to a topic that is in use already, and what is noted there says where each
+// went.
 func Example_translated() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "archive")

@@ -17,7 +17,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// Committed offsets come back as read, but inside what is there, with leader epoch -1, under the topics' new names.
+// Committed offsets come back as read, but inside what is there, with leader epoch -1, under the
+// topics' new names.
 func TestGroups(t *testing.T) {
 	id := kadm.TopicID{15: 1}
 	at := func(topic kadm.TopicID, name string, p int32, offset int64, metadata *string) storage.GroupOffset {

@@ -42,7 +42,8 @@ func (p *planner) groups(ctx context.Context) error {
 	return p.checkGroups(ctx)
 }
 
-// finder finds the partition to restore that an offset is of: by topic ID, where the snapshot has it, else by name.
+// finder finds the partition to restore that an offset is of: by topic ID, where the snapshot has
+// it, else by name.
 func (j *job) finder() func(storage.GroupOffset) *partitionJob {
 	type place struct {
 		id        kadm.TopicID
@@ -110,8 +111,8 @@ func translatedOffset(m *offsets.Map, offset int64) (int64, string) {
 	return to, ""
 }
 
-// checkGroups refuses groups that are active on the target, and those whose commits would go back. Topics and records
-// needn't be there yet.
+// checkGroups refuses groups that are active on the target, and those whose commits would go back.
+// Topics and records needn't be there yet.
 func (p *planner) checkGroups(ctx context.Context) error {
 	plan, err := offsets.NewGroupsPlan(ctx, p.cluster.Client(), offsets.PlanConfig{
 		Groups: p.wantedGroups(p.plan.Groups), AllowPastEnd: true, RetryFor: adminTimeout, OnRetry: p.cfg.Hooks.OnRetry,
@@ -139,7 +140,8 @@ func groupConflict(r offsets.Refusal) Conflict {
 	return Conflict{Group: r.Group, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Kind: kind, Detail: r.Detail}
 }
 
-// wantedGroups are the groups to commit, under the target's names. An offset that isn't known yet is left out.
+// wantedGroups are the groups to commit, under the target's names. An offset that isn't known yet
+// is left out.
 func (j *job) wantedGroups(plans []GroupPlan) *offsets.Groups {
 	groups := &offsets.Groups{ClusterID: j.info.ClusterID, At: j.info.CreatedAt}
 	for _, gp := range plans { // by group
@@ -155,8 +157,8 @@ func (j *job) wantedGroups(plans []GroupPlan) *offsets.Groups {
 	return groups
 }
 
-// commitGroups commits the planned offsets by a plan of their own, made now that all records are there: what others have
-// done to the groups meanwhile is refused, before the first commit.
+// commitGroups commits the planned offsets by a plan of their own, made now that all records are
+// there: what others have done to the groups meanwhile is refused, before the first commit.
 func (r *runner) commitGroups(ctx context.Context, res *Result) error {
 	if len(r.plan.Groups) == 0 {
 		return nil

@@ -38,7 +38,8 @@ type partitionJob struct {
 	end int64
 	// position is the target's true end when the plan was made.
 	position int64
-	// settled says that the target held everything when the plan was made, durable, and its log started where it must.
+	// settled says that the target held everything when the plan was made, durable, and its log
+	// started where it must.
 	settled bool
 	// damaged are the runs that can't be read.
 	damaged []damagedRun

@@ -11,10 +11,12 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// ErrTakenOver says that another restore of the same topic was started, or a mirror to it, which goes on with it.
+// ErrTakenOver says that another restore of the same topic was started, or a mirror to it, which
+// goes on with it.
 var ErrTakenOver = copylock.ErrTakenOver
 
-// claim takes the topics that have holes over from whoever makes holes in them. Without the right to the transactional ids there is no lock, and a warning.
+// claim takes the topics that have holes over from whoever makes holes in them. Without the right
+// to the transactional ids there is no lock, and a warning.
 func (r *runner) claim(ctx context.Context) error {
 	r.locks = copylock.New(r.cluster, copylock.Config{Lease: r.cfg.quiet, OnRetry: r.retry})
 	var ids []kadm.TopicID

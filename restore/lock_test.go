@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// Two restores of different topics that overlap: the later one takes over what both have, and the older one stops there and completes the others.
+// Two restores of different topics that overlap: the later one takes over what both have, and the
+// older one stops there and completes the others.
 func TestOverlappingRestores(t *testing.T) {
 	var topics []fakeTopic
 	for _, name := range []string{"a", "b", "c"} {

@@ -8,8 +8,10 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// keepStarts looks once more where the target's logs start, and moves those that have come back. A broker writes a log start down once a minute (log.flush.start.offset.checkpoint.interval.ms):
-// one that was killed begins at the last it wrote, follows its leader again, and may be made the leader before it has.
+// keepStarts looks once more where the target's logs start, and moves those that have come back. A
+// broker writes a log start down once a minute (log.flush.start.offset.checkpoint.interval.ms): one
+// that was killed begins at the last it wrote, follows its leader again, and may be made the leader
+// before it has.
 func (r *runner) keepStarts(ctx context.Context) error {
 	jobs := map[rawkafka.Partition]*partitionJob{}
 	var ps []rawkafka.Partition
@@ -37,7 +39,8 @@ func (r *runner) keepStarts(ctx context.Context) error {
 	return nil
 }
 
-// moveStarts moves the log starts that aren't where they ought to be, and says which partitions it has to look at again. Of errors it returns the last.
+// moveStarts moves the log starts that aren't where they ought to be, and says which partitions it
+// has to look at again. Of errors it returns the last.
 func (r *runner) moveStarts(ctx context.Context, ps []rawkafka.Partition, jobs map[rawkafka.Partition]*partitionJob) (left []rawkafka.Partition, failed error) {
 	starts, err := r.cluster.ListOffsets(ctx, ps, rawkafka.Earliest, rawkafka.ReadUncommitted, rawkafka.Consumer)
 	if err != nil {

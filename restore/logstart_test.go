@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestLogStartComesBack: a log start that brokers have forgotten since they moved it, as those do that are killed, is moved again before the end.
+// TestLogStartComesBack: a log start that brokers have forgotten since they moved it, as those do
+// that are killed, is moved again before the end.
 func TestLogStartComesBack(t *testing.T) {
 	topics := []fakeTopic{{name: "a", partitions: []opstest.History{plain(t, 0, 5, 2), plain(t, 9, 5, 2), plain(t, 70, 5, 2)}}}
 	cfg, cl := fakeConfig(t, fakeArchive(t, nil, topics...))

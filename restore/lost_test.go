@@ -96,8 +96,8 @@ func lostArchive(t *testing.T) map[string][]byte {
 	}
 }
 
-// TestEachObjectLost deletes, flips or cuts each object of an archive, one at a time: what restores equals the source, what doesn't is named, and is
-// at most the runs that the object held.
+// TestEachObjectLost deletes, flips or cuts each object of an archive, one at a time: what restores
+// equals the source, what doesn't is named, and is at most the runs that the object held.
 func TestEachObjectLost(t *testing.T) {
 	all := lostArchive(t)
 	flips := 1

@@ -84,8 +84,9 @@ func nodeArchive(t *testing.T) map[string][]byte {
 	}
 }
 
-// TestManifestNodeLost flips a byte of an entry of the log, or deletes it: what can be restored is the source's, what can't is a hole inside the offsets that
-// the plan names, and no more is lost than the nodes of that entry can have held.
+// TestManifestNodeLost flips a byte of an entry of the log, or deletes it: what can be restored is
+// the source's, what can't is a hole inside the offsets that the plan names, and no more is lost
+// than the nodes of that entry can have held.
 func TestManifestNodeLost(t *testing.T) {
 	all := nodeArchive(t)
 	var entries []string
@@ -216,7 +217,8 @@ func named(warnings []string, topic string, offset int) bool {
 	return false
 }
 
-// TestRefusedObject: an object that the store refuses to give is a conflict of its own kind, which SkipDamaged doesn't pass over; topics without it are restored.
+// TestRefusedObject: an object that the store refuses to give is a conflict of its own kind, which
+// SkipDamaged doesn't pass over; topics without it are restored.
 func TestRefusedObject(t *testing.T) {
 	inner := memblob.OpenBucket(nil)
 	defer func() { _ = inner.Close() }()

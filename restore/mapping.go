@@ -8,8 +8,9 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// mapping joins, by ordinal, what is known of a job's records in one partition: where the archive has them and where the target. Either side comes in
-// order, and may be ahead of the other. What the target's cleaner or retention took is left out.
+// mapping joins, by ordinal, what is known of a job's records in one partition: where the archive
+// has them and where the target. Either side comes in order, and may be ahead of the other. What
+// the target's cleaner or retention took is left out.
 type mapping struct {
 	mu     sync.Mutex
 	m      *offsets.Map
@@ -24,7 +25,8 @@ type mapping struct {
 // span is consecutive records of the archive, without holes.
 type span struct{ ordinal, offset, records int64 }
 
-// newMapping begins with nothing known: the archive starts at start, and no record of the job lies below first on the target.
+// newMapping begins with nothing known: the archive starts at start, and no record of the job lies
+// below first on the target.
 func newMapping(id offsets.ID, start, first int64) (*mapping, error) {
 	m, err := offsets.New(id, start, first)
 	if err != nil {
@@ -33,7 +35,8 @@ func newMapping(id offsets.ID, start, first int64) (*mapping, error) {
 	return &mapping{m: m, first: first, next: span{offset: start}, last: exactcopy.Checkpoint{Offset: first}}, nil
 }
 
-// archived says that the archive has records at offset, the first of which has the ordinal. What is known already is skipped.
+// archived says that the archive has records at offset, the first of which has the ordinal. What is
+// known already is skipped.
 func (m *mapping) archived(ordinal, offset, records int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -97,7 +100,8 @@ func (m *mapping) passSpan(n int64) {
 	}
 }
 
-// upstream is the archive's offset of the record with an ordinal, or of the end of what is known of the archive.
+// upstream is the archive's offset of the record with an ordinal, or of the end of what is known of
+// the archive.
 func (m *mapping) upstream(ordinal int64) (int64, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -112,7 +116,8 @@ func (m *mapping) upstream(ordinal int64) (int64, bool) {
 	return 0, false
 }
 
-// known is where the known part of the archive ends: the next record's ordinal, and an offset at or below its.
+// known is where the known part of the archive ends: the next record's ordinal, and an offset at or
+// below its.
 func (m *mapping) known() (ordinal, offset int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// Whatever is told first, and in whatever pieces, the map is the one that the two sides make; what was deleted from the target is a hole.
+// Whatever is told first, and in whatever pieces, the map is the one that the two sides make; what
+// was deleted from the target is a hole.
 func TestMappingRandom(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 9))

@@ -16,7 +16,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/filestore"
 )
 
-// Memory at defaults is bounded by configuration, not by partitions or data: 200 MiB with 8 partitions, 300 with 1 000.
+// Memory at defaults is bounded by configuration, not by partitions or data: 200 MiB with 8
+// partitions, 300 with 1 000.
 func TestMemory(t *testing.T) {
 	if os.Getenv("KAFKADR_LONG") == "" {
 		t.Skip("KAFKADR_LONG isn't set")

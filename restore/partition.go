@@ -15,7 +15,8 @@ import (
 // stallTime is how long a partition may be tried again without any progress.
 const stallTime = 5 * time.Minute
 
-// copyPartition copies a partition up to its end. Where it isn't decided what the target holds, it looks again and goes on from there.
+// copyPartition copies a partition up to its end. Where it isn't decided what the target holds, it
+// looks again and goes on from there.
 func (r *runner) copyPartition(ctx context.Context, j *partitionJob) error {
 	c := &partitionCopy{runner: r, job: j, share: share{p: r.progress, total: j.total}, position: -1}
 	if j.settled || j.end == 0 {
@@ -29,8 +30,8 @@ func (r *runner) copyPartition(ctx context.Context, j *partitionJob) error {
 	return nil
 }
 
-// attempts calls attempt until it succeeds, for as long as its error may be gone when the partition is opened anew, and the
-// position has moved within stallTime.
+// attempts calls attempt until it succeeds, for as long as its error may be gone when the partition
+// is opened anew, and the position has moved within stallTime.
 func (r *runner) attempts(ctx context.Context, j *partitionJob, position func() int64, attempt func(context.Context) error) error {
 	best, since := int64(-1), time.Now()
 	for n := 1; ; n++ {
@@ -108,7 +109,8 @@ func (c *partitionCopy) attempt(ctx context.Context) error {
 	return nil
 }
 
-// check looks whether the end of what the target holds is still ours: somebody else may have written since the plan.
+// check looks whether the end of what the target holds is still ours: somebody else may have
+// written since the plan.
 func (c *partitionCopy) check(ctx context.Context) error {
 	j := c.job
 	if c.position > j.end {

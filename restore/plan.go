@@ -17,7 +17,8 @@ type Plan struct {
 	ACLs    int         `json:"acls,omitempty"`
 	Records int64       `json:"records"`
 	Bytes   int64       `json:"bytes"`
-	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md), empty where Offsets is translated; RoundTrip was measured on the target.
+	// HoleMethod is write_txn_markers or transactions (weaker: see DESIGN.md), empty where Offsets
+	// is translated; RoundTrip was measured on the target.
 	HoleMethod    string          `json:"hole_method"`
 	RoundTrip     millis.Duration `json:"round_trip_ms"`
 	EstimatedTime millis.Duration `json:"estimated_time_ms"`
@@ -34,7 +35,8 @@ type TopicPlan struct {
 	Source            string `json:"source"`
 	Create            bool   `json:"create"`
 	ReplicationFactor int16  `json:"replication_factor"`
-	// Configs are the topic's own in the end; Held those that stay held until Release, with the value to come.
+	// Configs are the topic's own in the end; Held those that stay held until Release, with the
+	// value to come.
 	Configs    map[string]string `json:"configs"`
 	Held       map[string]string `json:"held,omitempty"`
 	Partitions []PartitionPlan   `json:"partitions"`
@@ -65,8 +67,9 @@ type GroupPlan struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
 	Offset    int64  `json:"offset"`
-	// AsRead is the offset in the snapshot; Why says why Offset differs: beyond_cut, below_log_start; or not_mapped_yet, in a translated
-	// restore, where Offset is -1 until the records are there.
+	// AsRead is the offset in the snapshot; Why says why Offset differs: beyond_cut,
+	// below_log_start; or not_mapped_yet, in a translated restore, where Offset is -1 until the
+	// records are there.
 	AsRead int64  `json:"as_read"`
 	Why    string `json:"why,omitempty"`
 
@@ -82,9 +85,11 @@ type Result struct {
 	// Held are the configs that Release gives back, by topic.
 	Held          map[string]map[string]string `json:"held"`
 	GroupsClamped []GroupPlan                  `json:"groups_clamped,omitempty"`
-	// GroupsBefore is what the target's groups had committed before, where something was committed: offsets.Rollback restores it.
+	// GroupsBefore is what the target's groups had committed before, where something was committed:
+	// offsets.Rollback restores it.
 	GroupsBefore *offsets.Before `json:"groups_before,omitempty"`
 	Warnings     []string        `json:"warnings"`
-	// Maps are those of a translated restore, one for each partition: which offset of the target is which of the source. The target's ledger has them too.
+	// Maps are those of a translated restore, one for each partition: which offset of the target is
+	// which of the source. The target's ledger has them too.
 	Maps []*offsets.Map `json:"-"`
 }

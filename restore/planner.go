@@ -36,8 +36,10 @@ type planner struct {
 	brokers int // that are alive
 }
 
-// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error. It checks that the objects that the
-// selected partitions need exist, have their sizes and say what the manifest does; other topics' aren't looked at. With Until, Edit or SkipDamaged it reads the data as well, to know what would be left.
+// NewPlan reads snapshot and target and changes nothing. Conflicts are in the plan, not an error.
+// It checks that the objects that the selected partitions need exist, have their sizes and say what
+// the manifest does; other topics' aren't looked at. With Until, Edit or SkipDamaged it reads the
+// data as well, to know what would be left.
 func NewPlan(ctx context.Context, cfg Config) (*Plan, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -18,7 +18,8 @@ import (
 
 func ptr[T any](v T) *T { return &v }
 
-// What is set while copying and in the end follows from the snapshot's effective configs, wherever they came from.
+// What is set while copying and in the end follows from the snapshot's effective configs, wherever
+// they came from.
 func TestTopicConfigs(t *testing.T) {
 	topic := storage.Topic{Configs: []storage.TopicConfig{
 		{Key: "cleanup.policy", Value: ptr("compact,delete"), Source: "DYNAMIC_TOPIC_CONFIG"},
@@ -112,7 +113,8 @@ func configsOn(t testing.TB, cl testkafka.Cluster, topic string, keys ...string)
 	return got
 }
 
-// Policies are held where records would expire, whole until Release, which is asked twice; others are there at the end of Run.
+// Policies are held where records would expire, whole until Release, which is asked twice; others
+// are there at the end of Run.
 func TestHoldAndRelease(t *testing.T) {
 	testHoldAndRelease(t, func(s *storage.Snapshot) (Config, testkafka.Cluster) { return fakeConfig(t, s) }, func() {})
 }

@@ -58,7 +58,8 @@ func (p *progress) report(ctx context.Context) {
 	}
 }
 
-// share is one partition's part in the progress: what was counted is never counted twice, whatever is read again.
+// share is one partition's part in the progress: what was counted is never counted twice, whatever
+// is read again.
 type share struct {
 	p              *progress
 	total          totals

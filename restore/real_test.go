@@ -57,7 +57,8 @@ func TestRealRandomHistories(t *testing.T) {
 	}
 }
 
-// A broker that looks for expired records every 3 s deletes none of those that were held, and all of them once they are released.
+// A broker that looks for expired records every 3 s deletes none of those that were held, and all
+// of them once they are released.
 func TestRealHoldAndRelease(t *testing.T) {
 	cl := pool.Real(t, testkafka.Options{})
 	c := connectTo(t, cl)
@@ -106,7 +107,8 @@ func TestRealTooLarge(t *testing.T) {
 	}
 }
 
-// A target whose authorizer denies ClusterAction takes everything, the weaker way, and the plan says so. One that denies more says what.
+// A target whose authorizer denies ClusterAction takes everything, the weaker way, and the plan
+// says so. One that denies more says what.
 func TestRealWithoutClusterAction(t *testing.T) {
 	cl := testkafka.Real(t, testkafka.Options{Secure: true}).(testkafka.Secured)
 	cl.CreateUser(t, "restorer", "restorer-secret")
@@ -132,7 +134,8 @@ func TestRealWithoutClusterAction(t *testing.T) {
 	checkTopics(t, cl, copyops.Filter{}, topics...)
 }
 
-// Brokers are killed and leaders moved while three brokers take a restore: nothing is lost, doubled or moved.
+// Brokers are killed and leaders moved while three brokers take a restore: nothing is lost, doubled
+// or moved.
 func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
 	cl := pool.Real(t, testkafka.Options{Brokers: 3})
 	ft := fakeTopic{name: "disturbed", rf: 3, configs: map[string]string{"min.insync.replicas": "2"}}
@@ -160,7 +163,8 @@ func TestRealBrokersKilledAndLeadersMoved(t *testing.T) {
 	checkTopics(t, cl, copyops.Filter{}, ft)
 }
 
-// disturb kills and stops brokers and moves leaders until the run is done. When it is late none is killed any more: what that one forgets of log starts, nobody would tell it.
+// disturb kills and stops brokers and moves leaders until the run is done. When it is late none is
+// killed any more: what that one forgets of log starts, nobody would tell it.
 func disturb(t *testing.T, cl testkafka.Cluster, done <-chan error, late *atomic.Bool) {
 	t.Helper()
 	brokers := cl.Brokers()
@@ -231,7 +235,8 @@ func TestRealTwoAtOnce(t *testing.T) {
 	checkTopics(t, cl, copyops.Filter{}, ft)
 }
 
-// TestRealLogStartForgotten: a broker that is killed soon after a restore begins its logs at 0 again, as it hasn't written down yet where they start. A second run moves that, and nothing else.
+// TestRealLogStartForgotten: a broker that is killed soon after a restore begins its logs at 0
+// again, as it hasn't written down yet where they start. A second run moves that, and nothing else.
 func TestRealLogStartForgotten(t *testing.T) {
 	cl := testkafka.Real(t, testkafka.Options{Configs: map[string]string{"log.flush.start.offset.checkpoint.interval.ms": "3600000"}})
 	ft := fakeTopic{name: "forgotten", partitions: []opstest.History{holey(t, 40, 20), holey(t, 0, 3)}}

@@ -16,7 +16,8 @@ import (
 
 // Query selects records of a snapshot.
 type Query struct {
-	// Topic is the topic's name. Required. Where the topic was deleted on the source, its last incarnation is read.
+	// Topic is the topic's name. Required. Where the topic was deleted on the source, its last
+	// incarnation is read.
 	Topic string
 	// Partitions; default all.
 	Partitions []int32
@@ -28,8 +29,9 @@ type Query struct {
 	Uncommitted bool
 }
 
-// Records yields the records of a snapshot, partition by partition in offset order, with no cluster. They are as a
-// consumer would have seen them: offsets, timestamps, leader epochs, keys, values and headers. An error ends the sequence: an [*UnknownTopicError], an
+// Records yields the records of a snapshot, partition by partition in offset order, with no
+// cluster. They are as a consumer would have seen them: offsets, timestamps, leader epochs, keys,
+// values and headers. An error ends the sequence: an [*UnknownTopicError], an
 // [*UnknownPartitionError], or a [*PartitionError] that says where.
 func Records(ctx context.Context, s *storage.Snapshot, q Query) iter.Seq2[*kgo.Record, error] {
 	return func(yield func(*kgo.Record, error) bool) {

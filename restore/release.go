@@ -17,14 +17,16 @@ import (
 type Released struct {
 	// Topics are the configs set, by topic. An empty value gave the target's default back.
 	Topics map[string]map[string]string `json:"topics"`
-	// Missing are topics of the snapshot that the target doesn't have: they were never restored, or deleted since.
+	// Missing are topics of the snapshot that the target doesn't have: they were never restored, or
+	// deleted since.
 	Missing []string `json:"missing"`
 }
 
-// Release gives topics that cfg selects the policies back that Run held: retention, cleanup, timestamp limits. It needs no state: what
-// they shall be is in the snapshot, and a config that isn't as Run left it was changed since and stays. From then on the target
-// may delete and compact restored records. It is safe to call again. After a translated restore, set [Config.Offsets] as for that: only topics that the restore made
-// itself are looked at then; others were never touched.
+// Release gives topics that cfg selects the policies back that Run held: retention, cleanup,
+// timestamp limits. It needs no state: what they shall be is in the snapshot, and a config that
+// isn't as Run left it was changed since and stays. From then on the target may delete and compact
+// restored records. It is safe to call again. After a translated restore, set [Config.Offsets] as
+// for that: only topics that the restore made itself are looked at then; others were never touched.
 func Release(ctx context.Context, cfg Config) (*Released, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -94,7 +96,8 @@ func (j *job) releases(ctx context.Context, c *rawkafka.Cluster) (map[string]map
 	return set, missing, nil
 }
 
-// noted says whether a translated restore made the topic: this one, or another of the same source topic.
+// noted says whether a translated restore made the topic: this one, or another of the same source
+// topic.
 func (j *job) noted(notes []ledger.Restore, t *topicJob) bool {
 	return slices.ContainsFunc(notes, func(n ledger.Restore) bool {
 		return n.Created && n.SourceCluster == j.info.ClusterID && n.TargetTopic == t.name && n.TargetTopicID == t.id.String() && n.SourceTopic == t.source.Name

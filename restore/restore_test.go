@@ -82,7 +82,8 @@ func checkTopics(t testing.TB, cl testkafka.Cluster, f copyops.Filter, topics ..
 	}
 }
 
-// Whatever the history and the filter, a consumer of the target sees what one of the source saw, at the same offsets.
+// Whatever the history and the filter, a consumer of the target sees what one of the source saw, at
+// the same offsets.
 func TestRestoreRandomHistories(t *testing.T) {
 	for _, seed := range testpass.Few(t, 2, testpass.Seeds(6)) {
 		r := rand.New(rand.NewPCG(seed, 2))

@@ -81,7 +81,8 @@ func TestRoundTripFake(t *testing.T) {
 	roundTrip(t, testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{}), testkafka.Hard{})
 }
 
-// Every hard topic of a real Kafka comes back on another, for consumers of two families at either isolation level.
+// Every hard topic of a real Kafka comes back on another, for consumers of two families at either
+// isolation level.
 func TestRoundTripReal(t *testing.T) {
 	src, dst := testkafka.Real(t, testkafka.Options{}), testkafka.Real(t, testkafka.Options{})
 	want := roundTrip(t, src, dst, testkafka.Hard{})

@@ -32,9 +32,12 @@ type runner struct {
 	warnings []string
 }
 
-// Run carries the plan out, or goes on with it after a crash: make a new plan then, and run it. A plan with conflicts is a *[RefusedError]
-// before the first effect. Errors of partitions are joined, a *[PartitionError] each; the others are complete then, and
-// groups and ACLs untouched. Where another cluster has answered at the target's address, and the right one hasn't for 30 s, the error is a *[WrongClusterError]. When Run returns without an error, everything is durable on the target.
+// Run carries the plan out, or goes on with it after a crash: make a new plan then, and run it. A
+// plan with conflicts is a *[RefusedError] before the first effect. Errors of partitions are
+// joined, a *[PartitionError] each; the others are complete then, and groups and ACLs untouched.
+// Where another cluster has answered at the target's address, and the right one hasn't for 30 s,
+// the error is a *[WrongClusterError]. When Run returns without an error, everything is durable on
+// the target.
 func (p *Plan) Run(ctx context.Context) (*Result, error) {
 	if p.job == nil {
 		return nil, errors.New("restore: a Plan is made by NewPlan")
@@ -222,7 +225,8 @@ func (r *runner) recheck(ctx context.Context, raced []*topicJob) error {
 	return nil
 }
 
-// Memory that one partition takes while it is copied, at most: a queue, and frames that are read and read ahead.
+// Memory that one partition takes while it is copied, at most: a queue, and frames that are read
+// and read ahead.
 const (
 	maxAtOnce    = 64
 	partitionMem = 4 << 20
@@ -238,7 +242,8 @@ func (j *partitionJob) memory(limit int64) int64 {
 	return min(2*j.todo.bytes+minMem, most, limit) // a small one is read whole, and queued
 }
 
-// partitions copies all partitions, as many at once as memory allows, in order. One that fails doesn't stop the others.
+// partitions copies all partitions, as many at once as memory allows, in order. One that fails
+// doesn't stop the others.
 func (r *runner) partitions(ctx context.Context) error {
 	stop := r.reporting(ctx)
 	defer stop()

@@ -32,8 +32,9 @@ func (t *totals) hole(offsets int64) {
 	}
 }
 
-// sum adds up what the index says of a partition from an offset on. Runs that the offset lies in count whole; of what
-// control and aborted batches hide, only the runs are known, and each counts as one offset at least. Runs that are known to be damaged count as holes.
+// sum adds up what the index says of a partition from an offset on. Runs that the offset lies in
+// count whole; of what control and aborted batches hide, only the runs are known, and each counts
+// as one offset at least. Runs that are known to be damaged count as holes.
 func (j *partitionJob) sum(ctx context.Context, s *storage.Snapshot, from int64) (totals, error) {
 	t := totals{minTimestamp: math.MaxInt64, maxStamp: math.MinInt64}
 	next := from

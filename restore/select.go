@@ -34,7 +34,8 @@ func (s *selection) target(name string) string {
 	return s.prefix + name
 }
 
-// choose reads the snapshot's topics and returns those to restore, in order, and why others can't be read.
+// choose reads the snapshot's topics and returns those to restore, in order, and why others can't
+// be read.
 func (s *selection) choose(ctx context.Context, cfg *Config) (jobs []*topicJob, lost []unread, err error) {
 	newest := map[string]storage.Topic{}
 	var first error
@@ -76,7 +77,8 @@ func (s *selection) choose(ctx context.Context, cfg *Config) (jobs []*topicJob, 
 	return jobs, lost, nil
 }
 
-// later says whether an incarnation is newer than another: a live one, or the one that was deleted last.
+// later says whether an incarnation is newer than another: a live one, or the one that was deleted
+// last.
 func later(t, than storage.Topic) bool {
 	if !than.Deleted.IsZero() && t.Deleted.IsZero() {
 		return true

@@ -14,8 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// On three brokers with a follower down, the leader stands still while the restore is killed and started again, with data and holes in
-// flight: nothing is lost, doubled or moved.
+// On three brokers with a follower down, the leader stands still while the restore is killed and
+// started again, with data and holes in flight: nothing is lost, doubled or moved.
 func TestRealLeaderStandsStill(t *testing.T) {
 	rounds, longest := 4, 3*time.Second
 	if os.Getenv("KAFKADR_LONG") != "" {
@@ -98,7 +98,8 @@ func leaders(t *testing.T, cl testkafka.Cluster) map[int32]int32 {
 	return led
 }
 
-// leading is the broker that leads a partition, once it isn't the one that is down; notLeading one that leads the fewest.
+// leading is the broker that leads a partition, once it isn't the one that is down; notLeading one
+// that leads the fewest.
 func leading(t *testing.T, cl testkafka.Cluster, partition, down int32) int32 {
 	t.Helper()
 	leader := int32(-1)

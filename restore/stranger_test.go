@@ -16,8 +16,9 @@ import (
 	"github.com/kafkadr/kafkadr/restore"
 )
 
-// TestStranger has another cluster answer at the target's addresses while a restore writes: it ends with both IDs after half a minute, having asked the stranger for nothing but its name, and
-// goes on when it is run again on the right one.
+// TestStranger has another cluster answer at the target's addresses while a restore writes: it ends
+// with both IDs after half a minute, having asked the stranger for nothing but its name, and goes
+// on when it is run again on the right one.
 func TestStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inMemory := func() testkafka.Cluster {

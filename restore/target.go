@@ -12,7 +12,8 @@ import (
 // fetchBytes bounds what one look at the target reads.
 const fetchBytes = 1 << 20
 
-// targetSource yields the batches that a target partition holds, as far as the high watermark, up to an offset.
+// targetSource yields the batches that a target partition holds, as far as the high watermark, up
+// to an offset.
 type targetSource struct {
 	fetch    func(offset int64) ([]byte, error)
 	next, to int64
@@ -54,7 +55,8 @@ func (s *targetSource) Next() (batch.Batch, bool, error) {
 // Close has nothing to release.
 func (s *targetSource) Close() {}
 
-// readTarget reads raw batches at an offset from the partition's leader, at read_uncommitted. It reads none at the high watermark, and where compaction took all below.
+// readTarget reads raw batches at an offset from the partition's leader, at read_uncommitted. It
+// reads none at the high watermark, and where compaction took all below.
 func readTarget(ctx context.Context, c *rawkafka.Cluster, p rawkafka.Partition, offset int64) ([]byte, error) {
 	a, _, err := c.Read(ctx, p, offset, rawkafka.ReadConfig{MaxBytes: fetchBytes})
 	return a.RecordBatches, err

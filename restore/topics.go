@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	// adminPartitions is how many partitions one CreateTopics request may make (Kafka bounds it), adminTopics how many topics one request names.
+	// adminPartitions is how many partitions one CreateTopics request may make (Kafka bounds it),
+	// adminTopics how many topics one request names.
 	adminPartitions = 1000
 	adminTopics     = 100
 	adminTimeout    = 30 * time.Second
@@ -83,7 +84,8 @@ func (t *topicJob) newest() int64 {
 	return n
 }
 
-// createTopics creates topics as they are while copying, or only asks. It returns each topic's answer.
+// createTopics creates topics as they are while copying, or only asks. It returns each topic's
+// answer.
 func createTopics(ctx context.Context, c *rawkafka.Cluster, topics []*topicJob, validateOnly bool) (map[string]error, error) {
 	answers := map[string]error{}
 	for len(topics) > 0 {
@@ -102,7 +104,8 @@ func createTopics(ctx context.Context, c *rawkafka.Cluster, topics []*topicJob, 
 	return answers, nil
 }
 
-// createSome takes the answers in. Topics that a quota holds back are what is left in the request then, and the error.
+// createSome takes the answers in. Topics that a quota holds back are what is left in the request
+// then, and the error.
 func createSome(ctx context.Context, c *rawkafka.Cluster, req *kmsg.CreateTopicsRequest, answers map[string]error) (throttled error) {
 	resp, err := req.RequestWith(ctx, c.Client())
 	if err != nil {
@@ -150,8 +153,8 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// alterConfigs sets configs of topics, or, where the value is nil, gives the target's default back. It skips what is so already, and keys that
-// the target doesn't know. It returns what was changed.
+// alterConfigs sets configs of topics, or, where the value is nil, gives the target's default back.
+// It skips what is so already, and keys that the target doesn't know. It returns what was changed.
 func alterConfigs(ctx context.Context, c *rawkafka.Cluster, set map[string]map[string]*string) (map[string]map[string]string, error) {
 	changed := map[string]map[string]string{}
 	names := sortedKeys(set)

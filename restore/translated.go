@@ -18,7 +18,8 @@ type Offsets int
 const (
 	// Exact gives records the source's offsets. The target's topic holds nothing else.
 	Exact Offsets = iota
-	// Translated appends records behind what the target's topic holds, whoever else writes to it meanwhile, and maps the offsets.
+	// Translated appends records behind what the target's topic holds, whoever else writes to it
+	// meanwhile, and maps the offsets.
 	Translated
 )
 
@@ -33,7 +34,8 @@ func (o Offsets) String() string {
 	return fmt.Sprintf("Offsets(%d)", int(o))
 }
 
-// ErrDoubled says that the target's log holds records of a translated restore twice; nothing more was written to the partition.
+// ErrDoubled says that the target's log holds records of a translated restore twice; nothing more
+// was written to the partition.
 var ErrDoubled = exactcopy.ErrDoubled
 
 // translation is what a translated restore knows of one partition.
@@ -44,8 +46,8 @@ type translation struct {
 	found int64           // records of the job that the plan found placed, as the next one's ordinal
 }
 
-// jobName names the job that appends a topic's records to a topic of the target. It is a digest of both incarnations, the snapshot and Until; that there is
-// an Edit counts, and not what it does.
+// jobName names the job that appends a topic's records to a topic of the target. It is a digest of
+// both incarnations, the snapshot and Until; that there is an Edit counts, and not what it does.
 func (j *job) jobName(t *topicJob) string {
 	var until int64
 	if !j.cfg.Until.IsZero() {

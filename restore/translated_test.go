@@ -79,7 +79,8 @@ func mapOf(t testing.TB, maps []*offsets.Map, topic string, partition int32) *of
 	return nil
 }
 
-// checkTranslated holds that the target has each visible record of the archive once and in order, where the map says, and that all else on it is others'.
+// checkTranslated holds that the target has each visible record of the archive once and in order,
+// where the map says, and that all else on it is others'.
 func checkTranslated(t testing.TB, cl testkafka.Cluster, f copyops.Filter, maps []*offsets.Map, topics ...fakeTopic) {
 	t.Helper()
 	c := connectTo(t, cl)
@@ -133,8 +134,8 @@ func planned(t testing.TB, cfg Config) *Plan {
 	return p
 }
 
-// Whatever the history and the filter, and whoever else writes: each visible record is appended once, in order, and the map says where. The same job again
-// does nothing, and knows the same.
+// Whatever the history and the filter, and whoever else writes: each visible record is appended
+// once, in order, and the map says where. The same job again does nothing, and knows the same.
 func TestTranslatedRandomHistories(t *testing.T) {
 	for _, seed := range testpass.Few(t, 2, testpass.Seeds(8)) {
 		r := rand.New(rand.NewPCG(seed, 11))

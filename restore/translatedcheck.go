@@ -16,8 +16,9 @@ import (
 // sampleRecords is how many records of a run are compared.
 const sampleRecords = 200
 
-// translated compares what the target holds of a job with the archive: all, or the first records of 16 runs and the last ones. What the target's log start has
-// passed isn't missed, nor what the cleaner of a compacted topic took.
+// translated compares what the target holds of a job with the archive: all, or the first records of
+// 16 runs and the last ones. What the target's log start has passed isn't missed, nor what the
+// cleaner of a compacted topic took.
 func (c *comparer) translated(ctx context.Context, m *offsets.Map, all bool) (*Conflict, error) {
 	if m == nil || m.Len() == 0 {
 		return nil, nil
@@ -72,7 +73,8 @@ func inside(r offsets.Run, runs int) []offsets.Run {
 	return more
 }
 
-// mapped compares the records of a run with what the map says is their copy; a length of -1 is the whole map.
+// mapped compares the records of a run with what the map says is their copy; a length of -1 is the
+// whole map.
 func (c *comparer) mapped(ctx context.Context, m *offsets.Map, r offsets.Run, low int64) (*Conflict, error) {
 	up, down := r.Upstream+r.Length, r.Downstream+r.Length
 	if r.Length < 0 {

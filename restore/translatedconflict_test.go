@@ -25,7 +25,8 @@ func logOf(t testing.TB, rs ...*kgo.Record) opstest.History {
 	return opstest.History{End: int64(len(rs)), Batches: []opstest.Batch{{Raw: raw}}}
 }
 
-// A target's topic that would refuse records, or isn't what the job left, is a conflict before anything is appended.
+// A target's topic that would refuse records, or isn't what the job left, is a conflict before
+// anything is appended.
 func TestTranslatedConflicts(t *testing.T) {
 	old := time.UnixMilli(1000)
 	keyed := &kgo.Record{Key: []byte("k"), Value: []byte("v"), Timestamp: old}
@@ -96,7 +97,8 @@ func morePartitions(t *testing.T, _ *Config, cl testkafka.Cluster) {
 	}
 }
 
-// Records that the target's cleaner took meanwhile, and such that its retention took, are neither missed nor appended again; the map goes on where they were.
+// Records that the target's cleaner took meanwhile, and such that its retention took, are neither
+// missed nor appended again; the map goes on where they were.
 func TestTranslatedAfterDeletion(t *testing.T) {
 	topic := fakeTopic{name: "t", partitions: []opstest.History{plain(t, 10, 6, 5)}}
 	s := fakeArchive(t, nil, topic)
@@ -127,8 +129,8 @@ func TestTranslatedAfterDeletion(t *testing.T) {
 	}
 }
 
-// A topic that the restore makes has its configs in the end; one that was there keeps its own, whatever the snapshot says. Release gives back what is held,
-// of the former alone.
+// A topic that the restore makes has its configs in the end; one that was there keeps its own,
+// whatever the snapshot says. Release gives back what is held, of the former alone.
 func TestTranslatedConfigs(t *testing.T) {
 	topics := []fakeTopic{
 		{name: "there", partitions: []opstest.History{plain(t, 0, 2, 2)}, configs: map[string]string{"retention.ms": "5000"}},

@@ -25,7 +25,8 @@ type translatedCopy struct {
 	counted int64 // records in the result
 }
 
-// copyTranslated appends what the target lacks of a partition, and leaves the whole map. Where it isn't decided what the target holds, it looks again.
+// copyTranslated appends what the target lacks of a partition, and leaves the whole map. Where it
+// isn't decided what the target holds, it looks again.
 func (r *runner) copyTranslated(ctx context.Context, j *partitionJob) error {
 	c := &translatedCopy{runner: r, job: j, share: share{p: r.progress, total: j.total}, counted: j.to.found}
 	if j.to.done {
@@ -192,7 +193,8 @@ func (e *conflictError) Unwrap() error {
 	return &RefusedError{Job: "restore", Conflicts: []Conflict{e.Conflict}}
 }
 
-// seek finds the archive's offset of the record with an ordinal, or one in the hole before it, and reads on where it isn't known yet.
+// seek finds the archive's offset of the record with an ordinal, or one in the hole before it, and
+// reads on where it isn't known yet.
 func (j *partitionJob) seek(ctx context.Context, s *storage.Snapshot, m *mapping, ordinal int64) (int64, error) {
 	if at, ok := m.upstream(ordinal); ok {
 		return at, nil

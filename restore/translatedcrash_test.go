@@ -41,8 +41,9 @@ func few(points []int) []int {
 	return points
 }
 
-// The process dies at each request it sends to the target, whether or not it takes effect, while others write: the next one completes the job, and there are
-// neither doubles nor records that the map doesn't know.
+// The process dies at each request it sends to the target, whether or not it takes effect, while
+// others write: the next one completes the job, and there are neither doubles nor records that the
+// map doesn't know.
 func TestTranslatedCrashAtEveryRequest(t *testing.T) {
 	topics := append(crashTopics(t), fakeTopic{name: "e", partitions: []opstest.History{plain(t, 0, 3, 2)}, configs: map[string]string{"compression.type": "gzip"}})
 	s := fakeArchive(t, nil, topics...)
@@ -95,7 +96,8 @@ func TestTranslatedCrashAtEveryRequest(t *testing.T) {
 	}
 }
 
-// The store fails at each operation: the run fails with its error or completes, and another completes it.
+// The store fails at each operation: the run fails with its error or completes, and another
+// completes it.
 func TestTranslatedStoreFails(t *testing.T) {
 	topics := crashTopics(t)
 	_, inner := fakeBucket(t, nil, topics...)
@@ -139,7 +141,8 @@ func TestTranslatedStoreFails(t *testing.T) {
 	}
 }
 
-// A request of each kind is cut off, once in a while, before or after it took effect: the run itself goes on and completes.
+// A request of each kind is cut off, once in a while, before or after it took effect: the run
+// itself goes on and completes.
 func TestTranslatedSurvivesFaults(t *testing.T) {
 	topics := crashTopics(t)
 	s := fakeArchive(t, nil, topics...)
@@ -170,7 +173,8 @@ func TestTranslatedSurvivesFaults(t *testing.T) {
 	}
 }
 
-// Two that do the same job at once do no harm: together they append each record once, and both know where.
+// Two that do the same job at once do no harm: together they append each record once, and both know
+// where.
 func TestTranslatedTwoAtOnce(t *testing.T) {
 	for seed := range 6 {
 		topics := []fakeTopic{{name: "a", partitions: []opstest.History{plain(t, 0, 50, 2), plain(t, 9, 50, 2)}}, {name: "b", partitions: []opstest.History{plain(t, 0, 20, 1)}}}
@@ -193,7 +197,8 @@ func TestTranslatedTwoAtOnce(t *testing.T) {
 	}
 }
 
-// Where the ledger can't be written there is nothing to go on from after a crash: refused before the first effect.
+// Where the ledger can't be written there is nothing to go on from after a crash: refused before
+// the first effect.
 func TestTranslatedDenied(t *testing.T) {
 	topics := []fakeTopic{{name: "a", partitions: []opstest.History{plain(t, 0, 2, 2)}}}
 	cfg, cl := translatedConfig(t, fakeArchive(t, nil, topics...))

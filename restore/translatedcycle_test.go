@@ -16,7 +16,8 @@ import (
 	"github.com/kafkadr/kafkadr/restore"
 )
 
-// littering puts records of others into all partitions of topics, which it creates where they aren't there.
+// littering puts records of others into all partitions of topics, which it creates where they
+// aren't there.
 func littering(t testing.TB, cl testkafka.Cluster, topics []testkafka.Topic) {
 	t.Helper()
 	adm := kadm.NewClient(testkafka.Client(t, cl))
@@ -131,7 +132,8 @@ func wantGroups(t testing.TB, was, is testkafka.Cluster, topics []string, groups
 	}
 }
 
-// cycle: A is restored into B, which holds other records, and B into A', which does too, by translated offsets; groups go along.
+// cycle: A is restored into B, which holds other records, and B into A', which does too, by
+// translated offsets; groups go along.
 func cycle(t *testing.T, a, b, back testkafka.Cluster, h testkafka.Hard) {
 	const groups = 8
 	litter := litterKey(t)
@@ -156,8 +158,9 @@ func cycle(t *testing.T, a, b, back testkafka.Cluster, h testkafka.Hard) {
 	}
 }
 
-// TestTranslatedFailback: A is restored into B, which goes on as the source, and then back onto A's own topics, which have what was there at the disaster: every group reads
-// on A what it would have read on B.
+// TestTranslatedFailback: A is restored into B, which goes on as the source, and then back onto A's
+// own topics, which have what was there at the disaster: every group reads on A what it would have
+// read on B.
 func TestTranslatedFailback(t *testing.T) {
 	const groups = 8
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
@@ -190,7 +193,8 @@ func TestTranslatedFailback(t *testing.T) {
 	}
 }
 
-// wantStored holds that what is noted on the target answers as the result's maps do, by each name of the source.
+// wantStored holds that what is noted on the target answers as the result's maps do, by each name
+// of the source.
 func wantStored(t testing.TB, cl testkafka.Cluster, id, alias string, res *restore.Result) {
 	t.Helper()
 	for _, source := range []string{id, alias} {

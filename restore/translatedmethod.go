@@ -8,8 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// translated appends the records behind those of others, with other offsets and a map of them. Topics that it didn't make keep
-// their own policies.
+// translated appends the records behind those of others, with other offsets and a map of them.
+// Topics that it didn't make keep their own policies.
 type translated struct{}
 
 func (translated) steps(p *planner) []func(context.Context) error {

@@ -15,8 +15,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// checkOwn looks at the topics that exist, and whether a job that wasn't finished made them. The others keep their configs, whatever they are: the plan
-// says where they would refuse records or remove them.
+// checkOwn looks at the topics that exist, and whether a job that wasn't finished made them. The
+// others keep their configs, whatever they are: the plan says where they would refuse records or
+// remove them.
 func (p *planner) checkOwn(ctx context.Context) error {
 	l, err := ledger.Open(ctx, p.cluster)
 	var denied *ledger.DeniedError
@@ -79,7 +80,8 @@ func (t *topicJob) empty() bool {
 	return true
 }
 
-// held says whether a topic's configs are those that a restore sets while it copies: nobody else sets all of them.
+// held says whether a topic's configs are those that a restore sets while it copies: nobody else
+// sets all of them.
 func held(now map[string]current) bool {
 	for key, value := range holds {
 		if is, known := now[key]; known && (!is.own || is.value != value) {
@@ -89,7 +91,8 @@ func held(now map[string]current) bool {
 	return true
 }
 
-// keep takes the configs of a topic that isn't the job's own, and says what they mean for its records.
+// keep takes the configs of a topic that isn't the job's own, and says what they mean for its
+// records.
 func (p *planner) keep(t *topicJob, now map[string]current) {
 	had := t.configs
 	t.configs = topicConfigs{final: map[string]string{}, copying: map[string]string{}}
@@ -128,7 +131,8 @@ func (p *planner) keep(t *topicJob, now map[string]current) {
 	}
 }
 
-// placed finds what the job has appended already, by reading the target from where it began, and compares it with the archive.
+// placed finds what the job has appended already, by reading the target from where it began, and
+// compares it with the archive.
 func (p *planner) placed(ctx context.Context) error {
 	conflicts := make(chan Conflict, planWorkers)
 	collected := make(chan []Conflict)
@@ -161,7 +165,8 @@ func (p *planner) placed(ctx context.Context) error {
 	return err
 }
 
-// keys looks for a record without a key where the target's topic is compacted, and so refuses it; a source that was compacted as well has none.
+// keys looks for a record without a key where the target's topic is compacted, and so refuses it; a
+// source that was compacted as well has none.
 func (p *planner) keys(ctx context.Context, j *partitionJob) (*Conflict, error) {
 	if !j.topic.keyless {
 		return nil, nil

@@ -41,8 +41,9 @@ func TestRealTranslatedHistories(t *testing.T) {
 	}
 }
 
-// The target's own cleaner takes records of a job that isn't known to be done, and the broker stamps those that are appended: the job is gone on with all the
-// same, and nothing that was there is appended again.
+// The target's own cleaner takes records of a job that isn't known to be done, and the broker
+// stamps those that are appended: the job is gone on with all the same, and nothing that was there
+// is appended again.
 func TestRealTranslatedCompacted(t *testing.T) {
 	cl := pool.Real(t, testkafka.Options{})
 	h := opstest.History{}

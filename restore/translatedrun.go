@@ -10,8 +10,10 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// begin notes durably, for every partition whose job hasn't begun, an offset of the target below all that the job will append. The order matters where
-// two begin the same job at once: who finds no note after it has asked for the end can't have a higher end than the first record of the other.
+// begin notes durably, for every partition whose job hasn't begun, an offset of the target below
+// all that the job will append. The order matters where two begin the same job at once: who finds
+// no note after it has asked for the end can't have a higher end than the first record of the
+// other.
 func (r *runner) begin(ctx context.Context) error {
 	var fresh []*partitionJob
 	for _, t := range r.topics {
@@ -73,7 +75,8 @@ func (r *runner) ends(ctx context.Context, js []*partitionJob) (map[rawkafka.Par
 	return ends, nil
 }
 
-// saveMaps writes the maps of a translated restore into the ledger, and that the partitions are done.
+// saveMaps writes the maps of a translated restore into the ledger, and that the partitions are
+// done.
 func (r *runner) saveMaps(ctx context.Context, res *Result) error {
 	entries := map[string]any{}
 	now := time.Now().UTC()

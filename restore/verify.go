@@ -7,7 +7,8 @@ import (
 	"io"
 )
 
-// verify reads all data that would be restored: frames against their digests, batches against their CRC.
+// verify reads all data that would be restored: frames against their digests, batches against their
+// CRC.
 func (j *job) verify(ctx context.Context) error {
 	return j.each(ctx, func(ctx context.Context, pj *partitionJob) error {
 		src := pj.cursor(ctx, j.cfg.Snapshot, pj.start())

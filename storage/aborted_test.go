@@ -42,7 +42,8 @@ func TestAbortedFromAnyOffset(t *testing.T) {
 	p := partition(1, 0)
 	w, err := open(t, bucket).NewWriter(t.Context(), lineage, storage.WriterConfig{Segment: segment.Options{FrameBytes: 100}})
 	noError(t, err)
-	// Producer 5 aborts at 2 and commits at 5; producer 6 has one open over both segments, aborted at 8.
+	// Producer 5 aborts at 2 and commits at 5; producer 6 has one open over both segments, aborted
+	// at 8.
 	want := []bool{true, true, true, false, true, false, false, true, true, false, false}
 	log := []batch.Batch{
 		txnBatch(t, 0, 5, false, false), txnBatch(t, 1, 6, false, false), txnBatch(t, 2, 5, true, false),

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// TestFolders: what consoles make of a "folder" hides no entry, and is no object of somebody else's.
+// TestFolders: what consoles make of a "folder" hides no entry, and is no object of somebody
+// else's.
 func TestFolders(t *testing.T) {
 	for _, folder := range []string{"l/", "", "l/x/", "%slog/000/000/004/", "%slog/000/007/", "%slog/999/", "%slog/", "%send/", "%sseg/"} {
 		t.Run(folder, func(t *testing.T) {
@@ -53,7 +54,8 @@ func (c *counter) count(op, _ string, _ int64, _ error) {
 	}
 }
 
-// TestMovedAway: after the way on, a later full snapshot is the latest, although entries that were moved away had higher numbers and have left witnesses.
+// TestMovedAway: after the way on, a later full snapshot is the latest, although entries that were
+// moved away had higher numbers and have left witnesses.
 func TestMovedAway(t *testing.T) {
 	all := small(t)
 	b := all.bucket(t)
@@ -138,7 +140,8 @@ func TestSweepRefused(t *testing.T) {
 	}
 }
 
-// TestSlowUpload: a segment that a link takes long for isn't given up, and one whose store takes nothing is.
+// TestSlowUpload: a segment that a link takes long for isn't given up, and one whose store takes
+// nothing is.
 func TestSlowUpload(t *testing.T) {
 	for name, c := range map[string]struct {
 		took  time.Duration

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/internal/tree"
 )
 
-// TestSharedBlock: who waits for a block that another job reads gets it by itself where that job ends, and the error where the store fails.
+// TestSharedBlock: who waits for a block that another job reads gets it by itself where that job
+// ends, and the error where the store fails.
 func TestSharedBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := memblob.OpenBucket(nil)
@@ -72,7 +73,8 @@ func TestSharedBlock(t *testing.T) {
 	})
 }
 
-// TestNamerAnyOrder: a store that lists in another order than that of keys doesn't make what is named an orphan.
+// TestNamerAnyOrder: a store that lists in another order than that of keys doesn't make what is
+// named an orphan.
 func TestNamerAnyOrder(t *testing.T) {
 	tr := tree.At(nil, tree.Ref{})
 	const n = 200

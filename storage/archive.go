@@ -21,16 +21,18 @@ type Config struct {
 	Logger *slog.Logger
 	// Hooks are called at store operations.
 	Hooks Hooks
-	// Retries bounds how often one store operation is tried again, with backoff (50 ms, doubled up to 5 s, with
-	// jitter), before its error is the job's. Default 8; negative: never.
+	// Retries bounds how often one store operation is tried again, with backoff (50 ms, doubled up
+	// to 5 s, with jitter), before its error is the job's. Default 8; negative: never.
 	Retries int
-	// OperationTimeout is how long the store may take for one try of an operation, and for any single step of
-	// a segment's upload; what moves bytes has a second more for each 64 KiB. Default 1 min.
+	// OperationTimeout is how long the store may take for one try of an operation, and for any
+	// single step of a segment's upload; what moves bytes has a second more for each 64 KiB.
+	// Default 1 min.
 	OperationTimeout time.Duration
-	// Status reads out of an error of the bucket's driver which HTTP status the store answered, 0 where it is no answer, and whether a 404
-	// certainly is of the object rather than of its bucket. gocloud's codes don't tell: Google's 403 is NotFound there, as Azure's failed
-	// DNS is. Default: as S3's driver tells; where nothing does, an object counts as absent only once it isn't listed and the
-	// archive's marker was read after that.
+	// Status reads out of an error of the bucket's driver which HTTP status the store answered, 0
+	// where it is no answer, and whether a 404 certainly is of the object rather than of its
+	// bucket. gocloud's codes don't tell: Google's 403 is NotFound there, as Azure's failed DNS is.
+	// Default: as S3's driver tells; where nothing does, an object counts as absent only once it
+	// isn't listed and the archive's marker was read after that.
 	Status func(err error) (code int, object bool)
 	// ReadOnly opens an archive without trying to write, for reading rights
 	// alone. NewWriter and Sweep are refused.
@@ -53,8 +55,8 @@ func (c *Config) setDefaults() {
 type Hooks struct {
 	// OnRetry is called before a store operation is tried again.
 	OnRetry func(op, key string, err error)
-	// OnOperation is called after each try of a store operation; err is nil where it succeeded. Operations are get, put,
-	// list, stat and delete.
+	// OnOperation is called after each try of a store operation; err is nil where it succeeded.
+	// Operations are get, put, list, stat and delete.
 	OnOperation func(op, key string, bytes int64, err error)
 }
 
@@ -74,10 +76,11 @@ const (
 	maxMarker     = 64
 )
 
-// Open opens the archive in b, which stays the caller's, or starts one in an
-// empty bucket. It tries create-only on a real key and refuses a store that ignores it with [ErrNotCreateOnly].
-// A bucket that has objects and no format marker is refused with [ErrNoArchive], as is an empty one
-// with Config.ReadOnly; a format of a later version is a *[VersionError], an archive whose marker is gone a *[DamageError].
+// Open opens the archive in b, which stays the caller's, or starts one in an empty bucket. It tries
+// create-only on a real key and refuses a store that ignores it with [ErrNotCreateOnly]. A bucket
+// that has objects and no format marker is refused with [ErrNoArchive], as is an empty one with
+// Config.ReadOnly; a format of a later version is a *[VersionError], an archive whose marker is
+// gone a *[DamageError].
 func Open(ctx context.Context, b *blob.Bucket, cfg Config) (*Archive, error) {
 	cfg.setDefaults()
 	a := &Archive{b: b, cfg: cfg, log: cfg.Logger, cache: newBlockCache(), ahead: make(chan struct{}, readsAhead)}
@@ -160,8 +163,8 @@ func (a *Archive) checkMarker(ctx context.Context, must bool) error {
 	return nil
 }
 
-// probe writes the format marker create-only, with the bytes that it has anyway. A store that lets it be
-// written over is found and has done no harm, and nothing is left to clean up.
+// probe writes the format marker create-only, with the bytes that it has anyway. A store that lets
+// it be written over is found and has done no harm, and nothing is left to clean up.
 func (a *Archive) probe(ctx context.Context) error {
 	for range 2 {
 		err := a.retry(ctx, "put", markerKey, func(ctx context.Context) error {
@@ -200,9 +203,10 @@ func (a *Archive) Lineages(ctx context.Context) ([]Lineage, error) {
 	return ls, nil
 }
 
-// Latest opens the lineage's newest commit that is complete (a full snapshot or a flush).
-// A nil lineage takes the archive's only one; more than one is a *[LineageError]. None: [ErrNoSnapshot]. An older
-// snapshot is never passed off as the latest: where the manifest of a later full one is gone, that is a *[DamageError].
+// Latest opens the lineage's newest commit that is complete (a full snapshot or a flush). A nil
+// lineage takes the archive's only one; more than one is a *[LineageError]. None: [ErrNoSnapshot].
+// An older snapshot is never passed off as the latest: where the manifest of a later full one is
+// gone, that is a *[DamageError].
 func (a *Archive) Latest(ctx context.Context, l *Lineage) (*Snapshot, error) {
 	if l == nil {
 		ls, err := a.Lineages(ctx)
@@ -249,7 +253,8 @@ func (a *Archive) newest(ctx context.Context, l Lineage, complete bool) (*Snapsh
 	return a.snapshot(l, e), nil
 }
 
-// Snapshot opens a snapshot by ID (Info.ID), of any lineage, complete or not. Unknown: [ErrNoSnapshot].
+// Snapshot opens a snapshot by ID (Info.ID), of any lineage, complete or not. Unknown:
+// [ErrNoSnapshot].
 func (a *Archive) Snapshot(ctx context.Context, id string) (*Snapshot, error) {
 	sequence, ok := parseSnapshotID(id)
 	if !ok {

@@ -105,7 +105,8 @@ func TestChangesThatDoNotFit(t *testing.T) {
 	}
 }
 
-// TestStartOffsetMoves drops runs below the log start from the snapshot; older snapshots keep them, and so does a sweep.
+// TestStartOffsetMoves drops runs below the log start from the snapshot; older snapshots keep them,
+// and so does a sweep.
 func TestStartOffsetMoves(t *testing.T) {
 	b := memblob.OpenBucket(nil)
 	defer func() { _ = b.Close() }()
@@ -189,7 +190,8 @@ func TestCounts(t *testing.T) {
 	want(commit(storage.Change{Groups: []storage.Group{}}), 1, 1, 10)
 }
 
-// TestCommitAgain: a commit whose answer was lost, store gone, is found by the next one, which adds to it.
+// TestCommitAgain: a commit whose answer was lost, store gone, is found by the next one, which adds
+// to it.
 func TestCommitAgain(t *testing.T) {
 	for _, fault := range []faultbucket.Fault{faultbucket.Before, faultbucket.After} {
 		inner := memblob.OpenBucket(nil)

@@ -18,8 +18,8 @@ const (
 	maxDamage = 1000
 )
 
-// CheckObjects checks that every object the snapshot names exists and has its size. Errors are *[DamageError], joined: one
-// for each run that can't be read, 1000 at most.
+// CheckObjects checks that every object the snapshot names exists and has its size. Errors are
+// *[DamageError], joined: one for each run that can't be read, 1000 at most.
 func (s *Snapshot) CheckObjects(ctx context.Context) error {
 	bad, err := s.badObjects(ctx)
 	if err != nil || len(bad) == 0 {
@@ -69,14 +69,16 @@ func (s *Snapshot) badObjects(ctx context.Context) (map[string]error, error) {
 // CheckedObject is an object that a snapshot names.
 type CheckedObject struct {
 	Object
-	// Err is nil where the object exists and has its size. A *[DamageError] says that it is missing or of another size, an
+	// Err is nil where the object exists and has its size. A *[DamageError] says that it is missing
+	// or of another size, an
 	// *[UnreadableError] that the store refuses to say; any other error is the store's.
 	Err error
 }
 
-// CheckEach yields every object that the snapshot names, in the order of keys, after it was looked whether it exists and has its
-// size. Many are looked up in listings of the store, 1000 at once; what a listing doesn't show as it should be is asked for by
-// itself. The sequence's own errors are of the manifest, and the sequence goes on behind them, or of a listing.
+// CheckEach yields every object that the snapshot names, in the order of keys, after it was looked
+// whether it exists and has its size. Many are looked up in listings of the store, 1000 at once;
+// what a listing doesn't show as it should be is asked for by itself. The sequence's own errors are
+// of the manifest, and the sequence goes on behind them, or of a listing.
 func (s *Snapshot) CheckEach(ctx context.Context) iter.Seq2[CheckedObject, error] {
 	return inOrder(ctx, s.a, s.lookedUp(ctx), func(ctx context.Context, o listedObject) CheckedObject {
 		if o.listed {
@@ -86,13 +88,15 @@ func (s *Snapshot) CheckEach(ctx context.Context) iter.Seq2[CheckedObject, error
 	})
 }
 
-// listedObject is an object of a manifest; listed says that the store lists it as the manifest has it.
+// listedObject is an object of a manifest; listed says that the store lists it as the manifest has
+// it.
 type listedObject struct {
 	Object
 	listed bool
 }
 
-// lookedUp yields the snapshot's objects. If they are more than a few, a listing is walked beside them: keys have the order of the manifest.
+// lookedUp yields the snapshot's objects. If they are more than a few, a listing is walked beside
+// them: keys have the order of the manifest.
 func (s *Snapshot) lookedUp(ctx context.Context) iter.Seq2[listedObject, error] {
 	return func(yield func(listedObject, error) bool) {
 		n := 0
@@ -128,7 +132,8 @@ type listing struct {
 	end  bool
 }
 
-// find returns the object of a key, or nil where the listing doesn't have it behind the one that was asked for before.
+// find returns the object of a key, or nil where the listing doesn't have it behind the one that
+// was asked for before.
 func (l *listing) find(key string) (*blob.ListObject, error) {
 	if l.next == nil {
 		return nil, nil
@@ -173,15 +178,17 @@ func (a *Archive) checkObject(ctx context.Context, o Object) error {
 // CheckedRun is a run of a snapshot.
 type CheckedRun struct {
 	Run
-	// Err is nil where the run's index is what the manifest means, and its object has the size that the manifest says. A *[DamageError] of
-	// the object says that the run can't be read; one of another object is the manifest's. An *[UnreadableError] says that the store refuses. Any
+	// Err is nil where the run's index is what the manifest means, and its object has the size that
+	// the manifest says. A *[DamageError] of the object says that the run can't be read; one of
+	// another object is the manifest's. An *[UnreadableError] says that the store refuses. Any
 	// other error is the store's.
 	Err error
 }
 
-// CheckRuns yields a history's runs whose end is beyond from and whose base is before end, in order, after the index of each was read and
-// checked: so much of a segment is found to be damaged without reading its batches. Many are read side by side. The sequence's own
-// errors are those of Runs. Where what the manifest says of an object's size is lost, that isn't looked at.
+// CheckRuns yields a history's runs whose end is beyond from and whose base is before end, in
+// order, after the index of each was read and checked: so much of a segment is found to be damaged
+// without reading its batches. Many are read side by side. The sequence's own errors are those of
+// Runs. Where what the manifest says of an object's size is lost, that isn't looked at.
 func (s *Snapshot) CheckRuns(ctx context.Context, p segment.Partition, history int32, from, end int64) iter.Seq2[CheckedRun, error] {
 	runs := func(yield func(Run, error) bool) {
 		for r, err := range s.Runs(ctx, p, history, from) {

@@ -132,7 +132,8 @@ func sorted(c []TopicConfig) []TopicConfig {
 	return t.Configs
 }
 
-// TestHostileCounts: a count of elements that the bytes can't hold is refused before anything is allocated.
+// TestHostileCounts: a count of elements that the bytes can't hold is refused before anything is
+// allocated.
 func TestHostileCounts(t *testing.T) {
 	huge := bytes.Repeat([]byte{0xff}, 9)
 	for kind := range uint8(8) {

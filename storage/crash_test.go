@@ -34,8 +34,8 @@ func entryBytes(t *testing.T, faults *faultbucket.Faults, stat attributes) (size
 	return size
 }
 
-// scenario brings two partitions to 30 records in three commits, from wherever the archive stands: it is what a job does, and
-// does again after a crash.
+// scenario brings two partitions to 30 records in three commits, from wherever the archive stands:
+// it is what a job does, and does again after a crash.
 func scenario(t *testing.T, b *blob.Bucket, retries int) error {
 	a, err := storage.Open(t.Context(), b, storage.Config{Retries: retries})
 	if err != nil {
@@ -110,8 +110,9 @@ func check(t *testing.T, b *blob.Bucket) int64 {
 	return int64(len(first))
 }
 
-// TestCrashLoop cuts the scenario off from its store at every operation in turn: before its effect, and after. Whatever
-// is visible then is whole, and the rerun ends where a fault-free run does, with nothing left over.
+// TestCrashLoop cuts the scenario off from its store at every operation in turn: before its effect,
+// and after. Whatever is visible then is whole, and the rerun ends where a fault-free run does,
+// with nothing left over.
 func TestCrashLoop(t *testing.T) {
 	for _, fault := range []faultbucket.Fault{faultbucket.Before, faultbucket.After, faultbucket.Cut, faultbucket.Short, faultbucket.Full} {
 		for n, done := 1, false; !done; n++ {

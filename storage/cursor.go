@@ -12,15 +12,17 @@ import (
 
 // CursorOptions bound a Cursor.
 type CursorOptions struct {
-	// ReadAhead is how many reads are made before they are asked for; a read is one frame, or following frames of
-	// up to 1 MiB together, of several runs where these are small. Each is in memory, and one more. Default 1; negative: none, and no goroutine.
+	// ReadAhead is how many reads are made before they are asked for; a read is one frame, or
+	// following frames of up to 1 MiB together, of several runs where these are small. Each is in
+	// memory, and one more. Default 1; negative: none, and no goroutine.
 	ReadAhead int
-	// Skip says of a run that it is passed over, as if the history had none for its offsets. Runs that a damaged manifest lost are asked about as
-	// one, as [LostRuns] has them. Default: none.
+	// Skip says of a run that it is passed over, as if the history had none for its offsets. Runs
+	// that a damaged manifest lost are asked about as one, as [LostRuns] has them. Default: none.
 	Skip func(Run) bool
 }
 
-// Cursor reads one partition's history in offset order, frame by frame. Not safe for concurrent use.
+// Cursor reads one partition's history in offset order, frame by frame. Not safe for concurrent
+// use.
 type Cursor struct {
 	from, end int64
 	tracker   batch.AbortTracker
@@ -31,8 +33,8 @@ type Cursor struct {
 	err       error
 }
 
-// Cursor starts reading at the batch that holds from, or the first one behind it, and ends before end.
-// Close it when done.
+// Cursor starts reading at the batch that holds from, or the first one behind it, and ends before
+// end. Close it when done.
 func (s *Snapshot) Cursor(ctx context.Context, p segment.Partition, history int32, from, end int64, o CursorOptions) *Cursor {
 	ctx, cancel := context.WithCancel(ctx)
 	f := newFetcher(s, p, history, from, end)
@@ -48,9 +50,9 @@ func (s *Snapshot) Cursor(ctx context.Context, p segment.Partition, history int3
 	return c
 }
 
-// Next returns the next batch, whether it belongs to an aborted transaction, or io.EOF. The batch is valid until
-// the next call. A batch can begin before from and end behind end. Damage is a *[DamageError]; no batch of a damaged frame is
-// returned. Errors stay.
+// Next returns the next batch, whether it belongs to an aborted transaction, or io.EOF. The batch
+// is valid until the next call. A batch can begin before from and end behind end. Damage is a
+// *[DamageError]; no batch of a damaged frame is returned. Errors stay.
 func (c *Cursor) Next() (b batch.Batch, aborted bool, err error) {
 	for c.err == nil {
 		if c.chunk == nil || len(c.chunk.raw) == 0 {
@@ -86,8 +88,8 @@ func (c *Cursor) advance() {
 	c.tracker.Add(c.chunk.aborted...)
 }
 
-// batch splits the next batch off. Frames are as their digests say; what a hostile archive may still
-// have wrong is found here.
+// batch splits the next batch off. Frames are as their digests say; what a hostile archive may
+// still have wrong is found here.
 func (c *Cursor) batch() (batch.Batch, bool, error) {
 	b, rest, err := batch.Split(c.chunk.raw)
 	if err != nil {

@@ -108,7 +108,8 @@ func TestCursorReadsNeighboursTogether(t *testing.T) {
 	}
 }
 
-// TestCursorEnds: a cursor's goroutine ends with its context or Close, even where the store doesn't answer.
+// TestCursorEnds: a cursor's goroutine ends with its context or Close, even where the store doesn't
+// answer.
 func TestCursorEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := memblob.OpenBucket(nil)
@@ -163,7 +164,8 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// TestDamagedFrameNamesItsPlace: no batch of the frame is returned, and the error says what can't be read.
+// TestDamagedFrameNamesItsPlace: no batch of the frame is returned, and the error says what can't
+// be read.
 func TestDamagedFrameNamesItsPlace(t *testing.T) {
 	all := small(t)
 	p := partition(1, 1)
@@ -196,7 +198,8 @@ func TestDamagedFrameNamesItsPlace(t *testing.T) {
 	}
 }
 
-// TestCursorOpensOneFrame: small frames that become large ones are read together, and opened one at a time.
+// TestCursorOpensOneFrame: small frames that become large ones are read together, and opened one at
+// a time.
 func TestCursorOpensOneFrame(t *testing.T) {
 	b := memblob.OpenBucket(nil)
 	t.Cleanup(func() { _ = b.Close() })

@@ -77,7 +77,8 @@ func copyOf(t testing.TB, b *blob.Bucket) objects {
 	}
 }
 
-// inspect reads everything. It returns whether something was found to be wrong, and fails if wrong records are read.
+// inspect reads everything. It returns whether something was found to be wrong, and fails if wrong
+// records are read.
 func inspect(t *testing.T, all objects) error {
 	t.Helper()
 	a, err := storage.Open(t.Context(), all.bucket(t), storage.Config{ReadOnly: true, Retries: -1})
@@ -142,7 +143,8 @@ func readSome(t *testing.T, ctx context.Context, s *storage.Snapshot, p segment.
 	}
 }
 
-// TestLostLatest: where the last full snapshot's manifest is gone, nobody gets an older one for it unasked.
+// TestLostLatest: where the last full snapshot's manifest is gone, nobody gets an older one for it
+// unasked.
 func TestLostLatest(t *testing.T) {
 	all := small(t)
 	var last string
@@ -192,8 +194,8 @@ func TestLostMarker(t *testing.T) {
 	}
 }
 
-// TestDamage flips every byte of an archive, cuts, deletes and swaps every object, and puts old ones back: it is
-// found, and no wrong record is read.
+// TestDamage flips every byte of an archive, cuts, deletes and swaps every object, and puts old
+// ones back: it is found, and no wrong record is read.
 func TestDamage(t *testing.T) {
 	testpass.NoRaces(t)
 	sound := small(t)

@@ -23,7 +23,8 @@ const (
 	entryMagic  = "KDRENTRY"
 	footerBytes = 80
 	nonceBytes  = 16
-	// entryVersion is what is written; every version from 1 on is read. 2 knows absent groups and pending commits.
+	// entryVersion is what is written; every version from 1 on is read. 2 knows absent groups and
+	// pending commits.
 	entryVersion = 2
 
 	maxRecordBytes = 1 << 20
@@ -144,7 +145,8 @@ func (r *record) seal(object []byte) ([]byte, [32]byte) {
 
 var errShortTail = errors.New("record begins before the bytes that were read")
 
-// parseTail reads record and footer from an object's last bytes. errShortTail says that more of them are needed.
+// parseTail reads record and footer from an object's last bytes. errShortTail says that more of
+// them are needed.
 func parseTail(tail []byte) (*entry, int, error) {
 	if len(tail) < footerBytes {
 		return nil, 0, fmt.Errorf("%w: %d bytes", wire.ErrMalformed, len(tail))

@@ -60,8 +60,9 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// UnreadableError is an object that the store refuses to give: for want of rights, or because something holds it. It isn't damage: the object may
-// be whole, and is read once the store gives it.
+// UnreadableError is an object that the store refuses to give: for want of rights, or because
+// something holds it. It isn't damage: the object may be whole, and is read once the store gives
+// it.
 type UnreadableError struct {
 	// Object is the object's key.
 	Object string

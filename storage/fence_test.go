@@ -55,9 +55,9 @@ func sweep(t *testing.T, b *blob.Bucket, owner string) error {
 	return err
 }
 
-// TestInterleavings runs two writers, and a writer and a sweep, in every order in which their store operations
-// can take effect up to a bound of switches between them: what is visible is whole, each that didn't fail is in it, one that failed was fenced
-// by the other.
+// TestInterleavings runs two writers, and a writer and a sweep, in every order in which their store
+// operations can take effect up to a bound of switches between them: what is visible is whole, each
+// that didn't fail is in it, one that failed was fenced by the other.
 func TestInterleavings(t *testing.T) {
 	testpass.NoRaces(t)
 	for name, second := range map[string]func(*testing.T, *blob.Bucket, string) error{"writers": job, "sweep": sweep} {
@@ -77,7 +77,8 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// explore tries every list of up to n points of switching. A run returns how many operations it had after the last switch.
+// explore tries every list of up to n points of switching. A run returns how many operations it had
+// after the last switch.
 func explore(n int, run func(schedule []int) int) {
 	var try func(schedule []int)
 	try = func(schedule []int) {
@@ -92,7 +93,8 @@ func explore(n int, run func(schedule []int) int) {
 	try(nil)
 }
 
-// interleave lets the actors run in turn: schedule says after how many operations the turn goes to the other.
+// interleave lets the actors run in turn: schedule says after how many operations the turn goes to
+// the other.
 func interleave(t *testing.T, schedule []int, second func(*testing.T, *blob.Bucket, string) error) int {
 	inner := memblob.OpenBucket(nil)
 	defer func() { _ = inner.Close() }()

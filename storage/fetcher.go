@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// coalesceBytes bounds the frames that are read at once: neighbours in one object by one operation, those of several runs side by side.
+	// coalesceBytes bounds the frames that are read at once: neighbours in one object by one
+	// operation, those of several runs side by side.
 	coalesceBytes = 1 << 20
 	// indexBytes bounds the indexes that are read at once.
 	indexBytes = 1 << 20
@@ -27,12 +28,13 @@ type fetcher struct {
 	history   int32
 	from, end int64
 	skip      func(Run) bool
-	// opened are runs in order whose frames weren't all read; those up to the offset after were opened, width at once the next time.
+	// opened are runs in order whose frames weren't all read; those up to the offset after were
+	// opened, width at once the next time.
 	opened []*openedRun
 	after  int64
 	width  int
-	// stored are frames that were read and not asked for yet, compressed as they may be: each is opened when it is, so that small
-	// frames that become large ones aren't in memory together.
+	// stored are frames that were read and not asked for yet, compressed as they may be: each is
+	// opened when it is, so that small frames that become large ones aren't in memory together.
 	stored []storedFrame
 }
 
@@ -96,7 +98,8 @@ func (f *fetcher) next(ctx context.Context) (*chunk, error) {
 	return &chunk{raw: batches, base: fr.BaseOffset, end: fr.EndOffset, partition: f.p, object: fr.run.Object, aborted: fr.aborted}, nil
 }
 
-// open reads the indexes of the next runs side by side: of one at first, then of twice as many each time.
+// open reads the indexes of the next runs side by side: of one at first, then of twice as many each
+// time.
 func (f *fetcher) open(ctx context.Context) error {
 	var runs []Run
 	size := int64(0)
@@ -130,7 +133,8 @@ func (f *fetcher) open(ctx context.Context) error {
 	return nil
 }
 
-// skipsLost says of runs that the manifest lost, which are asked about as one, whether they are passed over.
+// skipsLost says of runs that the manifest lost, which are asked about as one, whether they are
+// passed over.
 func (f *fetcher) skipsLost(err error) bool {
 	r, ok := LostRuns(err)
 	r.History = f.history
@@ -145,8 +149,8 @@ func (f *fetcher) openRun(ctx context.Context, r Run) *openedRun {
 	return &openedRun{run: r, frames: f.cut(run.Frames, run.Aborted), aborted: run.Aborted}
 }
 
-// cut leaves the frames that are needed: those with offsets in [from, end), and those before them if a
-// transaction began there whose end has to be seen.
+// cut leaves the frames that are needed: those with offsets in [from, end), and those before them
+// if a transaction began there whose end has to be seen.
 func (f *fetcher) cut(frames []segment.Frame, aborted []batch.AbortedTxn) []segment.Frame {
 	keep := frames[:0:0]
 	for _, fr := range frames {
@@ -254,7 +258,8 @@ func (s *Snapshot) readRun(ctx context.Context, r Run) (*segment.Run, int64, err
 	return run, size, nil
 }
 
-// OpenRun reads a run's index: its frames, and the aborted transactions that overlap it. Damage is a *[DamageError].
+// OpenRun reads a run's index: its frames, and the aborted transactions that overlap it. Damage is
+// a *[DamageError].
 func (s *Snapshot) OpenRun(ctx context.Context, r Run) (*segment.Run, error) {
 	return s.openRun(ctx, r)
 }

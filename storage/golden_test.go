@@ -161,7 +161,8 @@ func goldenHoles() []storage.Hole {
 	return []storage.Hole{{Range: storage.Range{BaseOffset: 10, EndOffset: 20}, Reason: storage.Compacted, Evidence: "cleanup.policy=compact"}}
 }
 
-// TestGoldenGoesOn: what is written behind entries of version 1 leaves them as they are, and all is read.
+// TestGoldenGoesOn: what is written behind entries of version 1 leaves them as they are, and all is
+// read.
 func TestGoldenGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	noError(t, os.CopyFS(dir, os.DirFS(goldenV1)))

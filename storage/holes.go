@@ -42,7 +42,8 @@ func checkHoles(st *state, holes []Hole) error {
 	return nil
 }
 
-// holes stores the holes, if they aren't those that are stored. Holes above the start offset never go away.
+// holes stores the holes, if they aren't those that are stored. Holes above the start offset never
+// go away.
 func (b *builder) holes(ctx context.Context, st *state, holes []Hole) error {
 	digest := holeDigest(holes)
 	if st.HoleCount == int64(len(holes)) && st.HoleDigest == digest {

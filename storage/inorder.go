@@ -9,7 +9,8 @@ import (
 // readsAhead bounds how many reads an archive has under way that nobody waits for yet.
 const readsAhead = 64
 
-// place waits for a place among the reads ahead, which the func that it returns gives back. Where ctx has ended nothing needs one.
+// place waits for a place among the reads ahead, which the func that it returns gives back. Where
+// ctx has ended nothing needs one.
 func (a *Archive) place(ctx context.Context) (leave func()) {
 	select {
 	case a.ahead <- struct{}{}:
@@ -19,8 +20,9 @@ func (a *Archive) place(ctx context.Context) (leave func()) {
 	}
 }
 
-// inOrder calls f for the items of seq side by side, as many as the archive's reads ahead allow, and yields what it returned in the order of
-// the items. seq's errors are yielded in their places. f must not call inOrder.
+// inOrder calls f for the items of seq side by side, as many as the archive's reads ahead allow,
+// and yields what it returned in the order of the items. seq's errors are yielded in their places.
+// f must not call inOrder.
 func inOrder[T, R any](ctx context.Context, a *Archive, seq iter.Seq2[T, error], f func(context.Context, T) R) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -66,7 +68,8 @@ type result[R any] struct {
 	done  chan struct{}
 }
 
-// sideBySide calls f for all items at once, as the archive's reads ahead allow, and returns what it returned, in the order of the items.
+// sideBySide calls f for all items at once, as the archive's reads ahead allow, and returns what it
+// returned, in the order of the items.
 func sideBySide[T, R any](ctx context.Context, a *Archive, items []T, f func(context.Context, T) R) []R {
 	results := make([]R, len(items))
 	var wg sync.WaitGroup

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// NewLineage starts a lineage whose first commit is its own claim, so that three objects make an archive: format marker,
-// segment, log entry. The same input gives the same bytes: at is every time in it, and nonces are made from it. It is for
-// archives that are made in one go, such as test data. Where the lineage is there already, Commit fails with a *[FencedError].
+// NewLineage starts a lineage whose first commit is its own claim, so that three objects make an
+// archive: format marker, segment, log entry. The same input gives the same bytes: at is every time
+// in it, and nonces are made from it. It is for archives that are made in one go, such as test
+// data. Where the lineage is there already, Commit fails with a *[FencedError].
 func (a *Archive) NewLineage(l Lineage, cfg WriterConfig, at time.Time) (*Writer, error) {
 	if a.cfg.ReadOnly {
 		return nil, ErrReadOnly

@@ -10,8 +10,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage/internal/wire"
 )
 
-// head reads the newest entry of a lineage's log, or nil where there is none. Directories are listed level by level;
-// entries behind the last one listed are looked for by name, should a listing be old.
+// head reads the newest entry of a lineage's log, or nil where there is none. Directories are
+// listed level by level; entries behind the last one listed are looked for by name, should a
+// listing be old.
 func (a *Archive) head(ctx context.Context, l Lineage) (*entry, error) {
 	sequence, err := a.listHead(ctx, l)
 	if err != nil {
@@ -43,8 +44,9 @@ func (a *Archive) listHead(ctx context.Context, l Lineage) (int64, error) {
 	return a.lastBelow(ctx, l.logPrefix(), 0, 0)
 }
 
-// lastBelow is the highest sequence number below a prefix that holds the given groups of digits, or 0. A directory without entries (a
-// "folder" that somebody made, or one that was emptied) doesn't hide those before it.
+// lastBelow is the highest sequence number below a prefix that holds the given groups of digits, or
+// 0. A directory without entries (a "folder" that somebody made, or one that was emptied) doesn't
+// hide those before it.
 func (a *Archive) lastBelow(ctx context.Context, prefix string, groups int, number int64) (int64, error) {
 	var names []int64
 	for o, err := range a.list(ctx, prefix, "/") {
@@ -71,8 +73,8 @@ func (a *Archive) lastBelow(ctx context.Context, prefix string, groups int, numb
 
 const tailBytes = blockBytes
 
-// readEntry reads and checks the record of a log entry. One that isn't there is an error that matches storeop.ErrAbsent; must says that it has to be.
-// Damage is read twice before it is told.
+// readEntry reads and checks the record of a log entry. One that isn't there is an error that
+// matches storeop.ErrAbsent; must says that it has to be. Damage is read twice before it is told.
 func (a *Archive) readEntry(ctx context.Context, l Lineage, sequence int64, must bool) (*entry, error) {
 	e, err := a.readEntryOnce(ctx, l, sequence, must)
 	var damage *DamageError
@@ -136,7 +138,8 @@ func (a *Archive) missingEntry(ctx context.Context, l Lineage, sequence int64) e
 
 var errMissing = errors.New("object is missing")
 
-// commitAt is the newest commit, or the newest complete one, up to and including head; nil if there is none.
+// commitAt is the newest commit, or the newest complete one, up to and including head; nil if there
+// is none.
 func (a *Archive) commitAt(ctx context.Context, l Lineage, head *entry, complete bool) (*entry, error) {
 	if head.Kind == kindCommit && (!complete || head.Info.Complete) {
 		return head, nil
@@ -179,7 +182,8 @@ func nextRecord(l Lineage, head *entry) record {
 	return r
 }
 
-// appendEntry creates the object of an entry. Where another is there, that one is returned with errConflict.
+// appendEntry creates the object of an entry. Where another is there, that one is returned with
+// errConflict.
 func (a *Archive) appendEntry(ctx context.Context, l Lineage, sequence int64, object []byte, digest [32]byte) (other *entry, err error) {
 	err = a.create(ctx, l.logKey(sequence), object, func(ctx context.Context) (bool, error) {
 		e, err := a.readEntry(ctx, l, sequence, false)

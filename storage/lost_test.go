@@ -63,8 +63,8 @@ func newLossy(t *testing.T) (m *lossy, root tree.Ref) {
 	return m, root
 }
 
-// TestLostNodes loses each node of a manifest in turn. No older history passes for the newest; each run is yielded or within the offsets
-// that an error has, never neither, and never both.
+// TestLostNodes loses each node of a manifest in turn. No older history passes for the newest; each
+// run is yielded or within the offsets that an error has, never neither, and never both.
 func TestLostNodes(t *testing.T) {
 	m, root := newLossy(t)
 	most := 0

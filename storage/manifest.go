@@ -18,7 +18,8 @@ type Info struct {
 	Sequence int64 `json:"sequence"`
 	// CreatedAt is when the cut was taken, by the writer's clock.
 	CreatedAt time.Time `json:"created_at"`
-	// Flush says that only data was committed: topics, groups and the rest are those of the last full snapshot.
+	// Flush says that only data was committed: topics, groups and the rest are those of the last
+	// full snapshot.
 	Flush bool `json:"flush"`
 	// Complete is false where a partition couldn't be read.
 	Complete bool `json:"complete"`
@@ -48,8 +49,8 @@ type Topic struct {
 type TopicConfig struct {
 	Key   string  `json:"key"`
 	Value *string `json:"value"`
-	// Source is where the value came from, as Kafka names it: DYNAMIC_TOPIC_CONFIG, DYNAMIC_BROKER_CONFIG,
-	// DYNAMIC_DEFAULT_BROKER_CONFIG, STATIC_BROKER_CONFIG, DEFAULT_CONFIG, …
+	// Source is where the value came from, as Kafka names it: DYNAMIC_TOPIC_CONFIG,
+	// DYNAMIC_BROKER_CONFIG, DYNAMIC_DEFAULT_BROKER_CONFIG, STATIC_BROKER_CONFIG, DEFAULT_CONFIG, …
 	Source string `json:"source"`
 }
 
@@ -87,16 +88,18 @@ type PartitionState struct {
 	segment.Partition `json:"-"`
 	// History counts the partition's histories from 0; the newest is the live one.
 	History int32 `json:"history"`
-	// StartOffset is the log start offset to restore, EndOffset the cut: every offset between them is in
-	// a run or in a hole.
+	// StartOffset is the log start offset to restore, EndOffset the cut: every offset between them
+	// is in a run or in a hole.
 	StartOffset int64 `json:"start_offset"`
 	EndOffset   int64 `json:"end_offset"`
-	// FirstOffset is the lowest offset that was ever archived in this history (log start moves later).
+	// FirstOffset is the lowest offset that was ever archived in this history (log start moves
+	// later).
 	FirstOffset int64 `json:"first_offset"`
 	// LeaderEpoch is the last archived batch's.
 	LeaderEpoch int32 `json:"leader_epoch"`
-	// Records, Bytes, Missing and HoleRuns are sums over the runs (see segment.RunInfo). MinTimestamp, MaxTimestamp and
-	// MaxBatch are bounds: they don't narrow when runs fall below StartOffset and leave the snapshot. All are kept by Commit.
+	// Records, Bytes, Missing and HoleRuns are sums over the runs (see segment.RunInfo).
+	// MinTimestamp, MaxTimestamp and MaxBatch are bounds: they don't narrow when runs fall below
+	// StartOffset and leave the snapshot. All are kept by Commit.
 	Records      int64 `json:"records"`
 	Bytes        int64 `json:"bytes"`
 	Missing      int64 `json:"missing"`
@@ -104,9 +107,11 @@ type PartitionState struct {
 	MinTimestamp int64 `json:"min_timestamp"`
 	MaxTimestamp int64 `json:"max_timestamp"`
 	MaxBatch     int32 `json:"max_batch"`
-	// Holes are the explained ranges, oldest first, at most 65536. They are stored apart from the state: old ones cost nothing.
+	// Holes are the explained ranges, oldest first, at most 65536. They are stored apart from the
+	// state: old ones cost nothing.
 	Holes []Hole `json:"holes,omitempty"`
-	// Fault says why the partition couldn't be read up to the cut, if so: the snapshot is then incomplete.
+	// Fault says why the partition couldn't be read up to the cut, if so: the snapshot is then
+	// incomplete.
 	Fault string `json:"fault,omitempty"`
 	// Truncated says how this history ended, if the source was found truncated.
 	Truncated string `json:"truncated,omitempty"`
@@ -139,16 +144,19 @@ type GroupOffset struct {
 // Group is a consumer group with its committed offsets.
 type Group struct {
 	Name string `json:"name"`
-	// Type is classic, consumer (KIP-848) or streams (KIP-1071), or share (KIP-932), which has no offsets; State as Kafka names it: Empty, Stable, Dead, …
+	// Type is classic, consumer (KIP-848) or streams (KIP-1071), or share (KIP-932), which has no
+	// offsets; State as Kafka names it: Empty, Stable, Dead, …
 	Type         string `json:"type"`
 	State        string `json:"state"`
 	ProtocolType string `json:"protocol_type,omitempty"`
 	// Error says why its offsets couldn't be read, if so.
 	Error   string        `json:"error,omitempty"`
 	Offsets []GroupOffset `json:"offsets"`
-	// AbsentSince is when the source was first found without the group, if so: its offsets are the last that were seen.
+	// AbsentSince is when the source was first found without the group, if so: its offsets are the
+	// last that were seen.
 	AbsentSince time.Time `json:"absent_since,omitzero"`
-	// Pending are partitions with a transactional commit under way when the group was read, which wasn't waited for nor taken.
+	// Pending are partitions with a transactional commit under way when the group was read, which
+	// wasn't waited for nor taken.
 	Pending []GroupPartition `json:"pending,omitempty"`
 }
 

@@ -25,8 +25,9 @@ type blockID struct {
 	block int64
 }
 
-// blockCache keeps the blocks of log entries that were used last. Entries never change; but the number of one that an operator moved
-// away is used again, so a block that isn't what a reference means is read once more.
+// blockCache keeps the blocks of log entries that were used last. Entries never change; but the
+// number of one that an operator moved away is used again, so a block that isn't what a reference
+// means is read once more.
 type blockCache struct {
 	mu     sync.Mutex
 	order  *list.List
@@ -34,7 +35,8 @@ type blockCache struct {
 	reads  map[blockID]*blockRead
 }
 
-// blockRead is a block that is being read, for all who want it. Its fields are set when done is closed.
+// blockRead is a block that is being read, for all who want it. Its fields are set when done is
+// closed.
 type blockRead struct {
 	done chan struct{}
 	raw  []byte
@@ -79,7 +81,8 @@ func (c *blockCache) put(id blockID, raw []byte) {
 	}
 }
 
-// renew takes an entry's first block as it was just read. Where another one is known, all of that entry is forgotten.
+// renew takes an entry's first block as it was just read. Where another one is known, all of that
+// entry is forgotten.
 func (c *blockCache) renew(key string, raw []byte) {
 	id := blockID{key, 0}
 	if was, ok := c.get(id); ok && !bytes.Equal(was, raw) {

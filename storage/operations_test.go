@@ -153,8 +153,9 @@ var reads = []struct {
 	},
 }
 
-// TestOperations counts what reading an archive of n flushes asks of a store that takes 20 ms for each operation, and how long that takes where
-// only the store takes time. KAFKADR_BENCH_ARCHIVE_OUT is a file for the table.
+// TestOperations counts what reading an archive of n flushes asks of a store that takes 20 ms for
+// each operation, and how long that takes where only the store takes time.
+// KAFKADR_BENCH_ARCHIVE_OUT is a file for the table.
 func TestOperations(t *testing.T) {
 	n := 600
 	if os.Getenv("KAFKADR_LONG") != "" || os.Getenv("KAFKADR_BENCH") != "" {

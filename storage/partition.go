@@ -111,7 +111,8 @@ func (s *state) take(p PartitionState, old *state) error {
 	return nil
 }
 
-// addRuns checks that the runs chain and that holes explain every offset up to the end that no run covers.
+// addRuns checks that the runs chain and that holes explain every offset up to the end that no run
+// covers.
 func (b *builder) addRuns(ctx context.Context, st *state, runs []*storedRun, holes []Hole) error {
 	if err := checkHoles(st, holes); err != nil {
 		return err
@@ -165,8 +166,8 @@ func (s *state) add(r *storedRun) {
 	s.MaxBatch = max(s.MaxBatch, r.MaxBatch)
 }
 
-// dropRuns takes the runs that lie wholly below the start offset out of the snapshot. Their objects stay
-// known, without runs, since older snapshots name them.
+// dropRuns takes the runs that lie wholly below the start offset out of the snapshot. Their objects
+// stay known, without runs, since older snapshots name them.
 func (b *builder) dropRuns(ctx context.Context, st *state) error {
 	if st.Runs == 0 || st.StartOffset < st.FirstRunEnd {
 		return nil

@@ -5,12 +5,13 @@ import (
 	"errors"
 )
 
-// ErrMissing says that an object that a manifest names isn't there. It is found in a *[DamageError].
+// ErrMissing says that an object that a manifest names isn't there. It is found in a
+// *[DamageError].
 var ErrMissing = errMissing
 
-// ReadObject reads a range of a segment that the snapshot names, and the segment's size, for those who verify the bytes: nothing is
-// checked here. Bytes or an object that aren't there are a *[DamageError], one that the store
-// refuses to give an *[UnreadableError].
+// ReadObject reads a range of a segment that the snapshot names, and the segment's size, for those
+// who verify the bytes: nothing is checked here. Bytes or an object that aren't there are a
+// *[DamageError], one that the store refuses to give an *[UnreadableError].
 func (s *Snapshot) ReadObject(ctx context.Context, key string, position, length int64) (raw []byte, size int64, err error) {
 	raw, size, err = s.a.readRange(ctx, key, true, position, length)
 	switch {

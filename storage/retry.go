@@ -19,13 +19,15 @@ const (
 	maxBackoff              = 5 * time.Second
 )
 
-// retry runs one store operation until it succeeds, fails for good, or has been tried Config.Retries times again.
+// retry runs one store operation until it succeeds, fails for good, or has been tried
+// Config.Retries times again.
 func (a *Archive) retry(ctx context.Context, op, key string, f func(context.Context) error) error {
 	return a.do(ctx, op, key, a.policy(ctx, op, key), f)
 }
 
-// ask is retry for a question about an object: where it isn't there, the error matches storeop.ErrAbsent, and nothing else does.
-// must says that the object has to be there, bytes how many it may have to move.
+// ask is retry for a question about an object: where it isn't there, the error matches
+// storeop.ErrAbsent, and nothing else does. must says that the object has to be there, bytes how
+// many it may have to move.
 func (a *Archive) ask(ctx context.Context, op, key string, must bool, bytes int64, f func(context.Context) error) error {
 	p := a.policy(ctx, op, key)
 	p.Must, p.Bytes = must, bytes
@@ -49,8 +51,9 @@ func (a *Archive) policy(ctx context.Context, op, key string) storeop.Policy {
 	}}
 }
 
-// proveAbsent succeeds if an object isn't there: its key isn't listed, and the archive's marker, asked for after that, is readable. So
-// neither lost rights nor a bucket, directory or network that is gone pass for absence.
+// proveAbsent succeeds if an object isn't there: its key isn't listed, and the archive's marker,
+// asked for after that, is readable. So neither lost rights nor a bucket, directory or network that
+// is gone pass for absence.
 func (a *Archive) proveAbsent(ctx context.Context, key string) error {
 	page, _, err := a.b.ListPage(ctx, blob.FirstPageToken, listPage, &blob.ListOptions{Prefix: key})
 	a.operation("list", key, 0, err)

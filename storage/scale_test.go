@@ -11,8 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-// TestTenThousandPartitions: where 10 of 10 000 partitions changed, each commit writes at most 4 objects and 64 KiB of
-// manifest, and the counts stay right.
+// TestTenThousandPartitions: where 10 of 10 000 partitions changed, each commit writes at most 4
+// objects and 64 KiB of manifest, and the counts stay right.
 func TestTenThousandPartitions(t *testing.T) {
 	inner := memblob.OpenBucket(nil)
 	defer func() { _ = inner.Close() }()

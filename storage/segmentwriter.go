@@ -16,9 +16,10 @@ import (
 
 // SegmentWriter writes one segment object. Not safe for concurrent use. End it with Close or Abort.
 //
-// Its bytes are sent as they come and not kept, so an upload that fails isn't tried again here: Append or Close
-// returns the error, the object is lost (nothing refers to it), and the caller reads the batches from the source again
-// into a new segment. Stores' own clients try single requests again.
+// Its bytes are sent as they come and not kept, so an upload that fails isn't tried again here:
+// Append or Close returns the error, the object is lost (nothing refers to it), and the caller
+// reads the batches from the source again into a new segment. Stores' own clients try single
+// requests again.
 type SegmentWriter struct {
 	w    *Writer
 	key  string
@@ -27,11 +28,13 @@ type SegmentWriter struct {
 	done bool
 	// confirm reads the object's end back.
 	confirm func(size int64, tail []byte) error
-	// fenced says who took the lineage over, if an error may come of that: a sweep removes what older writers wrote.
+	// fenced says who took the lineage over, if an error may come of that: a sweep removes what
+	// older writers wrote.
 	fenced func(err error) error
 }
 
-// NewSegment starts an object; nothing refers to it before Commit. The context governs the upload until Close.
+// NewSegment starts an object; nothing refers to it before Commit. The context governs the upload
+// until Close.
 func (w *Writer) NewSegment(ctx context.Context) (*SegmentWriter, error) {
 	number := w.segments.Add(1)
 	if number > maxSegment {
@@ -73,10 +76,10 @@ type Closed struct {
 	Runs   []segment.RunInfo
 }
 
-// Close makes the object durable and returns its runs, to be named in a Change. The object's end is read back: so a
-// store that says failure after success, or success and has nothing, is found out. Where a sweep took the lineage over
-// and removed it, the error is a *[FencedError]. A segment without
-// batches makes no object and has no runs.
+// Close makes the object durable and returns its runs, to be named in a Change. The object's end is
+// read back: so a store that says failure after success, or success and has nothing, is found out.
+// Where a sweep took the lineage over and removed it, the error is a *[FencedError]. A segment
+// without batches makes no object and has no runs.
 func (s *SegmentWriter) Close() (*Closed, error) {
 	if s.done {
 		return nil, fmt.Errorf("storage: segment %s is closed", s.key)
@@ -128,8 +131,8 @@ func (s *SegmentWriter) wrap(err error) error {
 // the directory, and that the digests of all else.
 const tailLength = 128
 
-// upload is a create-only object under way. It is cancelled when a step takes longer than Config.OperationTimeout and what the bytes
-// that may be under way take on the slowest link.
+// upload is a create-only object under way. It is cancelled when a step takes longer than
+// Config.OperationTimeout and what the bytes that may be under way take on the slowest link.
 type upload struct {
 	w        *blob.Writer
 	cancel   context.CancelCauseFunc

@@ -16,9 +16,11 @@ import (
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-// Snapshot is a restore point, read on demand. Safe for concurrent use. Every byte it returns was checked against the manifest.
+// Snapshot is a restore point, read on demand. Safe for concurrent use. Every byte it returns was
+// checked against the manifest.
 //
-// A damaged part of the manifest costs what it held: the sequences of topics, partitions, runs, groups and objects have a *[DamageError] in its place (an
+// A damaged part of the manifest costs what it held: the sequences of topics, partitions, runs,
+// groups and objects have a *[DamageError] in its place (an
 // *[UnreadableError] where the store refuses it), and go on behind it. Who stops at errors has none of what might be incomplete.
 type Snapshot struct {
 	a    *Archive
@@ -78,12 +80,14 @@ func items[T any](ctx context.Context, s *Snapshot, prefix []byte, decode func(k
 	}
 }
 
-// Topics yields every incarnation the snapshot knows (deleted ones included: Topic.Deleted), by topic ID.
+// Topics yields every incarnation the snapshot knows (deleted ones included: Topic.Deleted), by
+// topic ID.
 func (s *Snapshot) Topics(ctx context.Context) iter.Seq2[Topic, error] {
 	return items(ctx, s, []byte{'t'}, decodeTopic)
 }
 
-// Partitions yields the newest history of each partition of a topic, by partition. A partition whose newest history may be lost isn't yielded.
+// Partitions yields the newest history of each partition of a topic, by partition. A partition
+// whose newest history may be lost isn't yielded.
 func (s *Snapshot) Partitions(ctx context.Context, id kadm.TopicID) iter.Seq2[PartitionState, error] {
 	return func(yield func(PartitionState, error) bool) {
 		var last *state
@@ -112,7 +116,8 @@ func (s *Snapshot) Partitions(ctx context.Context, id kadm.TopicID) iter.Seq2[Pa
 	}
 }
 
-// beginsBehind says of a lost part of the manifest that it begins behind all histories of a partition.
+// beginsBehind says of a lost part of the manifest that it begins behind all histories of a
+// partition.
 func beginsBehind(err error, p segment.Partition) bool {
 	var lost *tree.LostError
 	return errors.As(err, &lost) && bytes.Compare(lost.Low, after(partitionKey('p', p))) >= 0
@@ -148,8 +153,10 @@ func (s *Snapshot) yieldState(ctx context.Context, st *state, yield func(Partiti
 	return yield(st.PartitionState, nil)
 }
 
-// Runs yields the runs of a partition's history whose end is beyond from, by base offset. For runs that are lost with a part of the manifest there
-// is an error that has their partition and offsets: from the base of the first, or 0, to the base of the next that is there, or the end of all offsets.
+// Runs yields the runs of a partition's history whose end is beyond from, by base offset. For runs
+// that are lost with a part of the manifest there is an error that has their partition and offsets:
+// from the base of the first, or 0, to the base of the next that is there, or the end of all
+// offsets.
 func (s *Snapshot) Runs(ctx context.Context, p segment.Partition, history int32, from int64) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
 		prefix := runsKey(p, history)
@@ -178,7 +185,8 @@ func (s *Snapshot) Runs(ctx context.Context, p segment.Partition, history int32,
 	}
 }
 
-// lostRuns gives an error of the manifest the offsets of the runs that it costs; nil where they end at from or before.
+// lostRuns gives an error of the manifest the offsets of the runs that it costs; nil where they end
+// at from or before.
 func (s *Snapshot) lostRuns(p segment.Partition, history int32, from int64, err error) error {
 	base, end := int64(0), int64(math.MaxInt64)
 	var lost *tree.LostError
@@ -213,8 +221,8 @@ func isLost(err error) bool {
 	return errors.As(err, &damage) || errors.As(err, &refused)
 }
 
-// LostRuns is what an error that a sequence of runs has costs, as one run: its partition, offsets and the object that can't be read. ok is false where
-// the error says no offsets.
+// LostRuns is what an error that a sequence of runs has costs, as one run: its partition, offsets
+// and the object that can't be read. ok is false where the error says no offsets.
 func LostRuns(err error) (r Run, ok bool) {
 	var damage *DamageError
 	var refused *UnreadableError

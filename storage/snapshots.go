@@ -10,9 +10,9 @@ import (
 // Snapshots yields the full snapshots of a lineage, oldest first; the last one may be a flush
 // (Info.Flush), where a follower committed data after its last full snapshot.
 //
-// Where the log's newest entry is damaged or lost, the snapshots before it are listed all the same, as the newest commit that
-// can be read has them, and the sequence ends with the *[DamageError] (a *[VersionError] for an entry of another format).
-// Only without an error is the list all there is.
+// Where the log's newest entry is damaged or lost, the snapshots before it are listed all the same,
+// as the newest commit that can be read has them, and the sequence ends with the *[DamageError] (a
+// *[VersionError] for an entry of another format). Only without an error is the list all there is.
 func (a *Archive) Snapshots(ctx context.Context, l Lineage) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		li := &lister{yield: yield}
@@ -77,7 +77,8 @@ func isSpoilt(err error) bool {
 	return errors.As(err, &damage) || errors.As(err, &version)
 }
 
-// commitBelow is the newest commit up to a number whose entry can be read, complete or not; nil if there is none.
+// commitBelow is the newest commit up to a number whose entry can be read, complete or not; nil if
+// there is none.
 func (a *Archive) commitBelow(ctx context.Context, l Lineage, sequence int64) (*Snapshot, error) {
 	last, err := a.listHead(ctx, l)
 	if err != nil {

@@ -37,7 +37,8 @@ func (o objects) flip(key string, i int) {
 	o[key] = raw
 }
 
-// TestListDamaged flips bytes of the log's newest entry: what lies before it is listed, and that it is damaged.
+// TestListDamaged flips bytes of the log's newest entry: what lies before it is listed, and that it
+// is damaged.
 func TestListDamaged(t *testing.T) {
 	sound := small(t)
 	whole, err := list(t, open(t, sound.bucket(t)))
@@ -67,7 +68,8 @@ func TestListDamaged(t *testing.T) {
 	}
 }
 
-// TestListDamagedBehindClaims: claims behind a damaged commit hide nothing either, and all of the log can be damaged.
+// TestListDamagedBehindClaims: claims behind a damaged commit hide nothing either, and all of the
+// log can be damaged.
 func TestListDamagedBehindClaims(t *testing.T) {
 	all := small(t)
 	b := all.bucket(t)

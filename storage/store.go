@@ -15,9 +15,9 @@ import (
 
 const contentType = "application/octet-stream"
 
-// readRange reads up to length bytes from position on, and returns the object's size as well. A read that ends
-// early although the object doesn't is tried again; one behind the object's end returns what there is.
-// must says that the object has to be there.
+// readRange reads up to length bytes from position on, and returns the object's size as well. A
+// read that ends early although the object doesn't is tried again; one behind the object's end
+// returns what there is. must says that the object has to be there.
 func (a *Archive) readRange(ctx context.Context, key string, must bool, position, length int64) (raw []byte, size int64, err error) {
 	err = a.ask(ctx, "get", key, must, length, func(ctx context.Context) error {
 		raw, size, err = a.readOnce(ctx, key, position, length)
@@ -64,9 +64,10 @@ func (a *Archive) readExactly(ctx context.Context, key string, position, length 
 
 var errTruncated = errors.New("object is too short")
 
-// create writes a small object create-only. The answer of an unreliable store isn't believed: the object is read
-// back, so that a write that failed and has succeeded counts, and one that succeeded and isn't there doesn't.
-// same says whether an object that is there is ours; otherwise the error is a conflict.
+// create writes a small object create-only. The answer of an unreliable store isn't believed: the
+// object is read back, so that a write that failed and has succeeded counts, and one that succeeded
+// and isn't there doesn't. same says whether an object that is there is ours; otherwise the error
+// is a conflict.
 func (a *Archive) create(ctx context.Context, key string, raw []byte, same func(context.Context) (bool, error)) error {
 	p := a.policy(ctx, "put", key)
 	p.Bytes = int64(len(raw))
@@ -99,8 +100,9 @@ func (a *Archive) putOnce(ctx context.Context, key string, raw []byte) error {
 	return a.b.Upload(ctx, key, bytes.NewReader(raw), &blob.WriterOptions{IfNotExist: true, ContentType: contentType, DisableContentTypeDetection: true})
 }
 
-// closeWriter closes a writer. Azure's driver (gocloud.dev v0.47) dereferences a nil pointer in Close, on this goroutine, after the store has refused or
-// the context has ended: that is a failed write.
+// closeWriter closes a writer. Azure's driver (gocloud.dev v0.47) dereferences a nil pointer in
+// Close, on this goroutine, after the store has refused or the context has ended: that is a failed
+// write.
 func closeWriter(w *blob.Writer) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

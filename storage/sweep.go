@@ -12,7 +12,8 @@ import (
 type SweepOptions struct {
 	// DryRun only counts. It claims nothing, so what a live writer is about to name counts as well.
 	DryRun bool
-	// Owner names the sweep in the errors of the writers it fences. Default: host name and process ID.
+	// Owner names the sweep in the errors of the writers it fences. Default: host name and process
+	// ID.
 	Owner string
 }
 
@@ -20,8 +21,8 @@ type SweepOptions struct {
 type SweepResult struct {
 	Objects int64 `json:"objects"`
 	Bytes   int64 `json:"bytes"`
-	// Refused objects, and their bytes, are still there: the store wouldn't remove them, for want of rights, or because a retention
-	// policy or lock holds them. The next Sweep tries again.
+	// Refused objects, and their bytes, are still there: the store wouldn't remove them, for want
+	// of rights, or because a retention policy or lock holds them. The next Sweep tries again.
 	Refused      int64 `json:"refused"`
 	RefusedBytes int64 `json:"refused_bytes"`
 }
@@ -36,10 +37,12 @@ func (r *SweepResult) count(o *blob.ListObject, refused bool) {
 	r.Bytes += o.Size
 }
 
-// Sweep removes the segments of a lineage that no commit names: leavings of writers that died, or were fenced. It claims a generation first,
-// as a writer does, so every older writer is fenced and can't name what is removed; what newer ones write stays. It removes as well the
-// witnesses of full snapshots whose entries were lost, once a later full one was taken: until then VerifyChain
-// reports the loss. What the store refuses to remove is counted. A lineage that the archive doesn't hold is left so.
+// Sweep removes the segments of a lineage that no commit names: leavings of writers that died, or
+// were fenced. It claims a generation first, as a writer does, so every older writer is fenced and
+// can't name what is removed; what newer ones write stays. It removes as well the witnesses of full
+// snapshots whose entries were lost, once a later full one was taken: until then VerifyChain
+// reports the loss. What the store refuses to remove is counted. A lineage that the archive doesn't
+// hold is left so.
 func (a *Archive) Sweep(ctx context.Context, l Lineage, o SweepOptions) (*SweepResult, error) {
 	base, generation, err := a.sweepable(ctx, l, o)
 	if err != nil {
@@ -81,7 +84,8 @@ func (a *Archive) sweepable(ctx context.Context, l Lineage, o SweepOptions) (*en
 	return w.base, w.generation, nil
 }
 
-// unnamed yields the segments of older generations that no commit up to e names: objects stay in the manifest when their last run leaves it.
+// unnamed yields the segments of older generations that no commit up to e names: objects stay in
+// the manifest when their last run leaves it.
 func (a *Archive) unnamed(ctx context.Context, l Lineage, e *entry, generation int64) iter.Seq2[*blob.ListObject, error] {
 	return func(yield func(*blob.ListObject, error) bool) {
 		n := &namer{}

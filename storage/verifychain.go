@@ -33,14 +33,16 @@ func (a *Archive) verifyChain(ctx context.Context, l Lineage) ([]ChainProblem, e
 	return v.problems, nil
 }
 
-// chainVerifier walks a log. before is the last entry that was read whole, or nil behind one that wasn't.
+// chainVerifier walks a log. before is the last entry that was read whole, or nil behind one that
+// wasn't.
 type chainVerifier struct {
 	a      *Archive
 	l      Lineage
 	before *entry
 	broken bool
 	claim  int64
-	// known are the nonces of the entries that were read, from number 1 on; damaged are the entries that have a problem.
+	// known are the nonces of the entries that were read, from number 1 on; damaged are the entries
+	// that have a problem.
 	known    []nonce
 	damaged  map[int64]bool
 	problems []ChainProblem
@@ -156,7 +158,8 @@ func (v *chainVerifier) lost(ctx context.Context, last int64) error {
 	return nil
 }
 
-// readWholeEntry reads every byte of an entry, once, and checks it. Damage is read twice before it is told.
+// readWholeEntry reads every byte of an entry, once, and checks it. Damage is read twice before it
+// is told.
 func (a *Archive) readWholeEntry(ctx context.Context, l Lineage, sequence int64) (*entry, error) {
 	e, err := a.readWholeOnce(ctx, l, sequence)
 	var damage *DamageError

@@ -12,8 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage"
 )
 
-// TestWayOn: writers refuse a log whose end is damaged, and leave it as it is. With the damaged entry and those behind it moved away they go
-// on from the commit before, the loss is told until a sweep after the next full snapshot, and then the archive is sound.
+// TestWayOn: writers refuse a log whose end is damaged, and leave it as it is. With the damaged
+// entry and those behind it moved away they go on from the commit before, the loss is told until a
+// sweep after the next full snapshot, and then the archive is sound.
 func TestWayOn(t *testing.T) {
 	for name, c := range map[string]struct {
 		damaged int // entry, from 1

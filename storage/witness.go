@@ -10,10 +10,11 @@ import (
 	"gocloud.dev/blob"
 )
 
-// A log's end can't show that an entry behind it is gone. So each full snapshot has a witness beside the log, written after
-// it: an empty object whose key is the snapshot's number and nonce. Readers don't need it, and a crash before it was
-// written does no harm; one without its entry is a commit that was lost. Such a one stays, and is reported, until a later full
-// snapshot has been taken and a sweep has removed it.
+// A log's end can't show that an entry behind it is gone. So each full snapshot has a witness
+// beside the log, written after it: an empty object whose key is the snapshot's number and nonce.
+// Readers don't need it, and a crash before it was written does no harm; one without its entry is a
+// commit that was lost. Such a one stays, and is reported, until a later full snapshot has been
+// taken and a sweep has removed it.
 
 const witnessTimeout = 5 * time.Second
 
@@ -42,8 +43,9 @@ func (a *Archive) witness(ctx context.Context, l Lineage, r *record) {
 // witnessBlock numbers have a listing's common prefix.
 const witnessBlock = 1000
 
-// lostSnapshot is a DamageError where a full snapshot later than the newest commit, which may be nil, has a witness and no entry.
-// Only the numbers around the log's end are looked at; VerifyChain looks at all.
+// lostSnapshot is a DamageError where a full snapshot later than the newest commit, which may be
+// nil, has a witness and no entry. Only the numbers around the log's end are looked at; VerifyChain
+// looks at all.
 func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, newest *entry, head int64) error {
 	var last int64
 	if newest != nil {
@@ -85,9 +87,11 @@ func (a *Archive) lostSnapshot(ctx context.Context, l Lineage, newest *entry, he
 	return nil
 }
 
-// beforeWitness says whether a lost snapshot is older than the newest full one of a commit, although its number is higher: an
-// operator had moved its entry away with others, and the log went on from before them. So says the store's clock, by which the one's
-// witness was written before the other's; and the lost one's witness was there before the other was begun, which no copy of an archive shows.
+// beforeWitness says whether a lost snapshot is older than the newest full one of a commit,
+// although its number is higher: an operator had moved its entry away with others, and the log went
+// on from before them. So says the store's clock, by which the one's witness was written before the
+// other's; and the lost one's witness was there before the other was begun, which no copy of an
+// archive shows.
 func (a *Archive) beforeWitness(ctx context.Context, l Lineage, e *entry, lost *blob.ListObject) (bool, error) {
 	known, last, err := a.witnessed(ctx, l, e)
 	if err != nil || last.Sequence == 0 {
@@ -125,7 +129,8 @@ func (v *chainVerifier) witnesses(ctx context.Context) error {
 	return nil
 }
 
-// overtaken yields the witnesses of full snapshots that the log up to e doesn't have, although a later full one was taken.
+// overtaken yields the witnesses of full snapshots that the log up to e doesn't have, although a
+// later full one was taken.
 func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[*blob.ListObject, error] {
 	return func(yield func(*blob.ListObject, error) bool) {
 		known, last, err := a.witnessed(ctx, l, e)
@@ -153,7 +158,8 @@ func (a *Archive) overtaken(ctx context.Context, l Lineage, e *entry) iter.Seq2[
 	}
 }
 
-// witnessed are the keys that the witnesses of the full snapshots up to e have, and the last of these.
+// witnessed are the keys that the witnesses of the full snapshots up to e have, and the last of
+// these.
 func (a *Archive) witnessed(ctx context.Context, l Lineage, e *entry) (known map[string]bool, last Info, err error) {
 	known = map[string]bool{}
 	if e == nil {

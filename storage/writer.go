@@ -12,8 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage/segment"
 )
 
-// Writer is the one writer of a lineage, until another claims it. Its methods aren't safe for concurrent use,
-// except that segments can be written while others are. It holds nothing that has to be closed or cleaned up.
+// Writer is the one writer of a lineage, until another claims it. Its methods aren't safe for
+// concurrent use, except that segments can be written while others are. It holds nothing that has
+// to be closed or cleaned up.
 type Writer struct {
 	a   *Archive
 	l   Lineage
@@ -39,9 +40,11 @@ type WriterConfig struct {
 	Kind string
 	// Segment are the options of new segments.
 	Segment segment.Options
-	// UploadBytes is the size of the parts in which a store that takes parts is sent a segment, in bytes. Default 8 MiB.
+	// UploadBytes is the size of the parts in which a store that takes parts is sent a segment, in
+	// bytes. Default 8 MiB.
 	UploadBytes int
-	// UploadParts is how many parts of one segment may be under way; so many and one more are in memory. Default 2.
+	// UploadParts is how many parts of one segment may be under way; so many and one more are in
+	// memory. Default 2.
 	UploadParts int
 }
 
@@ -68,9 +71,10 @@ func (c *WriterConfig) setDefaults() {
 	}
 }
 
-// NewWriter claims the next generation of the lineage: every older writer gets a *[FencedError] at its next Commit.
-// It never builds on an older commit than the newest: where that, or the log's last entry, is damaged, the error
-// is a *[DamageError], nothing is written, and the text says how to go on.
+// NewWriter claims the next generation of the lineage: every older writer gets a *[FencedError] at
+// its next Commit. It never builds on an older commit than the newest: where that, or the log's
+// last entry, is damaged, the error is a *[DamageError], nothing is written, and the text says how
+// to go on.
 func (a *Archive) NewWriter(ctx context.Context, l Lineage, cfg WriterConfig) (*Writer, error) {
 	if a.cfg.ReadOnly {
 		return nil, ErrReadOnly
@@ -98,7 +102,8 @@ func wayOn(err error) error {
 	return fmt.Errorf("%w; no writer builds on it: stop all writers of the cluster, move this entry and all later ones out of the archive, and back up again", err)
 }
 
-// passLeavings numbers segments behind those of an earlier claim of the same number, whose entry was moved away.
+// passLeavings numbers segments behind those of an earlier claim of the same number, whose entry
+// was moved away.
 func (w *Writer) passLeavings(ctx context.Context) error {
 	for o, err := range w.a.list(ctx, fmt.Sprintf("%s%012d-", w.l.segmentPrefix(), w.generation), "") {
 		if err != nil {
@@ -165,14 +170,15 @@ type Change struct {
 	CreatedAt time.Time
 	// Flush commits data alone: no groups, no cluster. New topics may come with their data.
 	Flush bool
-	// Segments are the closed segments to name, of this writer; each run joins the newest history that Partitions names for
-	// its partition. Segments that are named already are skipped, so that a Change whose Commit failed can be committed again, with
-	// more in it.
+	// Segments are the closed segments to name, of this writer; each run joins the newest history
+	// that Partitions names for its partition. Segments that are named already are skipped, so that
+	// a Change whose Commit failed can be committed again, with more in it.
 	Segments []*Closed
-	// Partitions are the states that changed: identity, History, StartOffset, EndOffset, FirstOffset, LeaderEpoch,
-	// Holes, Fault and Truncated are taken; counts are kept by Commit from the runs. A new history has the number
-	// after the newest one. StartOffset and EndOffset never go back; EndOffset may lie inside the last run's last batch. Runs that lie wholly
-	// below StartOffset leave the snapshot.
+	// Partitions are the states that changed: identity, History, StartOffset, EndOffset,
+	// FirstOffset, LeaderEpoch, Holes, Fault and Truncated are taken; counts are kept by Commit
+	// from the runs. A new history has the number after the newest one. StartOffset and EndOffset
+	// never go back; EndOffset may lie inside the last run's last batch. Runs that lie wholly below
+	// StartOffset leave the snapshot.
 	Partitions []PartitionState
 	// Topics are new and changed ones. A partition's topic must be here or known.
 	Topics []Topic
@@ -184,11 +190,12 @@ type Change struct {
 	Incomplete bool
 }
 
-// Commit writes the manifest, create-only and last. Before anything is written it checks that every run chains:
-// it begins at or beyond the end of its history, and every offset in between is in a hole; a Change that doesn't fit is a *[ChangeError].
-// It fails with a *[FencedError] (errors.Is [ErrFenced]) when another writer has claimed the lineage, now and ever after.
-// A failed Commit commits nothing that a reader sees, or, if the store says failure
-// after success, is found to have succeeded: by Commit itself or, where the store stays away, by the next one.
+// Commit writes the manifest, create-only and last. Before anything is written it checks that every
+// run chains: it begins at or beyond the end of its history, and every offset in between is in a
+// hole; a Change that doesn't fit is a *[ChangeError]. It fails with a *[FencedError] (errors.Is
+// [ErrFenced]) when another writer has claimed the lineage, now and ever after. A failed Commit
+// commits nothing that a reader sees, or, if the store says failure after success, is found to have
+// succeeded: by Commit itself or, where the store stays away, by the next one.
 func (w *Writer) Commit(ctx context.Context, c Change) (Info, error) {
 	if w.fenced != nil {
 		return Info{}, w.fenced

@@ -43,8 +43,9 @@ func (a *app) produce(ctx context.Context, acked func(order string)) {
 	}
 }
 
-// consume bills orders, and commits those that it has billed. A commit that fails, because the cluster dies or the records are of before a switch, is no reason to
-// stop: what isn't committed may come again.
+// consume bills orders, and commits those that it has billed. A commit that fails, because the
+// cluster dies or the records are of before a switch, is no reason to stop: what isn't committed
+// may come again.
 func (a *app) consume(ctx context.Context, bill func(order string)) {
 	for {
 		fetches := a.kafka.PollFetches(ctx)

@@ -18,7 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// advice is what a user may read: a string constant of the library or of kdr, or a line of the documentation.
+// advice is what a user may read: a string constant of the library or of kdr, or a line of the
+// documentation.
 type advice struct {
 	at, is string
 	doc    bool
@@ -31,7 +32,8 @@ type sources struct {
 	exported map[string]map[string]bool // by package name, what is declared at its top, and its fields and methods
 }
 
-// TestAdvice: every command, flag, field and function that a text or the documentation names exists.
+// TestAdvice: every command, flag, field and function that a text or the documentation names
+// exists.
 func TestAdvice(t *testing.T) {
 	commands := commandsOf(newRoot(&app{stdout: io.Discard, stderr: &screen{w: io.Discard}}))
 	tr := readSources(t)
@@ -144,7 +146,8 @@ var (
 	words = regexp.MustCompile(`^(MirrorMaker.*|LogAppendTime.*|CreateTime|ClusterAction|DescribeConfigs|AlterConfigs|MirrorSource.*|MirrorCheckpoint.*|OpenTelemetry|DumpLogSegments|WriteTxnMarkers|IdempotentWrite|DelegationToken|TransactionalId|PlainLoginModule|ScramLoginModule|OAuthBearer.*|RackAware.*|LocalTieredStorage|KRaft|MinIO|GoCloud|ApiVersions?|IdentityReplicationPolicy|ListOffsets.*)$`)
 )
 
-// wrongNames are the Go names of a text that nothing in the sources, and no request of Kafka's, has.
+// wrongNames are the Go names of a text that nothing in the sources, and no request of Kafka's,
+// has.
 func (tr *sources) wrongNames(x advice) (wrong []string) {
 	if x.doc {
 		for _, m := range qualifiedRE.FindAllStringSubmatch(x.is, -1) {

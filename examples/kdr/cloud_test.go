@@ -23,7 +23,8 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// cloud is a store behind HTTP, as far as the SDKs of S3, Google and Azure ask for it, and what goes wrong there.
+// cloud is a store behind HTTP, as far as the SDKs of S3, Google and Azure ask for it, and what
+// goes wrong there.
 type cloud struct {
 	inner *blob.Bucket
 	// refusal answers what refuse is true for.

@@ -92,7 +92,8 @@ func (d driver) start(t *testing.T, refuse func(c *cloud)) (*cloud, *blob.Bucket
 	return c, b
 }
 
-// TestCloudsRefuse: through the drivers of the three clouds, nothing that is refused counts as absent, in archives and in registers.
+// TestCloudsRefuse: through the drivers of the three clouds, nothing that is refused counts as
+// absent, in archives and in registers.
 func TestCloudsRefuse(t *testing.T) {
 	for _, d := range clouds() {
 		for name, refuse := range d.refusals() {

@@ -115,7 +115,8 @@ type fenceSpec struct {
 // duration is a time.Duration as text, such as 10s.
 type duration time.Duration
 
-// UnmarshalJSON reads a text; one that is no duration becomes -1, which check tells with the other faults.
+// UnmarshalJSON reads a text; one that is no duration becomes -1, which check tells with the other
+// faults.
 func (d *duration) UnmarshalJSON(raw []byte) error {
 	var text string
 	err := json.Unmarshal(raw, &text)

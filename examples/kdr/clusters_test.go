@@ -30,7 +30,8 @@ func TestClustersSample(t *testing.T) {
 	}
 }
 
-// TestClustersFaults: all that is wrong with a clusters file is named at once, by every command that reads one.
+// TestClustersFaults: all that is wrong with a clusters file is named at once, by every command
+// that reads one.
 func TestClustersFaults(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -82,7 +83,8 @@ func TestClustersFaults(t *testing.T) {
 	}
 }
 
-// TestClustersSecrets: a cluster's own password comes from its own variable, and is in no output, nor in the register.
+// TestClustersSecrets: a cluster's own password comes from its own variable, and is in no output,
+// nor in the register.
 func TestClustersSecrets(t *testing.T) {
 	const canary = "c4n4ry-s3cr3t"
 	plain, secure := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{Secure: true}).(testkafka.Secured)

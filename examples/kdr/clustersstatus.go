@@ -20,7 +20,8 @@ import (
 // scopeStatus is where a scope stands.
 type scopeStatus struct {
 	Scope string `json:"scope"`
-	// Epoch is the newest one's number. Active is empty while a switch is under way, from From to Target.
+	// Epoch is the newest one's number. Active is empty while a switch is under way, from From to
+	// Target.
 	Epoch  int64     `json:"epoch"`
 	Active string    `json:"active"`
 	From   string    `json:"from,omitempty"`
@@ -46,8 +47,9 @@ type clusterStatus struct {
 type mirrorStatus struct {
 	From string `json:"from"`
 	To   string `json:"to"`
-	// LagRecords and RPO are what To lacks now. Where From isn't reachable, RPO is the last that is known, as of its time, and zero where nothing is; where there is another Error,
-	// neither means anything.
+	// LagRecords and RPO are what To lacks now. Where From isn't reachable, RPO is the last that is
+	// known, as of its time, and zero where nothing is; where there is another Error, neither means
+	// anything.
 	LagRecords int64         `json:"lag_records"`
 	RPO        control.Lag   `json:"rpo"`
 	Stopped    int           `json:"stopped"`
@@ -157,7 +159,8 @@ func lookAt(ctx context.Context, c failover.Cluster, active string) clusterStatu
 	return out
 }
 
-// brokersBy asks by one path. The client ends with the context: to close one that waits for a broker takes as long as it waits.
+// brokersBy asks by one path. The client ends with the context: to close one that waits for a
+// broker takes as long as it waits.
 func brokersBy(ctx context.Context, opts []kgo.Opt) (kadm.Metadata, error) {
 	cl, err := kgo.NewClient(append(opts[:len(opts):len(opts)], kgo.WithContext(ctx))...)
 	if err != nil {

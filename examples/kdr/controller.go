@@ -104,7 +104,8 @@ func (a *app) control(ctx context.Context, f *controllerFlags) error {
 
 const lagEvery = 5 * time.Second
 
-// watchLag measures what the standby lacks while the active cluster answers: when it is gone, that is what is known.
+// watchLag measures what the standby lacks while the active cluster answers: when it is gone, that
+// is what is known.
 func (s *switching) watchLag(ctx context.Context, c *control.Controller) {
 	for {
 		st := c.Status()
@@ -188,7 +189,8 @@ func (p *controlPrinter) rehearsal(plan *control.Plan) {
 	p.print(text, map[string]any{"rehearsal": map[string]any{"to": plan.To, "conflicts": plan.Conflicts}})
 }
 
-// controlHandler serves a controller's metrics; its health is that it follows an active cluster that is up.
+// controlHandler serves a controller's metrics; its health is that it follows an active cluster
+// that is up.
 func controlHandler(c *control.Controller, sw *switching) http.Handler {
 	return metricsHandler(&controlMetrics{c: c, s: sw}, func() error {
 		s := c.Status()

@@ -39,7 +39,8 @@ func TestDrill(t *testing.T) {
 	}
 }
 
-// TestDrillBudget: a drill that costs more than it may fails, whoever set the budget, and its evidence is printed all the same.
+// TestDrillBudget: a drill that costs more than it may fails, whoever set the budget, and its
+// evidence is printed all the same.
 func TestDrillBudget(t *testing.T) {
 	strict, fine := scenarioFile(t, "strict", `{"pause": "1ns"}`), scenarioFile(t, "fine", `{}`)
 	for _, args := range [][]string{{"--scenario", strict}, {"--scenario", fine, "--max-pause", "1ns"}} {
@@ -60,7 +61,8 @@ func TestDrillBudget(t *testing.T) {
 	kdr(t, "drill", "--scenario", strict, "--max-pause", "1m").want(t, 0)
 }
 
-// TestDrillSeveral: one that fails doesn't keep the next from being drilled; it is printed whole, the others in a row each.
+// TestDrillSeveral: one that fails doesn't keep the next from being drilled; it is printed whole,
+// the others in a row each.
 func TestDrillSeveral(t *testing.T) {
 	args := []string{"drill", "--scenario", scenarioFile(t, "strict", `{"pause": "1ns"}`), "--scenario", scenarioFile(t, "fine", `{}`)}
 	doc := kdr(t, append(args, "--json")...).want(t, 1).json(t)

@@ -253,7 +253,8 @@ func (a *app) failover(ctx context.Context, f *failoverFlags) error {
 	return errors.Join(a.printSwitched(switched{Plan: p, Report: r}), err)
 }
 
-// admitPlanned refuses a planned switch that the mirror couldn't drain, before anybody is stopped for it. One that is under way has stopped them, and the mirror may be done.
+// admitPlanned refuses a planned switch that the mirror couldn't drain, before anybody is stopped
+// for it. One that is under way has stopped them, and the mirror may be done.
 func admitPlanned(p *control.Plan) {
 	if p.How != control.Switchover || p.Resumes != nil || len(p.Conflicts) > 0 {
 		return

@@ -23,7 +23,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/filestore"
 )
 
-// follower is a producer that asks the register before each record, and writes to the cluster that is active.
+// follower is a producer that asks the register before each record, and writes to the cluster that
+// is active.
 type follower struct {
 	t        testing.TB
 	reg      register.Register
@@ -104,7 +105,8 @@ func load(t testing.TB, file string, a, b *source, topic string) (f *follower, s
 	return f, func() { cancel(); wg.Wait() }
 }
 
-// TestRealFailover: a planned failover under load loses and doubles nothing, and so does the way back.
+// TestRealFailover: a planned failover under load loses and doubles nothing, and so does the way
+// back.
 func TestRealFailover(t *testing.T) {
 	from := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
 	to := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
@@ -166,7 +168,8 @@ func (s *realScope) switched() {
 	}
 }
 
-// back takes the scope back: the tail is saved, what is in the way deleted, b copied to a, looked at, and a made active.
+// back takes the scope back: the tail is saved, what is in the way deleted, b copied to a, looked
+// at, and a made active.
 func (s *realScope) back() {
 	s.Helper()
 	tail := filepath.Join(s.TempDir(), "tail")
@@ -188,8 +191,10 @@ func (s *realScope) back() {
 	wantAt(s, status, 5.0, "epoch")
 }
 
-// TestRealController: when the active cluster is killed, controllers switch by themselves, within the budget, and their mirrors end; the application goes on. When it is back, so is one scope after the
-// other: with all that was acked, once and in order, the same on both clusters, and the application on it again.
+// TestRealController: when the active cluster is killed, controllers switch by themselves, within
+// the budget, and their mirrors end; the application goes on. When it is back, so is one scope
+// after the other: with all that was acked, once and in order, the same on both clusters, and the
+// application on it again.
 func TestRealController(t *testing.T) {
 	from := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
 	to := newSource(t, testkafka.Real(t, testkafka.Options{}), "")
@@ -247,7 +252,8 @@ func TestRealController(t *testing.T) {
 	t.Logf("%d records were acked, %d are there", len(j.acked), len(stored))
 }
 
-// wantBegin holds that one cluster's partitions begin with all that the other one's hold, record for record.
+// wantBegin holds that one cluster's partitions begin with all that the other one's hold, record
+// for record.
 func wantBegin(t *testing.T, whole, begin testkafka.Cluster, topic string) {
 	t.Helper()
 	got, want := read(t, whole, kgo.ReadCommitted(), topic), read(t, begin, kgo.ReadCommitted(), topic)

@@ -22,7 +22,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// clustersOf writes a clusters file of two clusters, a and b, with a short lease and a register in a directory, and begins its scope.
+// clustersOf writes a clusters file of two clusters, a and b, with a short lease and a register in
+// a directory, and begins its scope.
 func clustersOf(t testing.TB, a, b testkafka.Cluster, more map[string]any) string {
 	t.Helper()
 	path := clustersFileOf(t, a, b, more)
@@ -30,7 +31,8 @@ func clustersOf(t testing.TB, a, b testkafka.Cluster, more map[string]any) strin
 	return path
 }
 
-// beginScope begins the scope of a clusters file, as one was begun before epochs named their clusters.
+// beginScope begins the scope of a clusters file, as one was begun before epochs named their
+// clusters.
 func beginScope(t testing.TB, path string) {
 	t.Helper()
 	flag := clustersFlag{path: path}
@@ -90,7 +92,8 @@ func mirrorBetween(t testing.TB, clusters, from, to string) *following {
 	return start(t, "mirror", "--clusters", clusters, "--from-name", from, "--to-name", to, "--discover", "200ms")
 }
 
-// TestFailoverThereAndBack: a planned switch drains the mirror, which ends by itself; so does the way back; nothing is lost.
+// TestFailoverThereAndBack: a planned switch drains the mirror, which ends by itself; so does the
+// way back; nothing is lost.
 func TestFailoverThereAndBack(t *testing.T) {
 	from, to, _ := twoFakes(t, 100)
 	thereAndBack(t, from, newSource(t, to, ""))
@@ -135,7 +138,8 @@ func thereAndBack(t *testing.T, from, to *source) {
 	wantSameCommitted(t, to, from, "orders", "payments", "empty")
 }
 
-// TestFailoverSourceAway: with the source away, and no process that has looked at it before, what the standby lacks is what the mirror noted there last, and is held to the budget.
+// TestFailoverSourceAway: with the source away, and no process that has looked at it before, what
+// the standby lacks is what the mirror noted there last, and is held to the budget.
 func TestFailoverSourceAway(t *testing.T) {
 	from, to, _ := twoFakes(t, 100)
 	file := clustersOf(t, from, newSource(t, to, ""), map[string]any{"budget": map[string]any{"records": 5}})
@@ -175,7 +179,8 @@ func TestFailoverSourceAway(t *testing.T) {
 	}
 }
 
-// TestFailoverForced: with the mirror dead, a forced switch says what is lost, and is held to the budget; the way back saves the tail first.
+// TestFailoverForced: with the mirror dead, a forced switch says what is lost, and is held to the
+// budget; the way back saves the tail first.
 func TestFailoverForced(t *testing.T) {
 	from, to, _ := twoFakes(t, 100)
 	forcedAndBack(t, from, newSource(t, to, ""))
@@ -227,7 +232,8 @@ func forcedAndBack(t *testing.T, from, to *source) {
 	wantSameCommitted(t, to, from, "orders", "payments", "empty")
 }
 
-// wantSameCommitted is wantSame for a target that has had records of its own: those of aborted transactions aren't looked at.
+// wantSameCommitted is wantSame for a target that has had records of its own: those of aborted
+// transactions aren't looked at.
 func wantSameCommitted(t testing.TB, from, to testkafka.Cluster, topics ...string) {
 	t.Helper()
 	if d := firstDifference(read(t, from, kgo.ReadCommitted(), topics...), read(t, to, kgo.ReadCommitted(), topics...)); d != "" {
@@ -243,7 +249,8 @@ func logPhases(t testing.TB, doc map[string]any) {
 	}
 }
 
-// TestFailoverPlannedResumed: a planned switch whose controller died is finished by the same command, though the mirror has drained its source and taken its flow back.
+// TestFailoverPlannedResumed: a planned switch whose controller died is finished by the same
+// command, though the mirror has drained its source and taken its flow back.
 func TestFailoverPlannedResumed(t *testing.T) {
 	from, to, _ := twoFakes(t, 100)
 	file := clustersOf(t, from, to, nil)

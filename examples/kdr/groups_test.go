@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestGroups carries committed offsets from one cluster to another through a file, and back to what was there.
+// TestGroups carries committed offsets from one cluster to another through a file, and back to what
+// was there.
 func TestGroups(t *testing.T) {
 	from := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	to := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
@@ -71,7 +72,8 @@ func TestGroups(t *testing.T) {
 	groups(to, "apply").want(t, 1) // not a snapshot
 }
 
-// TestGroupsFiles: a file that is missing, or isn't one of the command's, is named before any cluster is asked.
+// TestGroupsFiles: a file that is missing, or isn't one of the command's, is named before any
+// cluster is asked.
 func TestGroupsFiles(t *testing.T) {
 	dir := t.TempDir()
 	empty, garbage, missing := filepath.Join(dir, "empty"), filepath.Join(dir, "garbage"), filepath.Join(dir, "missing", "file")
@@ -105,7 +107,8 @@ func (s *source) groups() string {
 	return strings.Join(listed.Groups(), " ")
 }
 
-// TestGroupsActive: a group that has members is refused by name, and the rest is applied if told to.
+// TestGroupsActive: a group that has members is refused by name, and the rest is applied if told
+// to.
 func TestGroupsActive(t *testing.T) {
 	c := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	c.fill(20)

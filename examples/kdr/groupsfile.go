@@ -68,7 +68,8 @@ func readBefore(path string) (*offsets.Before, error) {
 	return before, checkCluster(path, before.ClusterID)
 }
 
-// checkCluster refuses a document that names no cluster: any empty one would be read as having nothing to do.
+// checkCluster refuses a document that names no cluster: any empty one would be read as having
+// nothing to do.
 func checkCluster(path, id string) error {
 	if id == "" {
 		return fmt.Errorf("%s: not a file that this command wrote: it names no cluster", path)
@@ -111,8 +112,8 @@ func replaceFile(path string, v any) error {
 	return syncDir(path)
 }
 
-// saveBefore writes what was committed before, durably. What an earlier run that broke off wrote stays, if this one only goes
-// on with it; anything else there is not written over.
+// saveBefore writes what was committed before, durably. What an earlier run that broke off wrote
+// stays, if this one only goes on with it; anything else there is not written over.
 func saveBefore(path string, before *offsets.Before) error {
 	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -132,7 +133,8 @@ func saveBefore(path string, before *offsets.Before) error {
 	return syncDir(path)
 }
 
-// goesOn says whether all that is to be committed was to be committed by the run before, over the same.
+// goesOn says whether all that is to be committed was to be committed by the run before, over the
+// same.
 func goesOn(old, before *offsets.Before) bool {
 	type place struct {
 		group, topic string

@@ -64,7 +64,8 @@ type scopeBegun struct {
 	Active      string            `json:"active"`
 	LeaseMillis int64             `json:"lease_ms"`
 	Clusters    []register.Member `json:"clusters"`
-	// Begun says that the scope was begun by this command, Changed that it was given the file's values.
+	// Begun says that the scope was begun by this command, Changed that it was given the file's
+	// values.
 	Begun   bool `json:"begun"`
 	Changed bool `json:"changed"`
 	// Differs is where the file isn't what the register says, which holds.
@@ -114,7 +115,8 @@ func (a *app) initScope(ctx context.Context, f *initScopeFlags) error {
 	return a.printf("%s", d.text())
 }
 
-// values are the file's, as an epoch has them. A cluster that answers with another ID than the file's is refused.
+// values are the file's, as an epoch has them. A cluster that answers with another ID than the
+// file's is refused.
 func (s *switching) values(ctx context.Context) (register.Epoch, []string, error) {
 	host, _ := os.Hostname()
 	values := register.Epoch{Lease: time.Duration(s.file.Lease), By: fmt.Sprintf("kdr init-scope on %s, process %d", host, os.Getpid())}
@@ -147,7 +149,8 @@ func (s *switching) values(ctx context.Context) (register.Epoch, []string, error
 	return values, warnings, nil
 }
 
-// differing says where a file's values aren't the scope's. An ID that one of them doesn't know differs only where the other one does.
+// differing says where a file's values aren't the scope's. An ID that one of them doesn't know
+// differs only where the other one does.
 func differing(values, e register.Epoch) []string {
 	var all []string
 	if values.Lease != e.Lease {

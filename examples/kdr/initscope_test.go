@@ -36,7 +36,8 @@ func edit(t testing.TB, file string, more map[string]any) string {
 	return path
 }
 
-// TestTypo: a mistyped scope, prefix or directory is refused by every command, which names what is beside it, and writes nothing.
+// TestTypo: a mistyped scope, prefix or directory is refused by every command, which names what is
+// beside it, and writes nothing.
 func TestTypo(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	dir := filepath.Join(t.TempDir(), "register")
@@ -87,8 +88,9 @@ func tree(t testing.TB, dir string) string {
 	return strings.Join(all, "\n")
 }
 
-// TestInitScope: the first epoch carries lease, names and IDs; again it writes nothing, and says what differs; --change writes a pair
-// of epochs, after which a switch knows the IDs that were added.
+// TestInitScope: the first epoch carries lease, names and IDs; again it writes nothing, and says
+// what differs; --change writes a pair of epochs, after which a switch knows the IDs that were
+// added.
 func TestInitScope(t *testing.T) {
 	a, b := newSource(t, testkafka.Fake(t, testkafka.Options{}), ""), newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	a.create("orders", 1, nil)
@@ -135,7 +137,8 @@ func TestInitScope(t *testing.T) {
 	}
 }
 
-// TestRegisterStoreAway: of three directories one may be away, and isn't made anew; with two away nothing is known.
+// TestRegisterStoreAway: of three directories one may be away, and isn't made anew; with two away
+// nothing is known.
 func TestRegisterStoreAway(t *testing.T) {
 	a, b := testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})
 	dir := t.TempDir()
@@ -159,7 +162,8 @@ func TestRegisterStoreAway(t *testing.T) {
 	}
 }
 
-// TestInitScopeLater: a cluster that is away when the scope begins has its ID added by the next switch.
+// TestInitScopeLater: a cluster that is away when the scope begins has its ID added by the next
+// switch.
 func TestInitScopeLater(t *testing.T) {
 	a, b := newSource(t, testkafka.Fake(t, testkafka.Options{}), ""), newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	a.create("orders", 1, nil)

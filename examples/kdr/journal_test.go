@@ -106,7 +106,8 @@ func atLeast(what string, n, want int) error {
 	return nil
 }
 
-// check holds that what is stored was sent, each once and in order, and that no application had anything to complain of. It returns what is there.
+// check holds that what is stored was sent, each once and in order, and that no application had
+// anything to complain of. It returns what is there.
 func (j *journal) check(stored []record) map[record]bool {
 	j.t.Helper()
 	j.mu.Lock()

@@ -63,7 +63,8 @@ var killSteps = []control.Step{
 	control.StepClose, control.StepFence, control.StepStop, control.StepRefill, control.StepForks, control.StepOffsets, control.StepRights, control.StepOpen, stepFirst,
 }
 
-// kills are all there are with KAFKADR_LONG; else one of each step, by chance, and each victim as often as another.
+// kills are all there are with KAFKADR_LONG; else one of each step, by chance, and each victim as
+// often as another.
 func kills(random *rand.Rand) (all []kill) {
 	victims := []victim{killClient, killController, killMirror}
 	if os.Getenv("KAFKADR_LONG") == "" {
@@ -88,7 +89,8 @@ func kills(random *rand.Rand) (all []kill) {
 	return all
 }
 
-// killPair are two clusters of three brokers with an authorizer, and how to log in as an operator, and as an application.
+// killPair are two clusters of three brokers with an authorizer, and how to log in as an operator,
+// and as an application.
 type killPair struct {
 	a, b        testkafka.Secured
 	admin, user map[string]string // client properties by cluster
@@ -131,8 +133,10 @@ func (p *killPair) file(t *testing.T, topic, dir string, logins map[string]strin
 	})
 }
 
-// TestRealKills kills a client, a controller or the mirror at each step of a switch: processes of their own, between real clusters of three brokers. Whoever is left finishes the switch. Then all that
-// was acked is on the standby, once and in order, but for what a killed client had sent and the mirror hadn't carried: that is the tail of the cluster that was left.
+// TestRealKills kills a client, a controller or the mirror at each step of a switch: processes of
+// their own, between real clusters of three brokers. Whoever is left finishes the switch. Then all
+// that was acked is on the standby, once and in order, but for what a killed client had sent and
+// the mirror hadn't carried: that is the tail of the cluster that was left.
 func TestRealKills(t *testing.T) {
 	random := randomFor(t)
 	p := newKillPair(t)
@@ -399,7 +403,8 @@ func (r *killing) judge() {
 	r.Logf("%d acked, %d stored, a tail of %d, %d lost with the client", len(r.acked), len(stored), len(tail), lost)
 }
 
-// lost counts what a killed client has lost: what it had been acked and is in the tail alone. Nothing else may be missing.
+// lost counts what a killed client has lost: what it had been acked and is in the tail alone.
+// Nothing else may be missing.
 func (r *killing) lost(there map[record]bool, tail []record) (lost int) {
 	r.Helper()
 	r.mu.Lock()
@@ -428,7 +433,8 @@ func (r *killing) lost(there map[record]bool, tail []record) (lost int) {
 	return lost
 }
 
-// closed says that the kill was certainly before the other cluster was opened: later a client that is killed has replayed a part.
+// closed says that the kill was certainly before the other cluster was opened: later a client that
+// is killed has replayed a part.
 func (r *killing) closed() bool {
 	at := slices.Index(killSteps, r.step)
 	if r.within {

@@ -36,8 +36,8 @@ func newList(a *app) *cobra.Command {
 	return cmd
 }
 
-// allSnapshots are those of all clusters in the archive, by time. Where the newest of a cluster can't be read, those
-// before it are returned with the error.
+// allSnapshots are those of all clusters in the archive, by time. Where the newest of a cluster
+// can't be read, those before it are returned with the error.
 func allSnapshots(ctx context.Context, arch *storage.Archive) ([]storage.Info, error) {
 	lineages, err := arch.Lineages(ctx)
 	if err != nil {

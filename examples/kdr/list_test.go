@@ -16,8 +16,8 @@ func (a *archived) newestEntry(t *testing.T) string {
 	return slices.Max(entries)
 }
 
-// TestListDamaged: where the newest entry is damaged, list prints the snapshots before it, and backup says how to go on. That way leads to a sound
-// archive.
+// TestListDamaged: where the newest entry is damaged, list prints the snapshots before it, and
+// backup says how to go on. That way leads to a sound archive.
 func TestListDamaged(t *testing.T) {
 	a := backedUpFake(t)
 	kdr(t, "backup", "--brokers", a.brokers(), "--store", a.url).want(t, 0)

@@ -100,7 +100,8 @@ func (m *metrics) healthy() error {
 
 func (m *metrics) handler() http.Handler { return metricsHandler(m, m.healthy) }
 
-// metricsHandler serves /metrics of a collector and /healthz, which is 503 where healthy has an error.
+// metricsHandler serves /metrics of a collector and /healthz, which is 503 where healthy has an
+// error.
 func metricsHandler(c prometheus.Collector, healthy func() error) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c)

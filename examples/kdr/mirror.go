@@ -275,7 +275,8 @@ func (a *app) mirror(ctx context.Context, cfg mirror.Config, metrics string, dry
 	return errors.Join(err, a.printMirrored(cfg, s))
 }
 
-// runMirror runs a mirror; when ctx ends it is stopped in the clean way, or hard where that takes too long.
+// runMirror runs a mirror; when ctx ends it is stopped in the clean way, or hard where that takes
+// too long.
 func (a *app) runMirror(ctx context.Context, m *mirror.Mirror, within time.Duration) error {
 	running, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()

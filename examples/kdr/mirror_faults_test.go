@@ -28,8 +28,9 @@ func TestMirrorUsage(t *testing.T) {
 	}
 }
 
-// TestMirrorWrongClusters: brokers that can't be reached and topics that aren't there are one clear error each, with exit code 1; what a plan refuses has exit code 4.
-// Either way nothing is made on the standby.
+// TestMirrorWrongClusters: brokers that can't be reached and topics that aren't there are one clear
+// error each, with exit code 1; what a plan refuses has exit code 4. Either way nothing is made on
+// the standby.
 func TestMirrorWrongClusters(t *testing.T) {
 	from := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	from.fill(5)
@@ -65,7 +66,8 @@ func TestMirrorWrongClusters(t *testing.T) {
 	}
 }
 
-// TestMirrorRefused: a standby topic that holds somebody else's records, or has more partitions, is refused by name, and so is a flow back under the same names.
+// TestMirrorRefused: a standby topic that holds somebody else's records, or has more partitions, is
+// refused by name, and so is a flow back under the same names.
 func TestMirrorRefused(t *testing.T) {
 	from := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
 	from.fill(5)
@@ -93,7 +95,8 @@ func TestMirrorRefused(t *testing.T) {
 	}
 }
 
-// TestMirrorCredentials: a wrong password and a missing right, on either side, are one clear error each; no secret is in any output, nor in what is noted on the standby.
+// TestMirrorCredentials: a wrong password and a missing right, on either side, are one clear error
+// each; no secret is in any output, nor in what is noted on the standby.
 func TestMirrorCredentials(t *testing.T) {
 	const canary = "c4n4ry-s3cr3t"
 	secured := func() (testkafka.Secured, string) {

@@ -22,7 +22,8 @@ func twoFakes(t *testing.T, n int) (from *source, to testkafka.Cluster, records 
 	return from, testkafka.Fake(t, testkafka.Options{}), from.fill(n)
 }
 
-// TestMirrorOnce: all that is there is mirrored, behind a prefix as well; the document says how much; run again, nothing is left to do.
+// TestMirrorOnce: all that is there is mirrored, behind a prefix as well; the document says how
+// much; run again, nothing is left to do.
 func TestMirrorOnce(t *testing.T) {
 	from, to, records := twoFakes(t, 200)
 	args := []string{"mirror", "--from", from.brokers(), "--to", to.Addrs()[0], "--json"}
@@ -43,7 +44,8 @@ func TestMirrorOnce(t *testing.T) {
 	wantSamePrefixed(t, from, to, "A.", "orders", "payments", "empty")
 }
 
-// TestMirrorSignal: at SIGTERM a mirror ends within 10 s, what it did is printed, and it goes on exactly when it is run again.
+// TestMirrorSignal: at SIGTERM a mirror ends within 10 s, what it did is printed, and it goes on
+// exactly when it is run again.
 func TestMirrorSignal(t *testing.T) {
 	from, to, _ := twoFakes(t, 200)
 	args := []string{"mirror", "--from", from.brokers(), "--to", to.Addrs()[0], "--json"}
@@ -88,7 +90,8 @@ func awaitCopied(t *testing.T, from *source, to testkafka.Cluster, topic string,
 	})
 }
 
-// TestMirrorCrash kills the program again and again while its topics grow: nothing is lost, doubled or reordered.
+// TestMirrorCrash kills the program again and again while its topics grow: nothing is lost, doubled
+// or reordered.
 func TestMirrorCrash(t *testing.T) {
 	random := randomFor(t)
 	from := newSource(t, testkafka.Fake(t, testkafka.Options{}), "")
@@ -106,7 +109,8 @@ func TestMirrorCrash(t *testing.T) {
 	wantSame(t, from, to, orders, payments)
 }
 
-// TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB; in the long run between three real brokers on either side.
+// TestMirrorManyPartitions: 10 000 partitions, all of them written to, are mirrored within 400 MiB;
+// in the long run between three real brokers on either side.
 func TestMirrorManyPartitions(t *testing.T) {
 	testkafka.OtherProcesses(t)
 	const topics, partitions, most = 10, 1000, 400

@@ -11,8 +11,10 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// mirrorFollower is a mirror that follows a scope's register. It copies while its source is the active cluster and that can be confirmed within the lease. At a closing epoch that leaves
-// its source it stops, after draining it where the switch is planned, and takes its flow back. Where the switch is given up, it goes on; where it isn't, it ends.
+// mirrorFollower is a mirror that follows a scope's register. It copies while its source is the
+// active cluster and that can be confirmed within the lease. At a closing epoch that leaves its
+// source it stops, after draining it where the switch is planned, and takes its flow back. Where
+// the switch is given up, it goes on; where it isn't, it ends.
 type mirrorFollower struct {
 	s        *switching
 	from, to string
@@ -85,7 +87,8 @@ func (f *mirrorFollower) wait(ctx context.Context) error {
 
 func (f *mirrorFollower) every() time.Duration { return time.Duration(f.s.file.Lease) / 5 }
 
-// look asks for the next epoch once. What the register doesn't say isn't an error, unless ctx has ended.
+// look asks for the next epoch once. What the register doesn't say isn't an error, unless ctx has
+// ended.
 func (f *mirrorFollower) look(ctx context.Context) error {
 	at := time.Now()
 	within, cancel := context.WithTimeout(ctx, time.Duration(f.s.file.Lease)/2)
@@ -105,7 +108,8 @@ func (f *mirrorFollower) look(ctx context.Context) error {
 	return nil
 }
 
-// expired says that the source isn't known to be active any more, by the wall clock as well, which a suspended machine can't stop.
+// expired says that the source isn't known to be active any more, by the wall clock as well, which
+// a suspended machine can't stop.
 func (f *mirrorFollower) expired() bool {
 	return max(time.Since(f.confirmed), time.Now().Round(0).Sub(f.confirmed.Round(0))) > time.Duration(f.s.file.Lease)
 }
@@ -138,7 +142,8 @@ func (f *mirrorFollower) mirrorOnce(ctx context.Context) error {
 // errLeave ends a mirror that the register has called off.
 var errLeave = errors.New("the register says that another cluster is to be active")
 
-// watch returns nil when the mirror is to be stopped, and whether its flow is to be retired then; or, with an error, how the mirror or the context has ended.
+// watch returns nil when the mirror is to be stopped, and whether its flow is to be retired then;
+// or, with an error, how the mirror or the context has ended.
 func (f *mirrorFollower) watch(ctx context.Context, m *mirror.Mirror, ended chan error) (leaving bool, err error) {
 	for {
 		select {
@@ -167,8 +172,9 @@ func (f *mirrorFollower) watch(ctx context.Context, m *mirror.Mirror, ended chan
 	}
 }
 
-// drain lets a mirror go on in a planned switch until no client may write to the source any more and all of it is on the standby; or until the switch has an end, or somebody has
-// retired the flow. It returns when the mirror is to be stopped.
+// drain lets a mirror go on in a planned switch until no client may write to the source any more
+// and all of it is on the standby; or until the switch has an end, or somebody has retired the
+// flow. It returns when the mirror is to be stopped.
 func (f *mirrorFollower) drain(ctx context.Context, m *mirror.Mirror, ended chan error) error {
 	f.s.a.log.Info("a switch leaves the source", "epoch", f.last.Number, "to", f.last.Target, "planned", f.last.Planned)
 	closed, seen := f.last, time.Now()
@@ -202,7 +208,8 @@ func drained(s mirror.Status, quiet time.Duration) bool {
 		(s.Groups.AgeMillis < 0 || time.Duration(s.Groups.AgeMillis)*time.Millisecond < quiet)
 }
 
-// retire takes the flow back: others wait for that. It is tried for as long as the switch is under way.
+// retire takes the flow back: others wait for that. It is tried for as long as the switch is under
+// way.
 func (f *mirrorFollower) retire(ctx context.Context, source string) error {
 	for {
 		err := mirror.RetireFrom(ctx, f.config, source)

@@ -82,7 +82,8 @@ func (s *switching) prepare(ctx context.Context, f *failoverFlags, left register
 	return clearForked(ctx, adm, saved, f.deleteForked, d)
 }
 
-// clearForked deletes topics that are still those whose tail was saved; one that was created anew since isn't.
+// clearForked deletes topics that are still those whose tail was saved; one that was created anew
+// since isn't.
 func clearForked(ctx context.Context, adm *kadm.Client, saved *savedTail, remove bool, d *prepared) error {
 	there, err := adm.ListTopics(ctx)
 	if err != nil {
@@ -104,7 +105,8 @@ func clearForked(ctx context.Context, adm *kadm.Client, saved *savedTail, remove
 	return nil
 }
 
-// leftAt finds the newest epoch, and the one at which a cluster was left by force since it was last active, if it was.
+// leftAt finds the newest epoch, and the one at which a cluster was left by force since it was last
+// active, if it was.
 func (s *switching) leftAt(ctx context.Context, cluster string) (last register.Epoch, left *register.Epoch, err error) {
 	for e, err := range register.History(ctx, s.register, s.file.Scope) {
 		if err != nil {

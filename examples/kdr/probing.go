@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/probe"
 )
 
-// probeSpec says in a clusters file when a cluster is down. The zero value is the library's defaults.
+// probeSpec says in a clusters file when a cluster is down. The zero value is the library's
+// defaults.
 type probeSpec struct {
 	Probes  []string     `json:"probes"`
 	Need    string       `json:"need"`
@@ -201,7 +202,8 @@ func (p *probeSpec) canaryTopic() string {
 	return "kafkadr-canary"
 }
 
-// probe looks at clusters, whose IDs are those that have to be there. Without create it makes no topic.
+// probe looks at clusters, whose IDs are those that have to be there. Without create it makes no
+// topic.
 func (p *probeSpec) probe(clusters []failover.Cluster, create bool) probe.Probe {
 	ids := map[string]string{}
 	for _, c := range clusters {

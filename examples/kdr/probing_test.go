@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestProbeSample: what the sample says is what the library gets, and its canary topic isn't one of the scope's.
+// TestProbeSample: what the sample says is what the library gets, and its canary topic isn't one of
+// the scope's.
 func TestProbeSample(t *testing.T) {
 	f := clustersFlag{path: filepath.Join("testdata", "clusters.json")}
 	env := map[string]string{"KDR_SASL_USERNAME": "u", "KDR_SASL_PASSWORD": "p"}
@@ -50,7 +51,8 @@ func TestProbeSample(t *testing.T) {
 	}
 }
 
-// TestProbeFaults: what depends on each other is checked by the library, and told in the file's words.
+// TestProbeFaults: what depends on each other is checked by the library, and told in the file's
+// words.
 func TestProbeFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"failures": 6, "of": 5}`:                                   "probe.failures must be 1 to of",
@@ -113,7 +115,8 @@ func TestStatusProbe(t *testing.T) {
 	}
 }
 
-// TestControllerProbe: a controller looks by the file's probes, makes the canary topic on each cluster, which is no topic of the scope's, and switches by the file's rule.
+// TestControllerProbe: a controller looks by the file's probes, makes the canary topic on each
+// cluster, which is no topic of the scope's, and switches by the file's rule.
 func TestControllerProbe(t *testing.T) {
 	from, standby, _ := twoFakes(t, 10)
 	to := newSource(t, standby, "")

@@ -21,7 +21,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/control"
 )
 
-// processEnv holds a processSpec where the test binary is to be an application or a controller instead of the tests.
+// processEnv holds a processSpec where the test binary is to be an application or a controller
+// instead of the tests.
 const processEnv = "KDR_TEST_PROCESS"
 
 // processSpec says what such a process is.
@@ -31,12 +32,14 @@ type processSpec struct {
 	Name       string `json:"name"`
 	Clusters   string `json:"clusters"` // the file
 	Topic      string `json:"topic"`
-	// Next is where the numbers of each of an application's keys begin. With Consume it is in the group of the topic's name, too.
+	// Next is where the numbers of each of an application's keys begin. With Consume it is in the
+	// group of the topic's name, too.
 	Next    map[string]int `json:"next"`
 	Consume bool           `json:"consume"`
 }
 
-// processMain is the process. It is told by lines on standard input, tells by lines on standard output, and ends where its input does.
+// processMain is the process. It is told by lines on standard input, tells by lines on standard
+// output, and ends where its input does.
 func processMain(spec string) int {
 	p := &process{lines: make(chan string)}
 	if err := json.Unmarshal([]byte(spec), &p.processSpec); err != nil {
@@ -119,7 +122,8 @@ func (p *process) control(ctx context.Context, s *switching) error {
 	return errors.Join(err, wrong)
 }
 
-// application produces numbered records, and consumes them, until it is told to stop; then it has an answer for each record, and goes on consuming until its input ends.
+// application produces numbered records, and consumes them, until it is told to stop; then it has
+// an answer for each record, and goes on consuming until its input ends.
 func (p *process) application(ctx context.Context, s *switching) error {
 	opts := []kgo.Opt{kgo.ClientID(p.Name), kgo.ProducerLinger(0), kgo.DefaultProduceTopic(p.Topic)}
 	if p.Consume {

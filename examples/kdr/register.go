@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register/quorum"
 )
 
-// open opens the register: one bucket, or a quorum of several, any minority of which may be away. Call the returned func when done.
+// open opens the register: one bucket, or a quorum of several, any minority of which may be away.
+// Call the returned func when done.
 func (r *registerSpec) open(ctx context.Context, a *app, how use) (register.Register, func(), error) {
 	var buckets []*blob.Bucket
 	done := func() {

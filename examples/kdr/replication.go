@@ -21,8 +21,10 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// replication is the mirror between clusters, which runs in a process of its own: kdr mirror --clusters. It is asked by looking at the clusters, and told by the register: at a closing
-// epoch that leaves its source it stops, and takes its flow's announcement back, which is how others know that it appends no more.
+// replication is the mirror between clusters, which runs in a process of its own: kdr mirror
+// --clusters. It is asked by looking at the clusters, and told by the register: at a closing epoch
+// that leaves its source it stops, and takes its flow's announcement back, which is how others know
+// that it appends no more.
 type replication struct {
 	flow     flowSpec
 	lease    time.Duration
@@ -40,7 +42,8 @@ type replication struct {
 // poll is the time from one look to the next.
 const poll = 250 * time.Millisecond
 
-// quiet is how long a mirror's process that lives may need to see the closing epoch and to stop: when its flow stands so long with nothing appended, it is taken to be dead.
+// quiet is how long a mirror's process that lives may need to see the closing epoch and to stop:
+// when its flow stands so long with nothing appended, it is taken to be dead.
 func quiet(lease time.Duration) time.Duration { return lease/5 + stopFor(lease) + time.Second }
 
 // retireWithin is for the requests of a stop, beside the silence that it may have to wait for.
@@ -64,7 +67,8 @@ func (r *replication) between(from, to string) mirror.Config {
 	return cfg
 }
 
-// Lag is what the standby lacks now, or, where the source is away, what it lacked when this process last looked, or the mirror last noted it on the standby: the later of the two.
+// Lag is what the standby lacks now, or, where the source is away, what it lacked when this process
+// last looked, or the mirror last noted it on the standby: the later of the two.
 func (r *replication) Lag(ctx context.Context, from, to string) (control.Lag, error) {
 	var last control.Lag
 	var unknown error
@@ -89,7 +93,8 @@ func (r *replication) Lag(ctx context.Context, from, to string) (control.Lag, er
 	return last, nil
 }
 
-// measure looks at both clusters. Of a flow that a switch has stopped nothing is announced any more, and nothing is under way: then the logs' ends say what is missing.
+// measure looks at both clusters. Of a flow that a switch has stopped nothing is announced any
+// more, and nothing is under way: then the logs' ends say what is missing.
 func (r *replication) measure(ctx context.Context, from, to string) (control.Lag, error) {
 	at := time.Now()
 	s, err := r.observe(ctx, from, to)
@@ -191,7 +196,8 @@ func (r *replication) known(from, to string) (control.Lag, bool) {
 	return lag, ok
 }
 
-// lagOf is a mirror's status as a lag. A topic that is left out isn't copied at all: of it nothing is known.
+// lagOf is a mirror's status as a lag. A topic that is left out isn't copied at all: of it nothing
+// is known.
 func lagOf(s *mirror.Status, at time.Time) control.Lag {
 	lag := control.Lag{Records: s.RPO.Records, Unknown: s.RPO.Unknown + len(s.LeftOut), Age: control.Millis(time.Duration(s.RPO.AgeMillis) * time.Millisecond), At: at}
 	for _, t := range s.Topics {
@@ -210,7 +216,8 @@ func lagOf(s *mirror.Status, at time.Time) control.Lag {
 	return lag
 }
 
-// Drain waits until the standby has every record, and every committed offset where they are mirrored.
+// Drain waits until the standby has every record, and every committed offset where they are
+// mirrored.
 func (r *replication) Drain(ctx context.Context, from, to string) error {
 	for {
 		why, err := r.missing(ctx, from, to)
@@ -271,7 +278,8 @@ func (r *replication) endsBehind(ctx context.Context, from, to string) (string, 
 	return groupsBehind(ctx, r.opts(from), r.opts(to), r.takes)
 }
 
-// groupsBehind says which group's committed offset is lower on the standby than at the source. Groups with members on the standby are theirs.
+// groupsBehind says which group's committed offset is lower on the standby than at the source.
+// Groups with members on the standby are theirs.
 func groupsBehind(ctx context.Context, from, to []kgo.Opt, takes func(string) bool) (string, error) {
 	source, err := kgo.NewClient(from...)
 	if err != nil {
@@ -314,7 +322,8 @@ func groupsBehind(ctx context.Context, from, to []kgo.Opt, takes func(string) bo
 	return "", nil
 }
 
-// Stop waits until the mirror's process has taken its flow back. One that is dead can't: when nothing has been appended for as long as a living one may need, the flow is retired here.
+// Stop waits until the mirror's process has taken its flow back. One that is dead can't: when
+// nothing has been appended for as long as a living one may need, the flow is retired here.
 func (r *replication) Stop(ctx context.Context, from, to string) error {
 	err := r.stop(ctx, from, to)
 	if err == nil {
@@ -361,7 +370,8 @@ func (r *replication) retire(ctx context.Context, to string, flows []mirror.Flow
 	}
 }
 
-// flows are the scope's on the standby: those of its name, from its source where that one's ID is known.
+// flows are the scope's on the standby: those of its name, from its source where that one's ID is
+// known.
 func (r *replication) flows(ctx context.Context, from, to string) ([]mirror.Flow, error) {
 	flows, err := mirror.Announced(ctx, r.between(from, to))
 	if err != nil {
@@ -412,7 +422,8 @@ func equalEnds(a, b map[string]map[int32]int64) bool {
 	return true
 }
 
-// Resume waits until the mirror has announced its flow again: its process goes on by itself when the register is back at its source.
+// Resume waits until the mirror has announced its flow again: its process goes on by itself when
+// the register is back at its source.
 func (r *replication) Resume(ctx context.Context, from, to string) error {
 	for {
 		flows, err := r.flows(ctx, from, to)

@@ -12,7 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestRealUnfitStandby: a standby that refuses the credentials, that doesn't let them write, or that lacks a topic is found while the primary is well: by a plan, by the status, and by a controller.
+// TestRealUnfitStandby: a standby that refuses the credentials, that doesn't let them write, or
+// that lacks a topic is found while the primary is well: by a plan, by the status, and by a
+// controller.
 func TestRealUnfitStandby(t *testing.T) {
 	p := newKillPair(t)
 	const topic = "unfit-topic"

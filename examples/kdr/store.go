@@ -68,7 +68,8 @@ func checkStoreURL(u *url.URL) error {
 	return nil
 }
 
-// checkPrefix refuses a prefix without a slash at its end, unless an archive was begun with it: prefix=a would name objects aarchive, al/… beside those of prefix=a/.
+// checkPrefix refuses a prefix without a slash at its end, unless an archive was begun with it:
+// prefix=a would name objects aarchive, al/… beside those of prefix=a/.
 func (f *storeFlags) checkPrefix(ctx context.Context, bucket *blob.Bucket) error {
 	prefix := f.at.Query().Get("prefix")
 	if prefix == "" || strings.HasSuffix(prefix, "/") {

@@ -14,8 +14,9 @@ import (
 	"google.golang.org/api/googleapi"
 )
 
-// storeAnswer reads out of an error of a cloud's SDK which HTTP status the store answered, 0 where it is no answer, and whether a 404
-// certainly is of the object: what gocloud's codes don't tell. S3's errors are known to those who ask.
+// storeAnswer reads out of an error of a cloud's SDK which HTTP status the store answered, 0 where
+// it is no answer, and whether a 404 certainly is of the object: what gocloud's codes don't tell.
+// S3's errors are known to those who ask.
 func storeAnswer(err error) (code int, object bool) {
 	var google *googleapi.Error
 	var azure *azcore.ResponseError
@@ -28,13 +29,14 @@ func storeAnswer(err error) (code int, object bool) {
 	return 0, false
 }
 
-// googleObject says that a 404 of Google's is of an object: it says so in words, JSON and XML in different ones.
+// googleObject says that a 404 of Google's is of an object: it says so in words, JSON and XML in
+// different ones.
 func googleObject(err *googleapi.Error) bool {
 	return strings.Contains(err.Message, "No such object") || strings.Contains(err.Body, "<Code>NoSuchKey</Code>")
 }
 
-// absent says whether the error of reading an object shows that it isn't there: the store's own answer does, else the listing that follows.
-// Otherwise it is what went wrong.
+// absent says whether the error of reading an object shows that it isn't there: the store's own
+// answer does, else the listing that follows. Otherwise it is what went wrong.
 func absent(ctx context.Context, b *blob.Bucket, key string, err error) (bool, error) {
 	if gcerrors.Code(err) != gcerrors.NotFound {
 		return false, err
@@ -62,7 +64,8 @@ func has(ctx context.Context, b *blob.Bucket, key string) (bool, error) {
 	return false, nil
 }
 
-// explainStore adds the way out to an error that S3 stores give which don't know the checksums that AWS's SDK sends behind the bytes.
+// explainStore adds the way out to an error that S3 stores give which don't know the checksums that
+// AWS's SDK sends behind the bytes.
 func (f *storeFlags) explainStore(err error) error {
 	var answer interface{ HTTPStatusCode() int }
 	if f.at.Scheme != "s3" || f.at.Query().Has("request_checksum_calculation") || !errors.As(err, &answer) {

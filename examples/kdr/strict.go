@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// decodeStrict reads one JSON document into to, a pointer to a struct. Every field that isn't known, and every value that its field can't take, is a fault; the others are set.
+// decodeStrict reads one JSON document into to, a pointer to a struct. Every field that isn't
+// known, and every value that its field can't take, is a fault; the others are set.
 func decodeStrict(a *app, raw []byte, to any) {
 	var tree any
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -37,7 +38,8 @@ func decodeStrict(a *app, raw []byte, to any) {
 	}
 }
 
-// fits walks a document beside the type that it is to be, and takes out of it what isn't. It says whether v itself may stay.
+// fits walks a document beside the type that it is to be, and takes out of it what isn't. It says
+// whether v itself may stay.
 func fits(a *app, path string, v any, t reflect.Type) bool {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

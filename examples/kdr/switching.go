@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// switching is what commands that work on a clusters file share: the clusters, the register, and the mirror between them.
+// switching is what commands that work on a clusters file share: the clusters, the register, and
+// the mirror between them.
 type switching struct {
 	a    *app
 	file *clustersFile
@@ -76,7 +77,8 @@ func (f *clustersFile) takes() func(string) bool {
 	return func(topic string) bool { return takes(topic, false) }
 }
 
-// active is who is active by an epoch, or was before the switch that is under way; the first cluster where there is no epoch yet.
+// active is who is active by an epoch, or was before the switch that is under way; the first
+// cluster where there is no epoch yet.
 func (f *clustersFile) active(e register.Epoch) string {
 	return cmp.Or(e.Active, e.From, f.Clusters[0].Name)
 }

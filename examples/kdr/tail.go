@@ -37,7 +37,8 @@ type savedTail struct {
 	At time.Time `json:"saved_at"`
 }
 
-// SaveTail implements failover.TailSaver. A tail that was saved already isn't again: by then the log may be another.
+// SaveTail implements failover.TailSaver. A tail that was saved already isn't again: by then the
+// log may be another.
 func (t *tailSaver) SaveTail(ctx context.Context, r control.TailRequest) (control.TailResult, error) {
 	saved, err := t.save(ctx, r)
 	if err != nil {
@@ -103,8 +104,9 @@ type tailRange struct {
 	from, end int64
 }
 
-// tails are the partitions whose log goes on beyond its fork, and isn't a copy of the active cluster's there. Records of transactions that are open still are beyond the end:
-// nobody was told that they are there.
+// tails are the partitions whose log goes on beyond its fork, and isn't a copy of the active
+// cluster's there. Records of transactions that are open still are beyond the end: nobody was told
+// that they are there.
 func (t *tailSaver) tails(ctx context.Context, adm *kadm.Client, r control.TailRequest) (ranges []tailRange, ids map[string]string, err error) {
 	details, err := adm.ListTopics(ctx)
 	if err != nil {
@@ -141,7 +143,8 @@ func (t *tailSaver) tails(ctx context.Context, adm *kadm.Client, r control.TailR
 	return ranges, ids, nil
 }
 
-// copies are the partitions that a mirror of the active cluster keeps: what they have beyond the fork is that one's.
+// copies are the partitions that a mirror of the active cluster keeps: what they have beyond the
+// fork is that one's.
 func (t *tailSaver) copies(ctx context.Context, r control.TailRequest) map[string]map[int32]bool {
 	s, err := mirror.Observe(ctx, t.s.mirror.between(r.Left.Active, r.Cluster.Name))
 	if err != nil {
@@ -176,7 +179,8 @@ func saveRange(ctx context.Context, b *blob.Bucket, key string, opts []kgo.Opt, 
 	return records, counting.n, w.Close()
 }
 
-// copyRange reads a partition's committed records up to an offset below the last stable one: there the last offset is a record, or a transaction's end, which is kept to be seen.
+// copyRange reads a partition's committed records up to an offset below the last stable one: there
+// the last offset is a record, or a transaction's end, which is kept to be seen.
 func copyRange(ctx context.Context, w io.Writer, opts []kgo.Opt, p tailRange) (records int64, err error) {
 	cl, err := kgo.NewClient(append(slices.Clone(opts), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.topic: {p.partition: kgo.NewOffset().At(p.from)}}))...)

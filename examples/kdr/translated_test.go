@@ -18,7 +18,8 @@ import (
 
 const foreignKey = "somebody else's"
 
-// foreigner writes to all partitions of a topic until the returned func is called; at least n records each.
+// foreigner writes to all partitions of a topic until the returned func is called; at least n
+// records each.
 func (s *source) foreigner(topic string, partitions int32, n int) (stop func()) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
@@ -51,7 +52,8 @@ func (s *source) foreigner(topic string, partitions int32, n int) (stop func()) 
 	return stop
 }
 
-// wantTranslated holds that each record of the source's topic is on the target's once, where its noted map says, and that all others there are foreign.
+// wantTranslated holds that each record of the source's topic is on the target's once, where its
+// noted map says, and that all others there are foreign.
 func wantTranslated(t *testing.T, from, to *source, alias, topic, target string) {
 	t.Helper()
 	capture := func(c testkafka.Cluster, topic string) map[int32]*testkafka.Partition {
@@ -127,8 +129,9 @@ func TestTranslate(t *testing.T) {
 	}
 }
 
-// TestCrashTranslated kills a translated restore again and again, at random instants, while somebody else writes to its topics, until it is done; and the
-// next one. Each archived record is on the target once, and the map says where.
+// TestCrashTranslated kills a translated restore again and again, at random instants, while
+// somebody else writes to its topics, until it is done; and the next one. Each archived record is
+// on the target once, and the map says where.
 func TestCrashTranslated(t *testing.T) {
 	random := randomFor(t)
 	s := newSource(t, pool.Real(t, testkafka.Options{}), "translated.")

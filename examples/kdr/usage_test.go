@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// wantUsage runs a command line that is wrong: each fault is named, and nothing is printed otherwise.
+// wantUsage runs a command line that is wrong: each fault is named, and nothing is printed
+// otherwise.
 func wantUsage(t *testing.T, args string, faults ...string) {
 	t.Helper()
 	t.Run(args, func(t *testing.T) {

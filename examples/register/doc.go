@@ -1,2 +1,3 @@
-// Package register holds examples of registers on other stores: etcd, and Leases of Kubernetes. Both pass package registertest.
+// Package register holds examples of registers on other stores: etcd, and Leases of Kubernetes.
+// Both pass package registertest.
 package register

@@ -13,8 +13,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
-// Controller switches a scope from one cluster to another: on command with [Controller.Plan], and by itself with [Controller.Run]. Any number of them may work
-// on a scope; the register decides between them. It is safe for concurrent use.
+// Controller switches a scope from one cluster to another: on command with [Controller.Plan], and
+// by itself with [Controller.Run]. Any number of them may work on a scope; the register decides
+// between them. It is safe for concurrent use.
 //
 // What it does while it runs:
 //
@@ -39,7 +40,8 @@ type Controller struct {
 	busy chan struct{}
 
 	mu sync.Mutex
-	// topics are the partitions of the scope's topics on each cluster, as they were last seen; ids the cluster IDs.
+	// topics are the partitions of the scope's topics on each cluster, as they were last seen; ids
+	// the cluster IDs.
 	topics map[string]map[string]int
 	ids    map[string]string
 	// members is the last epoch that says which clusters the scope has.
@@ -66,8 +68,8 @@ func New(cfg Config) (*Controller, error) {
 	return &Controller{cfg: cfg, sel: sel, busy: make(chan struct{}, 1), verdicts: make(chan struct{}, 1), topics: map[string]map[string]int{}, ids: map[string]string{}}, nil
 }
 
-// cluster is one of the configuration, by name, with the cluster ID that has to answer: the register's, else the configuration's,
-// else that which answered first.
+// cluster is one of the configuration, by name, with the cluster ID that has to answer: the
+// register's, else the configuration's, else that which answered first.
 func (c *Controller) cluster(name string) (failover.Cluster, bool) {
 	i := slices.IndexFunc(c.cfg.Clusters, func(cl failover.Cluster) bool { return cl.Name == name })
 	if i < 0 {
@@ -121,8 +123,9 @@ func (c *Controller) remembered(cluster string) map[string]int {
 // leaseOf is an epoch's: the register's word holds for all clients.
 func (c *Controller) leaseOf(e register.Epoch) time.Duration { return cmp.Or(e.Lease, c.cfg.Lease) }
 
-// clusters are what an epoch behind another says of the scope's clusters: those that it has by the register, else those that are
-// configured, and the IDs that weren't known yet of those that were looked at.
+// clusters are what an epoch behind another says of the scope's clusters: those that it has by the
+// register, else those that are configured, and the IDs that weren't known yet of those that were
+// looked at.
 func (c *Controller) clusters(prev register.Epoch) []register.Member {
 	members := slices.Clone(prev.Clusters)
 	if len(members) == 0 {
@@ -145,7 +148,8 @@ func (c *Controller) clusters(prev register.Epoch) []register.Member {
 	return members
 }
 
-// patience is how long the switch that an epoch has begun is left to another controller: never less than it may take.
+// patience is how long the switch that an epoch has begun is left to another controller: never less
+// than it may take.
 func (c *Controller) patience(closing register.Epoch) time.Duration {
 	longest := c.cfg.Switch.longest(c.leaseOf(closing))
 	return max(c.cfg.Patience, longest+longest/10)

@@ -27,9 +27,11 @@ type chaos struct {
 	// disasters says whether clusters go down for good; else they only flap, or are slow.
 	disasters bool
 	slow      map[string]time.Duration
-	// lost is when a cluster last was in no state to be healthy again: down for good, or flapping since.
+	// lost is when a cluster last was in no state to be healthy again: down for good, or flapping
+	// since.
 	lost map[string]time.Time
-	// opened is when an epoch was written, by number; numbers are the highest that each controller has seen.
+	// opened is when an epoch was written, by number; numbers are the highest that each controller
+	// has seen.
 	opened  map[int64]time.Time
 	numbers map[string]int64
 	faults  []string
@@ -42,7 +44,8 @@ const (
 	chaosTimeout  = 8 * time.Second
 	chaosLength   = 20 * time.Minute
 	longestPause  = 100 * time.Second
-	// maxBackoff is how long a cluster that flaps has to stay well, recovery when it is healthy again at the latest: three looks have to succeed, too.
+	// maxBackoff is how long a cluster that flaps has to stay well, recovery when it is healthy
+	// again at the latest: three looks have to succeed, too.
 	maxBackoff = 30 * time.Second
 	recovery   = maxBackoff + 4*(chaosInterval+chaosTimeout)
 )
@@ -173,7 +176,8 @@ func (c *chaos) weather(ctx context.Context, name string) {
 	c.break_(name, nil)
 }
 
-// fails notes that a cluster is down, for good or for a moment. A moment before it was healthy again has it stay down.
+// fails notes that a cluster is down, for good or for a moment. A moment before it was healthy
+// again has it stay down.
 func (c *chaos) fails(name string, forGood bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,7 +192,8 @@ func (c *chaos) slowed(name string, d time.Duration) {
 	c.slow[name] = d
 }
 
-// step is one of a switch: none begins after the switch has ended, but for what was on its way when it did.
+// step is one of a switch: none begins after the switch has ended, but for what was on its way when
+// it did.
 func (c *chaos) step(name string) {
 	last := c.last()
 	c.mu.Lock()
@@ -246,8 +251,10 @@ func (c *chaos) live(ctx context.Context, id int) {
 	}
 }
 
-// TestControllerChaos runs random schedules of clusters that go down, flap and are slow, of a register that fails, and of controllers that pause and die. Epochs follow one another, no
-// controller goes back, no step of a switch begins after its end, only clusters that were down are left, and in the end one that is up is active.
+// TestControllerChaos runs random schedules of clusters that go down, flap and are slow, of a
+// register that fails, and of controllers that pause and die. Epochs follow one another, no
+// controller goes back, no step of a switch begins after its end, only clusters that were down are
+// left, and in the end one that is up is active.
 func TestControllerChaos(t *testing.T) {
 	schedules := 40
 	if os.Getenv("KAFKADR_LONG") != "" {

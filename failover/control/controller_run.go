@@ -18,8 +18,10 @@ import (
 
 var errRunsAlready = errors.New("failover: the controller runs already")
 
-// Run follows the register, probes the clusters, and switches by force where the active cluster is down, the next one is up, and nothing vetoes. What another controller has begun
-// and left it finishes, or gives up where the target isn't fit and the other cluster is. It ends with its context, whose error it returns, and may be called again then.
+// Run follows the register, probes the clusters, and switches by force where the active cluster is
+// down, the next one is up, and nothing vetoes. What another controller has begun and left it
+// finishes, or gives up where the target isn't fit and the other cluster is. It ends with its
+// context, whose error it returns, and may be called again then.
 func (c *Controller) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -107,7 +109,8 @@ func (c *Controller) downSince(name string) time.Time {
 	return time.Time{}
 }
 
-// rehearse makes the plan that nobody needs yet, so that what would be in its way is known long before.
+// rehearse makes the plan that nobody needs yet, so that what would be in its way is known long
+// before.
 func (c *Controller) rehearse(ctx context.Context) {
 	for ctx.Err() == nil {
 		c.mu.Lock()
@@ -212,7 +215,8 @@ func (l *loop) open(ctx context.Context, last register.Epoch, readErr error) {
 	}
 }
 
-// closed decides where a switch is under way. One of this controller's own name is from before it was started again, or couldn't be ended.
+// closed decides where a switch is under way. One of this controller's own name is from before it
+// was started again, or couldn't be ended.
 func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 	c := l.c
 	seen := c.follow(last, time.Now())
@@ -246,8 +250,9 @@ func (l *loop) closed(ctx context.Context, last register.Epoch, readErr error) {
 	}
 }
 
-// change plans and switches, and says whether that is settled. What was decided at one epoch isn't done at another: the same words would mean another switch there. After a failure it isn't
-// tried for a while, twice as long each time.
+// change plans and switches, and says whether that is settled. What was decided at one epoch isn't
+// done at another: the same words would mean another switch there. After a failure it isn't tried
+// for a while, twice as long each time.
 func (l *loop) change(ctx context.Context, last register.Epoch, to string, how How, down time.Time, reason string) bool {
 	c := l.c
 	c.enter(StateSwitching, time.Time{}, "to "+to)
@@ -290,7 +295,8 @@ func (l *loop) change(ctx context.Context, last register.Epoch, to string, how H
 
 const maxRetry = 5 * time.Minute
 
-// brief is an error's beginning, as the register takes it, which is no log: of whole characters that print.
+// brief is an error's beginning, as the register takes it, which is no log: of whole characters
+// that print.
 func brief(text string) string {
 	const most = 200
 	if len(text) > most {

@@ -100,7 +100,8 @@ func TestControllerSwitches(t *testing.T) {
 		if last := s.Epoch; last.Active != "b" || !strings.Contains(last.Reason, "a is down: simulated") {
 			t.Errorf("%+v", last)
 		}
-		// a comes back, b goes down: a has a tail, so that the way back is safe with Tail only, which this configuration has.
+		// a comes back, b goes down: a has a tail, so that the way back is safe with Tail only,
+		// which this configuration has.
 		w.break_("a", nil)
 		w.break_("b", errSim)
 		wait(30 * time.Second)
@@ -231,7 +232,8 @@ func TestControllerBesideACommand(t *testing.T) {
 	})
 }
 
-// TestControllerLateVerdict: a probe that has seen a wrong password, and waited for a broker that hangs, can't tell; that it took all its time makes no disaster of it.
+// TestControllerLateVerdict: a probe that has seen a wrong password, and waited for a broker that
+// hangs, can't tell; that it took all its time makes no disaster of it.
 func TestControllerLateVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -15,28 +15,36 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// DenyWrites is a [Fencer] of ACLs: it denies WRITE on each of the scope's topics by its literal name, from every host. A deny goes before every allow. It confirms once every broker
-// that the cluster has shows them, so that every produce request that a broker takes up from then on is refused; one that is in a broker's hands already may still be appended, within
-// milliseconds. Super users aren't bound by ACLs (super.users, which brokers tell
-// nobody), and a cluster without an authorizer has none: that is an error, and no fence.
+// DenyWrites is a [Fencer] of ACLs: it denies WRITE on each of the scope's topics by its literal
+// name, from every host. A deny goes before every allow. It confirms once every broker that the
+// cluster has shows them, so that every produce request that a broker takes up from then on is
+// refused; one that is in a broker's hands already may still be appended, within milliseconds.
+// Super users aren't bound by ACLs (super.users, which brokers tell nobody), and a cluster without
+// an authorizer has none: that is an error, and no fence.
 //
-// An ACL that is there isn't yet one that binds. So it confirms only what it has seen: with an application's credentials
-// (Applications) each broker is sent a Produce to each topic whose batch has a wrong CRC. Brokers authorize first, so that one who is
-// bound gets TOPIC_AUTHORIZATION_FAILED of each of them, and look at the CRC before they append, so that nothing is written by one
-// who isn't. Any other answer is an error that names it; the fence stays, and the switch waits for the lease.
+// An ACL that is there isn't yet one that binds. So it confirms only what it has seen: with an
+// application's credentials (Applications) each broker is sent a Produce to each topic whose batch
+// has a wrong CRC. Brokers authorize first, so that one who is bound gets
+// TOPIC_AUTHORIZATION_FAILED of each of them, and look at the CRC before they append, so that
+// nothing is written by one who isn't. Any other answer is an error that names it; the fence stays,
+// and the switch waits for the lease.
 //
-// It keeps nothing in memory: another process lifts what this one has set. An ACL of the same topic, principal, host and operation that somebody else has set is lifted with it.
+// It keeps nothing in memory: another process lifts what this one has set. An ACL of the same
+// topic, principal, host and operation that somebody else has set is lifted with it.
 type DenyWrites struct {
-	// Except are principals that go on writing, such as the mirror's: "User:mirror". Default none, and User:* is denied. Kafka knows no exceptions from User:*; with Except, the principals that
-	// ACLs allow to write are denied one by one instead, and where User:* is allowed, or nothing at all is said of who may write, that is an error.
+	// Except are principals that go on writing, such as the mirror's: "User:mirror". Default none,
+	// and User:* is denied. Kafka knows no exceptions from User:*; with Except, the principals that
+	// ACLs allow to write are denied one by one instead, and where User:* is allowed, or nothing at
+	// all is said of who may write, that is an error.
 	Except []string
-	// Opts are the client's options for a cluster whose ACLs it may alter (ALTER and DESCRIBE on Cluster). Default: the [failover.Cluster]'s own.
+	// Opts are the client's options for a cluster whose ACLs it may alter (ALTER and DESCRIBE on
+	// Cluster). Default: the [failover.Cluster]'s own.
 	Opts func(cluster string) []kgo.Opt
-	// Applications are the client's options of applications that write to a cluster, one for each principal. Default: the
-	// [failover.Cluster]'s own.
+	// Applications are the client's options of applications that write to a cluster, one for each
+	// principal. Default: the [failover.Cluster]'s own.
 	Applications func(cluster string) [][]kgo.Opt
-	// Trust takes the fence for one that binds once every broker shows its ACLs, without having seen it: for who knows that no
-	// application has the credentials of a super user. Default off.
+	// Trust takes the fence for one that binds once every broker shows its ACLs, without having
+	// seen it: for who knows that no application has the credentials of a super user. Default off.
 	Trust bool
 }
 
@@ -251,7 +259,8 @@ func codeError(code int16, message *string) error {
 	return err
 }
 
-// admin connects to a cluster, by options of its own where there are some, and refuses another one than is meant.
+// admin connects to a cluster, by options of its own where there are some, and refuses another one
+// than is meant.
 func admin(ctx context.Context, c failover.Cluster, opts func(cluster string) []kgo.Opt) (*rawkafka.Cluster, error) {
 	if opts != nil {
 		c.Opts, c.Paths = opts(c.Name), nil

@@ -124,7 +124,8 @@ func testDenyWrites(t *testing.T, cl testkafka.Cluster) {
 	}
 }
 
-// unshown: a fence is believed only where every application is refused; what is sent to find that out is never written.
+// unshown: a fence is believed only where every application is refused; what is sent to find that
+// out is never written.
 func unshown(t *testing.T, s testkafka.Secured, req FenceRequest) {
 	t.Helper()
 	opts := func(string) []kgo.Opt { return s.Opts() }
@@ -213,7 +214,8 @@ func TestDenyWritesReal(t *testing.T) {
 	testDenyWrites(t, testkafka.Real(t, testkafka.Options{Secure: true, Brokers: 3}))
 }
 
-// TestSecureSwitch fences the old cluster, so that nobody waits for the lease, and grants on the new one.
+// TestSecureSwitch fences the old cluster, so that nobody waits for the lease, and grants on the
+// new one.
 func TestSecureSwitch(t *testing.T) {
 	a, usersA := secure(t, testkafka.Fake(t, testkafka.Options{Secure: true}), "app")
 	b := testkafka.Fake(t, testkafka.Options{Secure: true}).(testkafka.Secured)

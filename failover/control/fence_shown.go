@@ -18,8 +18,8 @@ import (
 // errUnshown says that a fence is set, and that an application could write nevertheless.
 var errUnshown = errors.New("the fence is set, and isn't shown to bind")
 
-// shown says whether applications are bound by a fence: for each of them every broker refuses to let it write to any of the topics.
-// admin knows the topics' IDs, which applications needn't see.
+// shown says whether applications are bound by a fence: for each of them every broker refuses to
+// let it write to any of the topics. admin knows the topics' IDs, which applications needn't see.
 func (d DenyWrites) shown(ctx context.Context, admin *rawkafka.Cluster, r FenceRequest) (bool, error) {
 	applications := []failover.Cluster{r.Cluster}
 	if d.Applications != nil {

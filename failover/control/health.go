@@ -15,13 +15,14 @@ type watch struct {
 	monitor *probe.Monitor
 
 	mu sync.Mutex
-	// failed is when the failures began that haven't ended, last when the last look did, stale how old that may be.
+	// failed is when the failures began that haven't ended, last when the last look did, stale how
+	// old that may be.
 	failed, last time.Time
 	stale        time.Duration
 }
 
-// newWatch makes one that calls changed where the cluster's state changes. id is the cluster's by the register, empty while that says
-// none.
+// newWatch makes one that calls changed where the cluster's state changes. id is the cluster's by
+// the register, empty while that says none.
 func newWatch(cfg *Config, c failover.Cluster, id func() string, changed func()) (*watch, error) {
 	w := &watch{stale: 2 * cfg.Health.Detection()}
 	var err error
@@ -29,8 +30,9 @@ func newWatch(cfg *Config, c failover.Cluster, id func() string, changed func())
 	return w, err
 }
 
-// known is a probe that takes a stranger at a cluster's address for the cluster being away: where the register has its ID, what a
-// probe finds healthy, or to be another cluster, is asked for its own.
+// known is a probe that takes a stranger at a cluster's address for the cluster being away: where
+// the register has its ID, what a probe finds healthy, or to be another cluster, is asked for its
+// own.
 func known(p probe.Probe, identify func(id string) probe.Probe, id func() string) probe.Probe {
 	return func(ctx context.Context, t probe.Target) error {
 		err := p(ctx, t)
@@ -45,7 +47,8 @@ func known(p probe.Probe, identify func(id string) probe.Probe, id func() string
 	}
 }
 
-// anyPath is a probe for which one of a cluster's paths is enough. It returns with its context, whatever the probe does.
+// anyPath is a probe for which one of a cluster's paths is enough. It returns with its context,
+// whatever the probe does.
 func anyPath(p probe.Probe, c failover.Cluster) probe.Probe {
 	on := func(t probe.Target) probe.Probe {
 		return func(ctx context.Context, _ probe.Target) error {

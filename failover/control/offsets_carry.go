@@ -16,9 +16,11 @@ import (
 type GroupChoice struct {
 	// Only and Exclude are regular expressions, anchored, of groups.
 	Only, Exclude []string
-	// Save is given what was committed on the standby, before the first commit; an error vetoes. Default: it isn't kept.
+	// Save is given what was committed on the standby, before the first commit; an error vetoes.
+	// Default: it isn't kept.
 	Save func(*offsets.Before) error
-	// Opts are the client's options for the standby, where it may read and commit groups. Default: the [failover.Cluster]'s own.
+	// Opts are the client's options for the standby, where it may read and commit groups. Default:
+	// the [failover.Cluster]'s own.
 	Opts func(cluster string) []kgo.Opt
 }
 
@@ -38,7 +40,8 @@ type carrier struct {
 	res OffsetsResult
 }
 
-// commit plans and applies what was captured, but for what the scope hasn't got. Groups that fail by themselves are held, not a veto: their offsets are what the mirror left.
+// commit plans and applies what was captured, but for what the scope hasn't got. Groups that fail
+// by themselves are held, not a veto: their offsets are what the mirror left.
 func (c *carrier) commit(ctx context.Context, captured *offsets.Groups, translate func(context.Context, offsets.Committed) (offsets.Translated, error), rewind bool) error {
 	p, err := offsets.NewGroupsPlan(ctx, c.cl, offsets.PlanConfig{
 		Groups: captured, Only: c.Only, Exclude: c.Exclude, AllowRewind: rewind,

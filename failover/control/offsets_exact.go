@@ -9,11 +9,15 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// ExactOffsets is an [OffsetCarrier] for exact copies, whose mirror carries committed offsets as they are: it looks at what groups have committed on the standby. What lies past the
-// end of a log, of a group that had consumed records which the standby never got, is committed at the end: else its consumers would leave out as many new records, or be reset.
+// ExactOffsets is an [OffsetCarrier] for exact copies, whose mirror carries committed offsets as
+// they are: it looks at what groups have committed on the standby. What lies past the end of a log,
+// of a group that had consumed records which the standby never got, is committed at the end: else
+// its consumers would leave out as many new records, or be reset.
 type ExactOffsets struct {
 	GroupChoice
-	// Captured is what the source's groups had committed, by an archive or an earlier look, where no mirror carries it. It is committed as it is: never a rewind, never past the end. Default none.
+	// Captured is what the source's groups had committed, by an archive or an earlier look, where
+	// no mirror carries it. It is committed as it is: never a rewind, never past the end. Default
+	// none.
 	Captured func(ctx context.Context, r CarryRequest) (*offsets.Groups, error)
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/offsets/mm2"
 )
 
-// TranslatedOffsets is an [OffsetCarrier] for copies with other offsets: what the source's groups had committed is translated and committed, never a rewind, never past the end. What has no known
+// TranslatedOffsets is an [OffsetCarrier] for copies with other offsets: what the source's groups
+// had committed is translated and committed, never a rewind, never past the end. What has no known
 // offset is left as it is, and counted.
 type TranslatedOffsets struct {
 	// Required.
@@ -46,7 +47,8 @@ func (t TranslatedOffsets) Carry(ctx context.Context, r CarryRequest) (OffsetsRe
 	return c.res, err
 }
 
-// MM2Offsets is an [OffsetCarrier] for copies that MirrorMaker 2 makes: its checkpoints and offset syncs, on the standby, say what groups had committed and what that is there.
+// MM2Offsets is an [OffsetCarrier] for copies that MirrorMaker 2 makes: its checkpoints and offset
+// syncs, on the standby, say what groups had committed and what that is there.
 type MM2Offsets struct {
 	// Required.
 

@@ -16,7 +16,8 @@ type Plan struct {
 	From string `json:"from"`
 	To   string `json:"to"`
 	How  How    `json:"how"`
-	// Epoch is the last one that the plan saw. By it the plan is refused when others have switched since.
+	// Epoch is the last one that the plan saw. By it the plan is refused when others have switched
+	// since.
 	Epoch int64 `json:"epoch"`
 	// Resumes is a closing epoch, of a switch that this one finishes or, with GiveUp, takes back.
 	Resumes *register.Epoch `json:"resumes,omitempty"`
@@ -35,8 +36,8 @@ type Plan struct {
 
 	c    *Controller
 	last register.Epoch
-	// open is the last epoch in which a cluster was active: last, or the one before a closing one. wait is the lease that a client
-	// may still have once a closing epoch is there.
+	// open is the last epoch in which a cluster was active: last, or the one before a closing one.
+	// wait is the lease that a client may still have once a closing epoch is there.
 	open register.Epoch
 	wait time.Duration
 	took time.Duration
@@ -88,9 +89,11 @@ type ConflictKind = string
 const (
 	// ConflictActive: the target is active already.
 	ConflictActive ConflictKind = "active"
-	// ConflictUnknownCluster: the register or the command names a cluster that isn't in the configuration.
+	// ConflictUnknownCluster: the register or the command names a cluster that isn't in the
+	// configuration.
 	ConflictUnknownCluster ConflictKind = "unknown_cluster"
-	// ConflictSwitching: a switch to another cluster is under way; it has to be finished or given up first.
+	// ConflictSwitching: a switch to another cluster is under way; it has to be finished or given
+	// up first.
 	ConflictSwitching ConflictKind = "switching"
 	// ConflictUnreachable: the target, or in a planned switch the source, can't be used.
 	ConflictUnreachable ConflictKind = "unreachable"
@@ -100,7 +103,8 @@ const (
 	ConflictTopic ConflictKind = "topic"
 	// ConflictOffline: a partition of the target has no leader.
 	ConflictOffline ConflictKind = "offline"
-	// ConflictRights: the target doesn't let the client write, and there is no [Rights] to change that.
+	// ConflictRights: the target doesn't let the client write, and there is no [Rights] to change
+	// that.
 	ConflictRights ConflictKind = "rights"
 	// ConflictBudget: more would be lost than may be.
 	ConflictBudget ConflictKind = "budget"
@@ -108,7 +112,8 @@ const (
 	ConflictLagUnknown ConflictKind = "lag_unknown"
 	// ConflictReplication: a planned switch needs a [Replication].
 	ConflictReplication ConflictKind = "replication"
-	// ConflictTail: the target was left by a forced switch. What it has beyond that fork is to be kept, or to be let go, by [SwitchConfig].
+	// ConflictTail: the target was left by a forced switch. What it has beyond that fork is to be
+	// kept, or to be let go, by [SwitchConfig].
 	ConflictTail ConflictKind = "tail"
 	// ConflictRecovered: a controller took From to be down, and it isn't any more.
 	ConflictRecovered ConflictKind = "recovered"
@@ -116,7 +121,8 @@ const (
 	ConflictMoved ConflictKind = "moved"
 )
 
-// Conflict is a reason to refuse: its Kind is one of those above, Topic is set where it is about one, and Detail says why.
+// Conflict is a reason to refuse: its Kind is one of those above, Topic is set where it is about
+// one, and Detail says why.
 type Conflict = fault.Conflict
 
 // conflictOf is a conflict of a topic, or of none.

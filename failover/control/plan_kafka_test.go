@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// pair is two fakes with a topic each of two partitions, the standby's with n records in partition 0.
+// pair is two fakes with a topic each of two partitions, the standby's with n records in partition
+// 0.
 func pair(t *testing.T, n int) (a, b testkafka.Cluster, clusters []failover.Cluster) {
 	t.Helper()
 	a, b = testkafka.Fake(t, testkafka.Options{}), testkafka.Fake(t, testkafka.Options{})

@@ -22,7 +22,8 @@ import (
 type access interface {
 	// look reads a cluster's ID and topics.
 	look(ctx context.Context, c failover.Cluster) (*clusterView, error)
-	// ends are the high watermarks of all partitions of topics, sorted; notes say what is odd about them.
+	// ends are the high watermarks of all partitions of topics, sorted; notes say what is odd about
+	// them.
 	ends(ctx context.Context, c failover.Cluster, topics []string) (forks []register.Fork, notes []string, err error)
 }
 
@@ -93,11 +94,12 @@ func viewOf(t *kmsg.MetadataResponseTopic) topicView {
 	return v
 }
 
-// settled is how long ends waits for followers: until then, what a leader has above the high watermark isn't known to stay.
+// settled is how long ends waits for followers: until then, what a leader has above the high
+// watermark isn't known to stay.
 const settled = time.Second
 
-// ends waits until high watermarks and true ends are the same: what a mirror appended last is below both then. Where a follower doesn't come, the watermark
-// is taken, and noted.
+// ends waits until high watermarks and true ends are the same: what a mirror appended last is below
+// both then. Where a follower doesn't come, the watermark is taken, and noted.
 func (a kafkaAccess) ends(ctx context.Context, c failover.Cluster, topics []string) ([]register.Fork, []string, error) {
 	cl, err := a.connect(ctx, c)
 	if err != nil {
@@ -143,7 +145,8 @@ func partitionsOf(ctx context.Context, cl *rawkafka.Cluster, topics []string) ([
 	return ps, nil
 }
 
-// endsOnce lists both ends; open are partitions where they differ. The true end is asked for first, so that it isn't the later one.
+// endsOnce lists both ends; open are partitions where they differ. The true end is asked for first,
+// so that it isn't the later one.
 func endsOnce(ctx context.Context, cl *rawkafka.Cluster, ps []rawkafka.Partition) (forks []register.Fork, open []string, err error) {
 	ends, err := cl.ListOffsets(ctx, ps, rawkafka.Latest, rawkafka.ReadUncommitted, rawkafka.Debug)
 	if err != nil {

@@ -18,16 +18,20 @@ import (
 // lagWait bounds asking the [Replication] for its lag beside the looks at clusters.
 const lagWait = 2 * time.Second
 
-// Plan says what a switch to a cluster would do; it changes nothing. An empty name is the standby's. What is in the way is in the plan, not an error.
+// Plan says what a switch to a cluster would do; it changes nothing. An empty name is the
+// standby's. What is in the way is in the plan, not an error.
 //
-// A switch that is under way already, because its controller died, is finished by a plan to its target and given up by a plan to the cluster it came from.
+// A switch that is under way already, because its controller died, is finished by a plan to its
+// target and given up by a plan to the cluster it came from.
 //
-// Errors: the register's, of which a [register.NoScopeError] says that nobody has begun the scope, and the context's.
+// Errors: the register's, of which a [register.NoScopeError] says that nobody has begun the scope,
+// and the context's.
 func (c *Controller) Plan(ctx context.Context, to string, how How) (*Plan, error) {
 	return c.plan(ctx, to, how, time.Time{})
 }
 
-// plan is Plan; down is since when a controller's probes say that the active cluster is, which isn't looked at then.
+// plan is Plan; down is since when a controller's probes say that the active cluster is, which
+// isn't looked at then.
 func (c *Controller) plan(ctx context.Context, to string, how How, down time.Time) (*Plan, error) {
 	p := &Plan{
 		Scope: c.cfg.Scope, To: to, How: how, Reason: c.cfg.Reason, At: time.Now(), Topics: map[string]int{}, Steps: []PlannedStep{}, Warnings: []string{}, Conflicts: []Conflict{},
@@ -234,7 +238,8 @@ func (p *Plan) fit(to *clusterView) {
 	}
 }
 
-// absentSource takes what was known of From's topics: from an earlier look, or from the epoch that made it active.
+// absentSource takes what was known of From's topics: from an earlier look, or from the epoch that
+// made it active.
 func (p *Plan) absentSource() {
 	if p.source != nil || p.GiveUp {
 		return
@@ -283,7 +288,8 @@ func (p *Plan) budget() {
 	}
 }
 
-// tail looks whether the target was left by a forced switch since it last had a whole log: what it has beyond that fork, the cluster that is active now has never had.
+// tail looks whether the target was left by a forced switch since it last had a whole log: what it
+// has beyond that fork, the cluster that is active now has never had.
 func (p *Plan) tail(ctx context.Context) error {
 	if p.GiveUp || p.Resumes != nil {
 		return nil

@@ -138,7 +138,8 @@ func TestPlanConflicts(t *testing.T) {
 	}
 }
 
-// TestPlanOfTheAbsent takes what is known of a source that is away from the epoch that made it active.
+// TestPlanOfTheAbsent takes what is known of a source that is away from the epoch that made it
+// active.
 func TestPlanOfTheAbsent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -227,7 +228,8 @@ func (h heeding) Get(ctx context.Context, scope string, number int64) (register.
 	return h.Register.Get(ctx, scope, number)
 }
 
-// TestPlanOfTheHanging: a cluster that hangs leaves no time, and none is needed for the register's history.
+// TestPlanOfTheHanging: a cluster that hangs leaves no time, and none is needed for the register's
+// history.
 func TestPlanOfTheHanging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

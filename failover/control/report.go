@@ -47,7 +47,8 @@ type Phase struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
-// Report is what a switch did: RTO by phase, RPO by partition. It prints and marshals. What clients saw, they report themselves.
+// Report is what a switch did: RTO by phase, RPO by partition. It prints and marshals. What clients
+// saw, they report themselves.
 type Report struct {
 	// ID is the switch's, as in the register.
 	ID    string `json:"id"`
@@ -64,20 +65,24 @@ type Report struct {
 	Error  string `json:"error,omitempty"`
 	Advice string `json:"advice,omitempty"`
 
-	// Closed and Opened are the numbers of its two epochs, 0 where they weren't written by it or seen.
+	// Closed and Opened are the numbers of its two epochs, 0 where they weren't written by it or
+	// seen.
 	Closed int64     `json:"closed_epoch"`
 	Opened int64     `json:"opened_epoch"`
 	Start  time.Time `json:"start"`
 	Phases []Phase   `json:"phases"`
-	// RTOMillis is the time from the first sign, or the start where a command was, to the opening epoch.
+	// RTOMillis is the time from the first sign, or the start where a command was, to the opening
+	// epoch.
 	RTOMillis float64 `json:"rto_ms"`
 	// ClosedMillis of it nobody could write, as far as it's this report's controller that closed.
 	ClosedMillis float64 `json:"closed_ms"`
-	// FenceConfirmed says that the brokers refused writes, LeaseMillis how long was waited for the lease where they didn't.
+	// FenceConfirmed says that the brokers refused writes, LeaseMillis how long was waited for the
+	// lease where they didn't.
 	FenceConfirmed bool    `json:"fence_confirmed"`
 	LeaseMillis    float64 `json:"lease_ms"`
 
-	// RPO is what To lacks, as last known, after refill; nil where there is no [Replication]. Of a planned switch it is nothing.
+	// RPO is what To lacks, as last known, after refill; nil where there is no [Replication]. Of a
+	// planned switch it is nothing.
 	RPO *Lag `json:"rpo,omitempty"`
 	// Forks are where the logs of To ended.
 	Forks   []register.Fork `json:"forks,omitempty"`

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestNoScope: a controller begins no scope: a plan is an error, and one that runs says so, until an operator begins it.
+// TestNoScope: a controller begins no scope: a plan is an error, and one that runs says so, until
+// an operator begins it.
 func TestNoScope(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -40,8 +41,9 @@ func TestNoScope(t *testing.T) {
 	})
 }
 
-// TestLeaseOfTheLastTwo has a scope's lease be shortened: a client may still have the longer one, for which the next switch waits.
-// What it opens carries the shorter one, and the next switch waits for that.
+// TestLeaseOfTheLastTwo has a scope's lease be shortened: a client may still have the longer one,
+// for which the next switch waits. What it opens carries the shorter one, and the next switch waits
+// for that.
 func TestLeaseOfTheLastTwo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -114,8 +116,8 @@ func TestRegistersClusters(t *testing.T) {
 	})
 }
 
-// TestStranger: where another cluster has come to the source's address, a forced switch takes the source for away, waits for the
-// lease, and the fencer is told which cluster it is for.
+// TestStranger: where another cluster has come to the source's address, a forced switch takes the
+// source for away, waits for the lease, and the fencer is told which cluster it is for.
 func TestStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -184,8 +186,8 @@ func TestKnown(t *testing.T) {
 	}
 }
 
-// TestChangeTakenBack: where the writer of a change of values dies, controllers go back to the cluster that is active, not to the
-// other one.
+// TestChangeTakenBack: where the writer of a change of values dies, controllers go back to the
+// cluster that is active, not to the other one.
 func TestChangeTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

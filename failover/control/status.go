@@ -18,13 +18,16 @@ const (
 	StateFollowing State = "following"
 	// StateSuspect: the active cluster's probes fail, not for long enough yet.
 	StateSuspect State = "suspect"
-	// StateDown: the active cluster is down, and nothing can be done: the controller is manual, or no other cluster is up, or the register doesn't answer.
+	// StateDown: the active cluster is down, and nothing can be done: the controller is manual, or
+	// no other cluster is up, or the register doesn't answer.
 	StateDown State = "down"
-	// StateVetoed: the active cluster is down, and a switch was refused or given up: it is tried again at Next.
+	// StateVetoed: the active cluster is down, and a switch was refused or given up: it is tried
+	// again at Next.
 	StateVetoed State = "vetoed"
 	// StateSwitching: this controller switches.
 	StateSwitching State = "switching"
-	// StateClosed: a switch is under way that another controller has begun, or that this one couldn't end. It is taken up at Next, where the controller isn't manual.
+	// StateClosed: a switch is under way that another controller has begun, or that this one
+	// couldn't end. It is taken up at Next, where the controller isn't manual.
 	StateClosed State = "closed"
 )
 
@@ -38,7 +41,8 @@ type Status struct {
 	Detail string    `json:"detail,omitempty"`
 	// Next is when something is tried, where that is waited for.
 	Next time.Time `json:"next,omitzero"`
-	// Epoch is the last that was seen, Read when it was last found to be that; RegisterError why not since.
+	// Epoch is the last that was seen, Read when it was last found to be that; RegisterError why
+	// not since.
 	Epoch         register.Epoch `json:"epoch"`
 	Read          time.Time      `json:"read,omitzero"`
 	RegisterError string         `json:"register_error,omitempty"`
@@ -55,7 +59,8 @@ type Status struct {
 	Vetoes   int `json:"vetoes"`
 }
 
-// Status is where the controller stands; while it doesn't run, there is little. It may be called at any time.
+// Status is where the controller stands; while it doesn't run, there is little. It may be called at
+// any time.
 func (c *Controller) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -65,7 +65,8 @@ func (r *run) fenceTime() time.Duration {
 	return max(min(r.sw.Deadlines.Fence, left), r.sw.Deadlines.Fence/10)
 }
 
-// missed says what of From the fence didn't know of, or nothing: its topics were as they were last seen, which may be long ago where it didn't answer since.
+// missed says what of From the fence didn't know of, or nothing: its topics were as they were last
+// seen, which may be long ago where it didn't answer since.
 func (r *run) missed(ctx context.Context) string {
 	v, err := bounded(ctx, r.fenceTime(), func(ctx context.Context) (*clusterView, error) { return r.c.view(ctx, r.p.From) })
 	if err != nil {
@@ -79,7 +80,8 @@ func (r *run) missed(ctx context.Context) string {
 	return "new are " + some(slices.Collect(maps.Keys(now)))
 }
 
-// lease waits until no client can believe in the old epoch. closedAt is after the closing epoch was there, and every lease began before that.
+// lease waits until no client can believe in the old epoch. closedAt is after the closing epoch was
+// there, and every lease began before that.
 func (r *run) lease(ctx context.Context) (result, error) {
 	if r.report.FenceConfirmed {
 		return result{OutcomeSkipped, "the brokers refuse writes"}, nil
@@ -154,8 +156,9 @@ func (r *run) forks(ctx context.Context) (result, error) {
 	return result{OutcomeDone, fmt.Sprintf("%d partitions", len(found.forks))}, nil
 }
 
-// loss asks the copy once more: it may have gone on until it was stopped, and so have producers until they were. Where it doesn't say, what the plan saw holds. A copy that may
-// have to ask a cluster that is away isn't waited for.
+// loss asks the copy once more: it may have gone on until it was stopped, and so have producers
+// until they were. Where it doesn't say, what the plan saw holds. A copy that may have to ask a
+// cluster that is away isn't waited for.
 func (r *run) loss(ctx context.Context) {
 	if r.sw.Replication == nil || r.p.How == Switchover {
 		return

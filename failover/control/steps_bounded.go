@@ -15,7 +15,8 @@ var (
 // grace is how long something may take to return once its context has ended.
 const grace = 2 * time.Second
 
-// bounded calls f, which may be anybody's, with a deadline. What ignores its context is left behind: the error is errStuck then, and nothing that relies on its end may be done.
+// bounded calls f, which may be anybody's, with a deadline. What ignores its context is left
+// behind: the error is errStuck then, and nothing that relies on its end may be done.
 func bounded[T any](ctx context.Context, d time.Duration, f func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d, errDeadline)
 	defer cancel()
@@ -55,7 +56,8 @@ func boundedErr(ctx context.Context, d time.Duration, f func(context.Context) er
 	return err
 }
 
-// elapsed is the time since t by whichever clock says more: the wall clock sees a suspended machine, the other one isn't set back.
+// elapsed is the time since t by whichever clock says more: the wall clock sees a suspended
+// machine, the other one isn't set back.
 func elapsed(t time.Time) time.Duration {
 	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
 }

@@ -20,7 +20,8 @@ func (s stuck) Refill(context.Context, string, string) (RefillResult, error) {
 	return RefillResult{}, nil
 }
 
-// TestStuckRefill gives the switch up: whoever doesn't end may still be appending, and forks would be wrong.
+// TestStuckRefill gives the switch up: whoever doesn't end may still be appending, and forks would
+// be wrong.
 func TestStuckRefill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -68,7 +69,8 @@ func (a *away) Create(ctx context.Context, e register.Epoch) error {
 	return a.Register.Create(ctx, e)
 }
 
-// TestRegisterAway has the register fail at both epochs: nothing is changed before the first, and the scope stays closed at the second.
+// TestRegisterAway has the register fail at both epochs: nothing is changed before the first, and
+// the scope stays closed at the second.
 func TestRegisterAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, step := range []Step{StepClose, StepOpen} {

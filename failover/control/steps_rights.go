@@ -9,11 +9,13 @@ import (
 	"github.com/kafkadr/kafkadr/failover"
 )
 
-// GrantWrites are [Rights] of given ACLs, such as those that a mirror withheld. Those that are there already stay as they are.
+// GrantWrites are [Rights] of given ACLs, such as those that a mirror withheld. Those that are
+// there already stay as they are.
 type GrantWrites struct {
 	// ACLs are created on the cluster that becomes active, whatever the topics.
 	ACLs []kmsg.CreateACLsRequestCreation
-	// Opts are the client's options for a cluster whose ACLs it may alter. Default: the [failover.Cluster]'s own.
+	// Opts are the client's options for a cluster whose ACLs it may alter. Default: the
+	// [failover.Cluster]'s own.
 	Opts func(cluster string) []kgo.Opt
 }
 

@@ -15,9 +15,11 @@ type How string
 
 // Kinds of switches.
 const (
-	// Failover isn't planned: the cluster is down, or taken to be. What the standby hasn't got is lost to it, within the [Budget].
+	// Failover isn't planned: the cluster is down, or taken to be. What the standby hasn't got is
+	// lost to it, within the [Budget].
 	Failover How = "forced"
-	// Switchover is planned: the cluster is alive and is drained first. Nothing is lost, or the switch is given up.
+	// Switchover is planned: the cluster is alive and is drained first. Nothing is lost, or the
+	// switch is given up.
 	Switchover How = "planned"
 )
 
@@ -50,7 +52,8 @@ type PartitionLag struct {
 
 // Budget is how much a forced switch may lose (RPO).
 type Budget struct {
-	// Records and Age bound [Lag]. One that is 0 bounds nothing; where both are 0, nothing may be missing at all.
+	// Records and Age bound [Lag]. One that is 0 bounds nothing; where both are 0, nothing may be
+	// missing at all.
 	Records int64
 	// Age counts the time since the lag was measured as well.
 	Age time.Duration
@@ -81,27 +84,33 @@ func (b *Budget) exceeded(l Lag, now time.Time) (kind ConflictKind, why string) 
 	return "", ""
 }
 
-// Replication is the copy from one cluster to the other, by their names: a mirror. Implementations are safe for concurrent use, and return within their context.
+// Replication is the copy from one cluster to the other, by their names: a mirror. Implementations
+// are safe for concurrent use, and return within their context.
 type Replication interface {
 	// Lag is what isn't on to; where from is away, the last that was known, with its time.
 	Lag(ctx context.Context, from, to string) (Lag, error)
-	// Drain returns when everything on from is durable on to: records, and committed offsets where the copy carries them. Nobody writes to from by then.
+	// Drain returns when everything on from is durable on to: records, and committed offsets where
+	// the copy carries them. Nobody writes to from by then.
 	Drain(ctx context.Context, from, to string) error
 	// Stop returns when nothing more will be appended to to. It may be called again.
 	Stop(ctx context.Context, from, to string) error
 }
 
-// Resumer is a [Replication] that goes on after a switch was given up. One that isn't has to be started again by hand.
+// Resumer is a [Replication] that goes on after a switch was given up. One that isn't has to be
+// started again by hand.
 type Resumer interface {
 	Resume(ctx context.Context, from, to string) error
 }
 
-// Fencer keeps producers off a cluster at its brokers, beside the lease that keeps [failover.Client]s off it. [DenyWrites] is one.
+// Fencer keeps producers off a cluster at its brokers, beside the lease that keeps
+// [failover.Client]s off it. [DenyWrites] is one.
 type Fencer interface {
-	// Fence returns true where every broker that might take a write refuses it from now on: then nobody waits for what is left of the lease. False, and errors, are
-	// no veto, since the cluster may well be gone; an error that matches [ErrVeto] is. It may be called again.
+	// Fence returns true where every broker that might take a write refuses it from now on: then
+	// nobody waits for what is left of the lease. False, and errors, are no veto, since the cluster
+	// may well be gone; an error that matches [ErrVeto] is. It may be called again.
 	Fence(ctx context.Context, r FenceRequest) (confirmed bool, err error)
-	// Lift takes back what Fence did, and only that. It is called before the cluster becomes active again, whether it was fenced or not.
+	// Lift takes back what Fence did, and only that. It is called before the cluster becomes active
+	// again, whether it was fenced or not.
 	Lift(ctx context.Context, r FenceRequest) error
 }
 
@@ -113,9 +122,11 @@ type FenceRequest struct {
 	Topics []string
 }
 
-// Refiller copies to the standby what an archive has and the standby hasn't. It has stopped appending when it returns.
+// Refiller copies to the standby what an archive has and the standby hasn't. It has stopped
+// appending when it returns.
 type Refiller interface {
-	// Refill's errors, and a deadline that it misses, are in the report and no veto; an error that matches [ErrVeto] is.
+	// Refill's errors, and a deadline that it misses, are in the report and no veto; an error that
+	// matches [ErrVeto] is.
 	Refill(ctx context.Context, from, to string) (RefillResult, error)
 }
 
@@ -128,7 +139,8 @@ type RefillResult struct {
 	Detail  string  `json:"detail,omitempty"`
 }
 
-// OffsetCarrier takes care of the groups' committed offsets on the standby: [ExactOffsets], [TranslatedOffsets], [MM2Offsets].
+// OffsetCarrier takes care of the groups' committed offsets on the standby: [ExactOffsets],
+// [TranslatedOffsets], [MM2Offsets].
 type OffsetCarrier interface {
 	Carry(ctx context.Context, r CarryRequest) (OffsetsResult, error)
 }
@@ -156,13 +168,15 @@ type OffsetsResult struct {
 	Detail []string `json:"detail,omitempty"`
 }
 
-// Rights gives write rights on the standby that a mirror withheld: [GrantWrites] is one. It may be called again.
+// Rights gives write rights on the standby that a mirror withheld: [GrantWrites] is one. It may be
+// called again.
 type Rights interface {
 	Grant(ctx context.Context, to failover.Cluster, topics []string) error
 }
 
-// TailSaver keeps what a cluster has beyond the fork at which it was left: acked records that the other one never got. It is called before the switch back, when
-// nothing has changed yet, and vetoes with an error. It may be called again.
+// TailSaver keeps what a cluster has beyond the fork at which it was left: acked records that the
+// other one never got. It is called before the switch back, when nothing has changed yet, and
+// vetoes with an error. It may be called again.
 type TailSaver interface {
 	SaveTail(ctx context.Context, r TailRequest) (TailResult, error)
 }
@@ -171,7 +185,8 @@ type TailSaver interface {
 type TailRequest struct {
 	Scope   string
 	Cluster failover.Cluster
-	// Left is the epoch that opened another cluster in its place: the tail is what lies beyond its Forks.
+	// Left is the epoch that opened another cluster in its place: the tail is what lies beyond its
+	// Forks.
 	Left register.Epoch
 }
 

@@ -9,9 +9,11 @@ import (
 	"github.com/kafkadr/kafkadr/internal/topics"
 )
 
-// SwitchConfig is what a switch does, and may do. The zero value switches without a copy to look after: whoever has one sets Replication.
+// SwitchConfig is what a switch does, and may do. The zero value switches without a copy to look
+// after: whoever has one sets Replication.
 type SwitchConfig struct {
-	// Topics are names, and regular expressions for whole names, of the scope's topics as the active cluster calls them: the selection of [github.com/kafkadr/kafkadr/mirror.Config].
+	// Topics are names, and regular expressions for whole names, of the scope's topics as the
+	// active cluster calls them: the selection of [github.com/kafkadr/kafkadr/mirror.Config].
 	// Default: all but those that are a cluster's own.
 	Topics []string
 	// Exclude are names, and regular expressions for whole names, of topics to leave out.
@@ -21,7 +23,8 @@ type SwitchConfig struct {
 
 	// Budget is how much a forced switch may lose. Default: it isn't asked.
 	Budget *Budget
-	// Replication is the copy between the clusters. Default none; then there are no planned switches.
+	// Replication is the copy between the clusters. Default none; then there are no planned
+	// switches.
 	Replication Replication
 	// Fence keeps producers off the old cluster. Default none: the lease alone does.
 	Fence Fencer
@@ -31,9 +34,11 @@ type SwitchConfig struct {
 	Offsets OffsetCarrier
 	// Rights gives write rights. Default none.
 	Rights Rights
-	// Tail keeps what a cluster has beyond the fork at which it was left, before it becomes active again.
+	// Tail keeps what a cluster has beyond the fork at which it was left, before it becomes active
+	// again.
 	Tail TailSaver
-	// IgnoreTail goes back to such a cluster without that. Default: without Tail, that is a conflict.
+	// IgnoreTail goes back to such a cluster without that. Default: without Tail, that is a
+	// conflict.
 	IgnoreTail bool
 
 	// Deadlines bound the steps.
@@ -102,7 +107,8 @@ func (c *SwitchConfig) longest(lease time.Duration) time.Duration {
 	return sum
 }
 
-// leaseWait is how long nobody can be sure of the old epoch's end: the lease, and a thousandth for clocks that don't run alike.
+// leaseWait is how long nobody can be sure of the old epoch's end: the lease, and a thousandth for
+// clocks that don't run alike.
 func leaseWait(lease time.Duration) time.Duration { return lease + lease/1000 }
 
 func (c SwitchConfig) complete() (SwitchConfig, []error) {
@@ -127,8 +133,9 @@ func (c SwitchConfig) complete() (SwitchConfig, []error) {
 	return c, append(errs, more...)
 }
 
-// Takes returns what says whether a topic is one of the scope's, by Topics and Exclude, and by whether the cluster calls it internal. Expressions that can't be compiled
-// take none: NewController says so.
+// Takes returns what says whether a topic is one of the scope's, by Topics and Exclude, and by
+// whether the cluster calls it internal. Expressions that can't be compiled take none:
+// NewController says so.
 func (c SwitchConfig) Takes() func(topic string, internal bool) bool {
 	sel, err := topics.New(c.Topics, c.Exclude)
 	return func(topic string, internal bool) bool { return err == nil && sel.Takes(topic, internal) }

@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// close writes the closing epoch. When it returns nil, no client confirms the old epoch any more, and those that have are bound by their leases.
+// close writes the closing epoch. When it returns nil, no client confirms the old epoch any more,
+// and those that have are bound by their leases.
 func (r *run) close(ctx context.Context) error {
 	return r.step(ctx, StepClose, func(ctx context.Context) (result, error) {
 		next := register.Epoch{
@@ -62,7 +63,8 @@ func (r *run) unclear(err error) {
 	}
 }
 
-// open writes the opening epoch. An error doesn't say that it isn't there, so nothing is taken back then.
+// open writes the opening epoch. An error doesn't say that it isn't there, so nothing is taken back
+// then.
 func (r *run) open(ctx context.Context) error {
 	err := r.step(ctx, StepOpen, func(ctx context.Context) (result, error) {
 		next := r.opening(r.p.To)
@@ -102,7 +104,8 @@ func (r *run) write(ctx context.Context, next register.Epoch) (result, error) {
 	return result{OutcomeDone, fmt.Sprintf("epoch %d: %s", written.Number, written.Active)}, nil
 }
 
-// back gives the switch up, where the cluster it came from answers. cause is nil where that is what was asked for.
+// back gives the switch up, where the cluster it came from answers. cause is nil where that is what
+// was asked for.
 func (r *run) back(ctx context.Context, cause error) error {
 	var overtaken *OvertakenError
 	switch {
@@ -129,7 +132,8 @@ func (r *run) back(ctx context.Context, cause error) error {
 	return cause
 }
 
-// giveUp makes the cluster active again that was: it is looked at, its fence lifted, the epoch written. Its logs haven't forked, so the epoch has no forks.
+// giveUp makes the cluster active again that was: it is looked at, its fence lifted, the epoch
+// written. Its logs haven't forked, so the epoch has no forks.
 func (r *run) giveUp(ctx context.Context) (result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.sw.Deadlines.GiveUp, errDeadline)
 	defer cancel()
@@ -148,7 +152,8 @@ func (r *run) giveUp(ctx context.Context) (result, error) {
 	return res, nil
 }
 
-// undo takes back what would hinder the winner: where that has gone back to From, the fence and the copy's end were for nothing.
+// undo takes back what would hinder the winner: where that has gone back to From, the fence and the
+// copy's end were for nothing.
 func (r *run) undo(ctx context.Context, overtaken *OvertakenError) error {
 	if overtaken.Epoch.Active != r.p.From || !r.last.Closing() {
 		return overtaken

@@ -8,13 +8,15 @@ import (
 	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
-// ErrVeto is what a [Fencer] or [Refiller] wraps to stop a switch. What other steps' errors are wrapped in matches it too.
+// ErrVeto is what a [Fencer] or [Refiller] wraps to stop a switch. What other steps' errors are
+// wrapped in matches it too.
 var ErrVeto = errors.New("failover: vetoed")
 
 // RefusedError is a plan that has conflicts. Nothing was changed. It is the same type in all jobs.
 type RefusedError = fault.RefusedError
 
-// VetoError is a step that stopped a switch. The [Report] says what became of it: nothing was changed, or it was given up, or the scope stays closed. It matches [ErrVeto].
+// VetoError is a step that stopped a switch. The [Report] says what became of it: nothing was
+// changed, or it was given up, or the scope stays closed. It matches [ErrVeto].
 type VetoError struct {
 	Step Step
 	Err  error
@@ -25,8 +27,10 @@ func (e *VetoError) Error() string { return fmt.Sprintf("failover: %s: %v", e.St
 // Unwrap is the cause, and [ErrVeto].
 func (e *VetoError) Unwrap() []error { return []error{e.Err, ErrVeto} }
 
-// ClosedError says that a switch has stopped in the middle: the closing epoch stands, no client writes anywhere. Err is why it wasn't finished, GiveUp why it wasn't given up
-// either. Planning and running it again finishes it (to Epoch.Target) or gives it up (to Epoch.From), by whichever controller.
+// ClosedError says that a switch has stopped in the middle: the closing epoch stands, no client
+// writes anywhere. Err is why it wasn't finished, GiveUp why it wasn't given up either. Planning
+// and running it again finishes it (to Epoch.Target) or gives it up (to Epoch.From), by whichever
+// controller.
 type ClosedError struct {
 	Epoch       register.Epoch
 	Err, GiveUp error
@@ -48,7 +52,8 @@ func (e *ClosedError) Unwrap() []error {
 	return []error{e.Err, e.GiveUp}
 }
 
-// OvertakenError says that somebody else has written the epoch that was to be written, which holds: another switch has begun, or another controller has finished this one or given it up.
+// OvertakenError says that somebody else has written the epoch that was to be written, which holds:
+// another switch has begun, or another controller has finished this one or given it up.
 type OvertakenError struct{ Epoch register.Epoch }
 
 func (e *OvertakenError) Error() string {

@@ -92,7 +92,8 @@ func (r *run) admit(ctx context.Context) error {
 	return r.again(ctx)
 }
 
-// again looks once more where the plan is older than a moment: because its owner thought about it, the tail took its time, or the machine was suspended.
+// again looks once more where the plan is older than a moment: because its owner thought about it,
+// the tail took its time, or the machine was suspended.
 func (r *run) again(ctx context.Context) error {
 	if elapsed(r.planned) < fresh {
 		return nil
@@ -173,11 +174,14 @@ func (r *run) step(ctx context.Context, step Step, do func(context.Context) (res
 	return err
 }
 
-// recheck is how long the register isn't asked again whether the switch is still this controller's: others wait much longer before they take it up.
+// recheck is how long the register isn't asked again whether the switch is still this controller's:
+// others wait much longer before they take it up.
 const recheck = time.Second
 
-// still finds out whether another controller has finished the switch or given it up meanwhile. Whoever closed goes on where the register doesn't answer: others leave the switch to it
-// for longer than it may take, and the next epoch's creation decides. Whoever took it up may not be the only one.
+// still finds out whether another controller has finished the switch or given it up meanwhile.
+// Whoever closed goes on where the register doesn't answer: others leave the switch to it for
+// longer than it may take, and the next epoch's creation decides. Whoever took it up may not be the
+// only one.
 func (r *run) still(ctx context.Context) error {
 	if elapsed(r.began) > r.sw.longest(r.p.wait) {
 		return errTooLong

@@ -51,7 +51,8 @@ func TestForcedSwitch(t *testing.T) {
 	})
 }
 
-// TestLoss: what is lost is measured again when nothing is copied any more, and waited for where the old cluster was there. Where it could be known and isn't, the report says so.
+// TestLoss: what is lost is measured again when nothing is copied any more, and waited for where
+// the old cluster was there. Where it could be known and isn't, the report says so.
 func TestLoss(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -212,7 +213,8 @@ func TestVetoes(t *testing.T) {
 	}
 }
 
-// TestCrash ends a switch after each step, as a crash would, and lets another controller finish it or give it up.
+// TestCrash ends a switch after each step, as a crash would, and lets another controller finish it
+// or give it up.
 func TestCrash(t *testing.T) {
 	crash := errors.New("crash")
 	for _, how := range []How{Failover, Switchover} {
@@ -284,7 +286,8 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// TestRace lets two controllers carry one switch on, from each step, in both directions: one opening epoch, and no fence on the active cluster.
+// TestRace lets two controllers carry one switch on, from each step, in both directions: one
+// opening epoch, and no fence on the active cluster.
 func TestRace(t *testing.T) {
 	for _, step := range []Step{StepClose, StepFence, StepLease, StepStop, StepRefill, StepForks, StepOffsets, StepRights} {
 		for _, to := range []string{"b", "a"} {
@@ -381,7 +384,8 @@ func (s *silent) Create(ctx context.Context, e register.Epoch) error {
 	return err
 }
 
-// TestGiveUpUnclear: where it isn't known whether the old cluster is active again, the report doesn't say that nobody is.
+// TestGiveUpUnclear: where it isn't known whether the old cluster is active again, the report
+// doesn't say that nobody is.
 func TestGiveUpUnclear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -399,7 +403,8 @@ func TestGiveUpUnclear(t *testing.T) {
 	})
 }
 
-// TestFenceOfWhatWasKnown: a fence of the topics of an earlier look says nothing of one that came since, so the lease is waited for.
+// TestFenceOfWhatWasKnown: a fence of the topics of an earlier look says nothing of one that came
+// since, so the lease is waited for.
 func TestFenceOfWhatWasKnown(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change    func(*world)
@@ -431,7 +436,8 @@ func TestFenceOfWhatWasKnown(t *testing.T) {
 	}
 }
 
-// TestOpenTooLate: who was suspended behind its last step doesn't open any more. Another may have taken the switch up, and append behind the forks right now.
+// TestOpenTooLate: who was suspended behind its last step doesn't open any more. Another may have
+// taken the switch up, and append behind the forks right now.
 func TestOpenTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -452,8 +458,8 @@ func TestOpenTooLate(t *testing.T) {
 	})
 }
 
-// TestLeaseOfScope has a controller be configured with another lease than its scope has: it waits for the scope's, which its
-// epochs carry on. A scope that has none gets the controller's.
+// TestLeaseOfScope has a controller be configured with another lease than its scope has: it waits
+// for the scope's, which its epochs carry on. A scope that has none gets the controller's.
 func TestLeaseOfScope(t *testing.T) {
 	for scopes, want := range map[time.Duration]time.Duration{0: time.Second, 30 * time.Second: 30 * time.Second} {
 		t.Run(scopes.String(), func(t *testing.T) {

@@ -61,7 +61,8 @@ func (a *apps) close() {
 	}
 }
 
-// produce sends at the rate until stop is closed, then waits until there is an answer for every record.
+// produce sends at the rate until stop is closed, then waits until there is an answer for every
+// record.
 func (a *apps) produce(ctx context.Context, stop <-chan struct{}) error {
 	var g errgroup.Group
 	for i, c := range a.producers {
@@ -111,7 +112,8 @@ func (a *apps) send(ctx context.Context, c Client, k Key) int64 {
 	return sequence
 }
 
-// last sends one more record of each key, and returns when these were consumed, and so all that a group can still get before them.
+// last sends one more record of each key, and returns when these were consumed, and so all that a
+// group can still get before them.
 func (a *apps) last(ctx context.Context) error {
 	ends := map[Key]int64{}
 	for i, c := range a.producers {

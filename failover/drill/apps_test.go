@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// startApps runs applications on a cluster with plain clients; the function that it returns ends the load, and then all.
+// startApps runs applications on a cluster with plain clients; the function that it returns ends
+// the load, and then all.
 func startApps(t *testing.T, cl testkafka.Cluster, l Load) (*apps, func()) {
 	t.Helper()
 	a := newApps(l.withDefaults())
@@ -61,7 +62,8 @@ func TestApps(t *testing.T) {
 	}
 }
 
-// A cluster that loses the last records of a partition, and gets a copy and a forged record, is found out.
+// A cluster that loses the last records of a partition, and gets a copy and a forged record, is
+// found out.
 func TestAppsDamage(t *testing.T) {
 	cl := testkafka.Fake(t, testkafka.Options{})
 	a, end := startApps(t, cl, Load{Partitions: 1})
@@ -84,7 +86,8 @@ func TestAppsDamage(t *testing.T) {
 	}
 	end()
 	c := a.ledger.Counts()
-	// The log's first ten records are one each of ten keys, key-000's first among them: its copy is the only one now.
+	// The log's first ten records are one each of ten keys, key-000's first among them: its copy is
+	// the only one now.
 	want := Counts{Lost: 9, Phantom: 9, Reordered: 1, Redelivered: 1, Foreign: 2}
 	if diff := cmp.Diff(want, c, cmpopts.IgnoreFields(Counts{}, "Sent", "Acked", "Stored", "Delivered", "Examples")); diff != "" {
 		t.Errorf("%s\n%q", diff, c.Examples)

@@ -2,8 +2,9 @@ package drill
 
 import "time"
 
-// Scenarios are the built-in ones, new values each time: change them at will. Times suit clients whose lease is a second or less, and controllers that
-// find a dead cluster within that; [Scenario.Scaled] stretches them for others.
+// Scenarios are the built-in ones, new values each time: change them at will. Times suit clients
+// whose lease is a second or less, and controllers that find a dead cluster within that;
+// [Scenario.Scaled] stretches them for others.
 func Scenarios() []Scenario {
 	s := func(d time.Duration) Duration { return Duration(d) }
 	return []Scenario{
@@ -79,7 +80,8 @@ func Find(name string) (Scenario, bool) {
 	return Scenario{}, false
 }
 
-// Scaled is the scenario with every fault's beginning and length, and a flap's to and fro, n times as long. A latency stays what it is.
+// Scaled is the scenario with every fault's beginning and length, and a flap's to and fro, n times
+// as long. A latency stays what it is.
 func (s Scenario) Scaled(n float64) Scenario {
 	scale := func(d Duration) Duration { return Duration(float64(d) * n) }
 	faults := make([]Fault, len(s.Faults))

@@ -22,7 +22,8 @@ type chaos struct {
 	open []Fault // that were injected, and aren't healed
 }
 
-// run returns when the last fault has begun, and those that have a length are over. It begins at the steady state. A fault that can't be injected is an error; the others go on.
+// run returns when the last fault has begun, and those that have a length are over. It begins at
+// the steady state. A fault that can't be injected is an error; the others go on.
 func (c *chaos) run(ctx context.Context) error {
 	var g errgroup.Group
 	errs := make([]error, len(c.faults))

@@ -24,31 +24,37 @@ type Config struct {
 	Scenario Scenario
 	// Clusters are two: the primary, then the standby. The drill makes its topics on the primary.
 	Clusters []failover.Cluster
-	// Injector makes the faults happen. It may be nil where a scenario has none, or none but on the [Register].
+	// Injector makes the faults happen. It may be nil where a scenario has none, or none but on the
+	// [Register].
 	Injector Injector
-	// Replication is the copy from the primary to the standby, which runs already, and takes the drill's topics.
+	// Replication is the copy from the primary to the standby, which runs already, and takes the
+	// drill's topics.
 	Replication control.Replication
 
 	// Optional.
 
 	// Register holds the epochs. Default: one in memory.
 	Register register.Register
-	// Scope is the register's, which must have no epoch yet, or the primary active. Default "drill".
+	// Scope is the register's, which must have no epoch yet, or the primary active. Default
+	// "drill".
 	Scope string
 	// Lease is the clients' and the controllers'. Default 1 s.
 	Lease time.Duration
 	// Controllers is how many there are. Default 2.
 	Controllers int
-	// Client and Controller change the configuration of each client and controller before it is made. By default clients replay, and resend what is in doubt.
+	// Client and Controller change the configuration of each client and controller before it is
+	// made. By default clients replay, and resend what is in doubt.
 	Client     func(*failover.Config)
 	Controller func(*control.Config)
-	// Open makes the clients, from the options that a consumer or producer needs, to drill others than failover's. Client isn't called then.
+	// Open makes the clients, from the options that a consumer or producer needs, to drill others
+	// than failover's. Client isn't called then.
 	Open func(ctx context.Context, name string, opts ...kgo.Opt) (Client, error)
 	// Logger is the clients' and the controllers'. Default: nothing is logged.
 	Logger *slog.Logger
 }
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same
+// type in all jobs.
 type ConfigError = fault.ConfigError
 
 // complete fills the defaults in and reports all faults at once.

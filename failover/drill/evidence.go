@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// Phases of the recovery time, each from the first fault, or the command, in the order in which they come.
+// Phases of the recovery time, each from the first fault, or the command, in the order in which
+// they come.
 const (
 	// PhaseClosed: the register has closed the old epoch. It includes what it took to find out.
 	PhaseClosed = "closed"
@@ -30,10 +31,12 @@ type Evidence struct {
 	Started  time.Time `json:"started"`
 	// DurationMillis is the whole drill's.
 	DurationMillis int64 `json:"duration_ms"`
-	// Passed says that the outcome was the expected one, every budget was kept, and nothing is in Failures.
+	// Passed says that the outcome was the expected one, every budget was kept, and nothing is in
+	// Failures.
 	Passed   bool     `json:"passed"`
 	Failures []string `json:"failures,omitempty"`
-	// Expected is the scenario's, Active who is active at the end, empty where nobody is; Epoch is the register's last number.
+	// Expected is the scenario's, Active who is active at the end, empty where nobody is; Epoch is
+	// the register's last number.
 	Expected Outcome `json:"expected"`
 	Active   string  `json:"active"`
 	Epoch    int64   `json:"epoch"`
@@ -41,12 +44,14 @@ type Evidence struct {
 	RTO map[string]int64 `json:"rto_ms"`
 	// PauseMillis is the longest time between two acks.
 	PauseMillis int64 `json:"pause_ms"`
-	// RPORecords are records that the primary had acked and the standby hadn't got when it became active; RPO are those by partition. Producers may have replayed them: then they aren't lost.
+	// RPORecords are records that the primary had acked and the standby hadn't got when it became
+	// active; RPO are those by partition. Producers may have replayed them: then they aren't lost.
 	RPORecords int64          `json:"rpo_records"`
 	RPO        []PartitionRPO `json:"rpo,omitempty"`
 	// Counts are what became of the records.
 	Counts
-	// Errors are those that applications got, by text, and how often: of promises, polls and commits.
+	// Errors are those that applications got, by text, and how often: of promises, polls and
+	// commits.
 	Errors map[string]int64 `json:"errors,omitempty"`
 	// Switches are the controllers' reports, Clients the clients'.
 	Switches []*control.Report `json:"switches,omitempty"`

@@ -7,7 +7,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/drill"
 )
 
-// What a log lacks, and has twice, against what was sent. [drill.Run] does this with the records of its load; package drilltest has an example of a whole drill.
+// What a log lacks, and has twice, against what was sent. [drill.Run] does this with the records of
+// its load; package drilltest has an example of a whole drill.
 func Example() {
 	k := drill.Key{Topic: "orders", Key: "customer-7"}
 	var events []drill.Event

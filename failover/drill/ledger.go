@@ -43,7 +43,8 @@ type Event struct {
 
 // Counts are what a ledger found.
 type Counts struct {
-	// Sent are the records that producers gave to their clients, Acked those with a promise, Stored the records of the drill in the surviving log, doubles included.
+	// Sent are the records that producers gave to their clients, Acked those with a promise, Stored
+	// the records of the drill in the surviving log, doubles included.
 	Sent   int64 `json:"sent"`
 	Acked  int64 `json:"acked"`
 	Stored int64 `json:"stored"`
@@ -51,7 +52,8 @@ type Counts struct {
 	Lost int64 `json:"lost"`
 	// Doubled are copies beyond the first of a record.
 	Doubled int64 `json:"duplicated"`
-	// Reordered are records that are stored behind a later one of their key. Of a double the first copy counts.
+	// Reordered are records that are stored behind a later one of their key. Of a double the first
+	// copy counts.
 	Reordered int64 `json:"reordered"`
 	// Moved are records in another partition than the first one of their key.
 	Moved int64 `json:"moved"`
@@ -60,7 +62,8 @@ type Counts struct {
 	// InDoubt were sent and never acked: they may be stored, as InDoubtStored of them are, or not.
 	InDoubt       int64 `json:"in_doubt"`
 	InDoubtStored int64 `json:"in_doubt_stored"`
-	// Delivered are deliveries to the group, Redelivered those beyond the first of a record; a double in the log is one too.
+	// Delivered are deliveries to the group, Redelivered those beyond the first of a record; a
+	// double in the log is one too.
 	Delivered   int64 `json:"delivered"`
 	Redelivered int64 `json:"redelivered"`
 	// Skipped are stored and were never delivered.
@@ -71,8 +74,9 @@ type Counts struct {
 	Examples []string `json:"examples,omitempty"`
 }
 
-// Ledger holds what is known of every record. Its memory grows with the keys and with the holes in what was acked, stored and delivered, not with the records.
-// It may be used by several goroutines. The zero value is empty.
+// Ledger holds what is known of every record. Its memory grows with the keys and with the holes in
+// what was acked, stored and delivered, not with the records. It may be used by several goroutines.
+// The zero value is empty.
 type Ledger struct {
 	mu       sync.Mutex
 	lines    map[Key]*line

@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// Load is what applications do during a drill: producers that number the records of each key, and a consumer group that commits what it has got.
+// Load is what applications do during a drill: producers that number the records of each key, and a
+// consumer group that commits what it has got.
 type Load struct {
 	// Topics are created on the primary where they are missing. Default: one, drill.
 	Topics []string `json:"topics,omitempty"`
@@ -20,7 +21,8 @@ type Load struct {
 	Rate int `json:"rate,omitempty"`
 	// Size is the bytes of a value, at least 64. Default 100.
 	Size int `json:"size,omitempty"`
-	// Producers and Consumers are the clients of either kind; producers share the keys, consumers are one group. Default 1 each.
+	// Producers and Consumers are the clients of either kind; producers share the keys, consumers
+	// are one group. Default 1 each.
 	Producers int `json:"producers,omitempty"`
 	Consumers int `json:"consumers,omitempty"`
 	// Group is the consumers'. Default drill.

@@ -13,7 +13,8 @@ import (
 type meter struct {
 	mu sync.Mutex
 
-	// fault is when the first fault began, or the command was given; the others are the first since then. Zero: not yet.
+	// fault is when the first fault began, or the command was given; the others are the first since
+	// then. Zero: not yet.
 	fault, closed, opened, firstAck, firstConsumed time.Time
 
 	acks, consumed int64
@@ -93,7 +94,8 @@ func (m *meter) consume(k Key, sequence int64) {
 	m.signal()
 }
 
-// epoch notes an epoch that was written. Only the first switch is timed; one that is given up isn't one.
+// epoch notes an epoch that was written. Only the first switch is timed; one that is given up isn't
+// one.
 func (m *meter) epoch(e register.Epoch) {
 	before := m.sequences()
 	m.mu.Lock()
@@ -121,7 +123,8 @@ func (m *meter) look() (view, <-chan struct{}) {
 	return view{m.fault, m.closed, m.opened, m.firstAck, m.firstConsumed, m.acks, m.consumed, len(m.epochs)}, m.changed
 }
 
-// behind is, for each partition, how many acked records lay beyond the fork of the first epoch that opened elsewhere; nil where none did.
+// behind is, for each partition, how many acked records lay beyond the fork of the first epoch that
+// opened elsewhere; nil where none did.
 func (m *meter) behind() map[place]int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -13,10 +13,12 @@ import (
 // DialFunc opens a connection, as [kgo.Dialer] takes it.
 type DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Network is an [Injector] that hits the connections of those who dial through it, and leaves the clusters alone: the brokers talk to each other as before, and so
-// does whoever dials by himself. It can be used with any cluster, and by several goroutines.
+// Network is an [Injector] that hits the connections of those who dial through it, and leaves the
+// clusters alone: the brokers talk to each other as before, and so does whoever dials by himself.
+// It can be used with any cluster, and by several goroutines.
 //
-// A killed broker refuses connections and breaks those that are open. From a blackholed one nothing comes, and what is sent to it is gone; when it is healed, its connections break.
+// A killed broker refuses connections and breaks those that are open. From a blackholed one nothing
+// comes, and what is sent to it is gone; when it is healed, its connections break.
 type Network struct {
 	dial    DialFunc
 	brokers map[Place][]string
@@ -27,8 +29,9 @@ type Network struct {
 	change chan struct{} // closed at the next heal
 }
 
-// NewNetwork makes a network without faults. brokers are the addresses of a cluster's brokers, as it advertises them, for faults that name some; nil where none do.
-// dial opens the connections: with TLS, it does the handshake. Default: as a [net.Dialer] does.
+// NewNetwork makes a network without faults. brokers are the addresses of a cluster's brokers, as
+// it advertises them, for faults that name some; nil where none do. dial opens the connections:
+// with TLS, it does the handshake. Default: as a [net.Dialer] does.
 func NewNetwork(brokers map[Place][]string, dial DialFunc) *Network {
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
@@ -36,7 +39,8 @@ func NewNetwork(brokers map[Place][]string, dial DialFunc) *Network {
 	return &Network{dial: dial, brokers: brokers, conns: map[*conn]struct{}{}, change: make(chan struct{})}
 }
 
-// Dialer is for the clients of a place, for [kgo.Dialer]. Faults on any of the places hit them: a mirror's clients have a cluster and [Mirror].
+// Dialer is for the clients of a place, for [kgo.Dialer]. Faults on any of the places hit them: a
+// mirror's clients have a cluster and [Mirror].
 func (n *Network) Dialer(places ...Place) DialFunc {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		w := way{places, addr}

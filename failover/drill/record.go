@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// stamp makes the records of a run, and knows them again: a value is the run's nonce, the sequence, and as many dots as make it as long as it is to be.
+// stamp makes the records of a run, and knows them again: a value is the run's nonce, the sequence,
+// and as many dots as make it as long as it is to be.
 type stamp struct {
 	nonce string
 	size  int
@@ -34,7 +35,8 @@ func (s stamp) value(sequence int64) []byte {
 	return v
 }
 
-// read is a record's key and sequence; ours is false for a record of somebody else, and err says what is wrong with one of this run.
+// read is a record's key and sequence; ours is false for a record of somebody else, and err says
+// what is wrong with one of this run.
 func (s stamp) read(r *kgo.Record) (k Key, sequence int64, ours bool, err error) {
 	k = Key{r.Topic, string(r.Key)}
 	rest, ours := bytes.CutPrefix(r.Value, []byte(s.nonce+" "))

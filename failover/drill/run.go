@@ -14,9 +14,11 @@ import (
 	"github.com/kafkadr/kafkadr/failover/probe"
 )
 
-// Run makes the scenario happen and measures it. It returns when the load has ended and the log of whoever is active was read; clusters are healed then, and stay
-// otherwise as they are: the drill's topics remain. An error says why the drill couldn't be carried out: a *[ConfigError], a cluster that isn't there. A drill that was
-// carried out and hasn't passed is no error: the evidence says so, and [Evidence.Err].
+// Run makes the scenario happen and measures it. It returns when the load has ended and the log of
+// whoever is active was read; clusters are healed then, and stay otherwise as they are: the drill's
+// topics remain. An error says why the drill couldn't be carried out: a *[ConfigError], a cluster
+// that isn't there. A drill that was carried out and hasn't passed is no error: the evidence says
+// so, and [Evidence.Err].
 func Run(ctx context.Context, cfg Config) (*Evidence, error) {
 	cfg, err := cfg.complete()
 	if err != nil {
@@ -83,7 +85,8 @@ func (c *crew) controller(name string) (*control.Controller, error) {
 	return control.New(cfg)
 }
 
-// rule finds a dead cluster in a lease's time where it refuses connections. One that answers now and then isn't dead.
+// rule finds a dead cluster in a lease's time where it refuses connections. One that answers now
+// and then isn't dead.
 func rule(lease time.Duration) probe.Rule {
 	return probe.Rule{Failures: 5, Of: 5, Interval: lease / 5, Timeout: lease / 2, Backoff: lease, MaxBackoff: 10 * lease}
 }

@@ -2,7 +2,8 @@ package drill
 
 import "slices"
 
-// runs is a set of sequence numbers as runs of adjacent ones, sorted, none of which touch: what is complete takes no more room for being long.
+// runs is a set of sequence numbers as runs of adjacent ones, sorted, none of which touch: what is
+// complete takes no more room for being long.
 type runs []run
 
 // run are the numbers from base on, below end.

@@ -13,7 +13,8 @@ type Place string
 
 // The places.
 const (
-	// Primary is the cluster that is active at the start, Standby the other one: the whole cluster, or some of its brokers.
+	// Primary is the cluster that is active at the start, Standby the other one: the whole cluster,
+	// or some of its brokers.
 	Primary Place = "primary"
 	Standby Place = "standby"
 	// Mirror is the copy from the primary to the standby.
@@ -42,9 +43,11 @@ type Moment string
 
 // The moments.
 const (
-	// Steady is when everything runs: records are acked and consumed, and the standby has the topics.
+	// Steady is when everything runs: records are acked and consumed, and the standby has the
+	// topics.
 	Steady Moment = ""
-	// Closing is when the register has the first epoch that nobody is active in: a switch is under way.
+	// Closing is when the register has the first epoch that nobody is active in: a switch is under
+	// way.
 	Closing Moment = "closing"
 )
 
@@ -58,12 +61,14 @@ type Fault struct {
 
 	// Optional.
 
-	// After is the time from From until it begins. The first fault is where the recovery time counts from.
+	// After is the time from From until it begins. The first fault is where the recovery time
+	// counts from.
 	After Duration `json:"after,omitempty"`
 	From  Moment   `json:"from,omitempty"`
 	// For is how long it lasts. Default: until the drill's load has ended.
 	For Duration `json:"for,omitempty"`
-	// Brokers are the brokers that are hit, as indexes into the cluster's list of them. Default: all.
+	// Brokers are the brokers that are hit, as indexes into the cluster's list of them. Default:
+	// all.
 	Brokers []int `json:"brokers,omitempty"`
 	// Latency is [Slow]'s.
 	Latency Duration `json:"latency,omitempty"`
@@ -104,11 +109,13 @@ const (
 
 // Budgets are what a drill may cost. What isn't named may not happen at all.
 type Budgets struct {
-	// RTO bounds the time from the first fault, or the command, to the first record that is acked by the cluster that the switch went to. Default: not bounded.
+	// RTO bounds the time from the first fault, or the command, to the first record that is acked
+	// by the cluster that the switch went to. Default: not bounded.
 	RTO Duration `json:"rto,omitempty"`
 	// Pause bounds the longest time between two acks. Default: not bounded.
 	Pause Duration `json:"pause,omitempty"`
-	// RPORecords bounds the acked records that weren't on the standby at the switch. Default: not bounded, for whoever still has them may replay them.
+	// RPORecords bounds the acked records that weren't on the standby at the switch. Default: not
+	// bounded, for whoever still has them may replay them.
 	RPORecords *int64 `json:"rpo_records,omitempty"`
 	// Lost, Doubled, Reordered and Skipped bound what [Counts] counts. Default 0.
 	Lost      int64 `json:"lost,omitempty"`
@@ -132,10 +139,12 @@ type Scenario struct {
 	About string `json:"about,omitempty"`
 	// Faults are what goes wrong. Default: nothing, which needs Planned.
 	Faults []Fault `json:"faults,omitempty"`
-	// Planned is a switchover by command, After the steady state began. Default: the controllers decide by themselves.
+	// Planned is a switchover by command, After the steady state began. Default: the controllers
+	// decide by themselves.
 	Planned bool     `json:"planned,omitempty"`
 	After   Duration `json:"after,omitempty"`
-	// MaxRPO is the controllers' budget: they don't switch where more records aren't on the standby. Default: any number.
+	// MaxRPO is the controllers' budget: they don't switch where more records aren't on the
+	// standby. Default: any number.
 	MaxRPO *int64 `json:"max_rpo,omitempty"`
 	// Load is what applications do meanwhile.
 	Load Load `json:"load,omitzero"`

@@ -13,7 +13,8 @@ import (
 // errRegister is what everybody gets from a register that is killed.
 var errRegister = errors.New("drill: the register is unreachable")
 
-// spy is a register that tells of the epochs that are written, and that faults can hit. It is an [Injector] as well. An epoch whose creation failed, and that is there all the same, is told of
+// spy is a register that tells of the epochs that are written, and that faults can hit. It is an
+// [Injector] as well. An epoch whose creation failed, and that is there all the same, is told of
 // when it is first read.
 type spy struct {
 	register.Register

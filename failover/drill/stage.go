@@ -25,7 +25,8 @@ type stage struct {
 	apps             *apps
 	chaos            *chaos
 
-	// client makes an application's client, control runs the controllers until the context ends, command has one of them switch over, ready says what isn't mirrored yet.
+	// client makes an application's client, control runs the controllers until the context ends,
+	// command has one of them switch over, ready says what isn't mirrored yet.
 	client  func(ctx context.Context, name string, opts ...kgo.Opt) (Client, error)
 	control func(ctx context.Context) error
 	command func(ctx context.Context) error
@@ -130,7 +131,8 @@ func (s *stage) fail(what string, err error) {
 	s.failed = append(s.failed, fmt.Sprintf("%s: %v", what, err))
 }
 
-// play runs the drill. An error is why it couldn't begin; what goes wrong later is a failure of the drill.
+// play runs the drill. An error is why it couldn't begin; what goes wrong later is a failure of the
+// drill.
 func (s *stage) play(ctx context.Context) error {
 	if err := s.createTopics(ctx); err != nil {
 		return fmt.Errorf("topics on %s: %w", s.primary.Name, err)

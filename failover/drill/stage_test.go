@@ -54,7 +54,8 @@ func (m *mover) PollRecords(ctx context.Context, n int) kgo.Fetches {
 	}
 }
 
-// toy is a drill's two clusters, with clients that are moved by hand and a copy that is made at the switch.
+// toy is a drill's two clusters, with clients that are moved by hand and a copy that is made at the
+// switch.
 type toy struct {
 	t        *testing.T
 	clusters [2]testkafka.Cluster
@@ -205,7 +206,8 @@ func TestStageLoses(t *testing.T) {
 	}
 }
 
-// Nobody switches: where that is expected it passes, else it fails in time, and says what it waited for.
+// Nobody switches: where that is expected it passes, else it fails in time, and says what it waited
+// for.
 func TestStageStays(t *testing.T) {
 	s := Scenario{Name: "stays", Expect: Stay, Faults: []Fault{{Kind: Kill, On: Register, For: Duration(100 * time.Millisecond)}}}
 	if e := newToy(t, s).play(); !e.Passed || len(e.RTO) != 0 {

@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// survey reads the topics of a cluster to their ends of now, in the order of each partition's log, and notes what is stored.
+// survey reads the topics of a cluster to their ends of now, in the order of each partition's log,
+// and notes what is stored.
 func (a *apps) survey(ctx context.Context, opts []kgo.Opt) error {
 	from, ends, err := a.span(ctx, opts)
 	if err != nil || len(ends) == 0 {

@@ -2,9 +2,10 @@
 //
 //	http.Handle("/", failoverhttp.Client(client))
 //
-// It has three paths. /livez is 200 until the client is closed: a switch, an outage and a lease that is over are no reasons to
-// start an application anew, which would make them worse. /readyz is 200 while it can do its work, else 503. /status is the whole
-// Status, always 200. All answer with JSON; /livez and /readyz with an [Answer].
+// It has three paths. /livez is 200 until the client is closed: a switch, an outage and a lease
+// that is over are no reasons to start an application anew, which would make them worse. /readyz is
+// 200 while it can do its work, else 503. /status is the whole Status, always 200. All answer with
+// JSON; /livez and /readyz with an [Answer].
 //
 // It is a package of its own so that a client links no net/http.
 package failoverhttp
@@ -27,8 +28,9 @@ type Answer struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Client is a handler of a client's health: a *failover.Client, or whatever else has its status. It is ready while it is on the
-// active cluster, within its lease, and that cluster answers: in [failover.ClientActive].
+// Client is a handler of a client's health: a *failover.Client, or whatever else has its status. It
+// is ready while it is on the active cluster, within its lease, and that cluster answers: in
+// [failover.ClientActive].
 func Client(c interface{ Status() failover.Status }) http.Handler {
 	return handler(c.Status, clientLive, clientReady)
 }
@@ -61,8 +63,9 @@ func clientReady(s failover.Status) Answer {
 	return a
 }
 
-// Controller is a handler of a controller's health: a *control.Controller, or whatever else has its status. It is ready while the
-// register answers, and it follows an active cluster that is up, or switches.
+// Controller is a handler of a controller's health: a *control.Controller, or whatever else has its
+// status. It is ready while the register answers, and it follows an active cluster that is up, or
+// switches.
 func Controller(c interface{ Status() control.Status }) http.Handler {
 	return handler(c.Status, func(s control.Status) Answer { return Answer{OK: true, State: string(s.State)} }, controllerReady)
 }

@@ -33,7 +33,8 @@ func ask(t *testing.T, h http.Handler, path string) (int, map[string]any) {
 	return w.Code, doc
 }
 
-// TestClient: every state of a client; only a closed one isn't alive, only an active one is ready, and each other says why.
+// TestClient: every state of a client; only a closed one isn't alive, only an active one is ready,
+// and each other says why.
 func TestClient(t *testing.T) {
 	for state, c := range map[failover.State]struct {
 		live, ready int

@@ -6,7 +6,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover"
 )
 
-// Client is a collector of a client: a *failover.Client, or whatever else has its status. It may be used concurrently.
+// Client is a collector of a client: a *failover.Client, or whatever else has its status. It may be
+// used concurrently.
 func Client(c interface{ Status() failover.Status }) prometheus.Collector {
 	state := desc("client_state", "1 for the state that the client is in, 0 for the others.", "state")
 	on := desc("client_active", "1 for the cluster that the client is on.", "cluster")

@@ -7,7 +7,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/probe"
 )
 
-// Controller is a collector of a controller: a *control.Controller, or whatever else has its status. It may be used concurrently.
+// Controller is a collector of a controller: a *control.Controller, or whatever else has its
+// status. It may be used concurrently.
 func Controller(c interface{ Status() control.Status }) prometheus.Collector {
 	state := desc("controller_state", "1 for the state that the controller is in, 0 for the others.", "state")
 	active := desc("active", "1 for the active cluster.", "cluster")

@@ -68,7 +68,8 @@ func gather(t *testing.T, cs ...prometheus.Collector) map[string]*dto.MetricFami
 	return byName
 }
 
-// TestSeries holds values, that what isn't known has no series, and that names and help are as Prometheus wants them.
+// TestSeries holds values, that what isn't known has no series, and that names and help are as
+// Prometheus wants them.
 func TestSeries(t *testing.T) {
 	c, ctl := everything()
 	got := gather(t, Client(c), Controller(ctl))
@@ -139,8 +140,8 @@ func TestRulesKnowTheirMetrics(t *testing.T) {
 	}
 }
 
-// TestRulesOfStatuses scrapes the real collectors, lets the series stand for an hour, and holds which alerts fire then: these and no
-// others. Each alert fires for some status.
+// TestRulesOfStatuses scrapes the real collectors, lets the series stand for an hour, and holds
+// which alerts fire then: these and no others. Each alert fires for some status.
 func TestRulesOfStatuses(t *testing.T) {
 	all := regexp.MustCompile(`- alert: (\w+)`).FindAllStringSubmatch(Rules(), -1)
 	fired := map[string]bool{}

@@ -60,7 +60,8 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// first calls f for each at once and returns the first result without an error, or the gravest fault. The others are cancelled, and waited for.
+// first calls f for each at once and returns the first result without an error, or the gravest
+// fault. The others are cancelled, and waited for.
 func first[T, R any](ctx context.Context, l *look, each []T, f func(context.Context, T) (R, error)) (R, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -99,7 +100,8 @@ func first[T, R any](ctx context.Context, l *look, each []T, f func(context.Cont
 	return none, l.fault(Config, errors.New("no broker to ask"))
 }
 
-// metadata asks all seed brokers at once, because one that hangs must not hide that others answer. nil topics are all.
+// metadata asks all seed brokers at once, because one that hangs must not hide that others answer.
+// nil topics are all.
 func (l *look) metadata(ctx context.Context, topics []string, check func(*kmsg.MetadataResponse) error) (*kmsg.MetadataResponse, error) {
 	cl, err := l.client(ctx)
 	if err != nil {

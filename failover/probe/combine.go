@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// AllOf is healthy where all probes are. They run at once; their errors are joined, in their order. It takes as long as the slowest.
+// AllOf is healthy where all probes are. They run at once; their errors are joined, in their order.
+// It takes as long as the slowest.
 func AllOf(probes ...Probe) Probe {
 	return func(ctx context.Context, t Target) error {
 		errs := make([]error, len(probes))
@@ -21,7 +22,8 @@ func AllOf(probes ...Probe) Probe {
 	}
 }
 
-// AnyOf is healthy where one probe is, and down where all are. They run at once, and those that still run are cancelled when one is healthy.
+// AnyOf is healthy where one probe is, and down where all are. They run at once, and those that
+// still run are cancelled when one is healthy.
 func AnyOf(probes ...Probe) Probe {
 	return func(ctx context.Context, t Target) error {
 		if len(probes) == 0 {

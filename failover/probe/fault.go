@@ -15,7 +15,8 @@ import (
 // Kind says what a probe saw.
 type Kind string
 
-// Kinds of faults. The first five count as down by default ([Rule.Ignore]), the others say that the probe can't tell ([Rule.AlsoDown]).
+// Kinds of faults. The first five count as down by default ([Rule.Ignore]), the others say that the
+// probe can't tell ([Rule.AlsoDown]).
 const (
 	// Unreachable: no broker could be connected to, or each broke the connection off.
 	Unreachable Kind = "unreachable"
@@ -46,7 +47,8 @@ type Fault struct {
 	Kind Kind
 	// Cluster is the target's name, Probe which probe saw it.
 	Cluster, Probe string
-	// Err is the cause. What a login's own code returned may be in it, which isn't in the fault's text.
+	// Err is the cause. What a login's own code returned may be in it, which isn't in the fault's
+	// text.
 	Err error
 }
 
@@ -56,7 +58,8 @@ func (f *Fault) Error() string {
 
 func (f *Fault) Unwrap() error { return f.Err }
 
-// cause is what may be printed. A SASL mechanism is the application's code, and what it returns may have a token in it.
+// cause is what may be printed. A SASL mechanism is the application's code, and what it returns may
+// have a token in it.
 func (f *Fault) cause() string {
 	var ke *kerr.Error
 	switch {
@@ -70,8 +73,9 @@ func (f *Fault) cause() string {
 	return "the login failed"
 }
 
-// SaysDown says whether an error says that the cluster is down: a fault of the first five kinds, or an error that isn't a [Fault], of a probe of one's own. Of what
-// [AllOf] returns one is enough; of what [AnyOf] returns all have to.
+// SaysDown says whether an error says that the cluster is down: a fault of the first five kinds, or
+// an error that isn't a [Fault], of a probe of one's own. Of what [AllOf] returns one is enough; of
+// what [AnyOf] returns all have to.
 func SaysDown(err error) bool { return down(err, countsAsDown) }
 
 func countsAsDown(k Kind) bool {

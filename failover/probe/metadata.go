@@ -16,7 +16,8 @@ type MetadataConfig struct {
 	ClusterID string
 }
 
-// Metadata holds that a seed broker answers a Metadata request, after the login where there is one. All seed brokers are asked at once; one answer is enough.
+// Metadata holds that a seed broker answers a Metadata request, after the login where there is one.
+// All seed brokers are asked at once; one answer is enough.
 func Metadata(cfg MetadataConfig) Probe {
 	return func(ctx context.Context, t Target) error {
 		l := &look{probe: "metadata", target: t}
@@ -30,7 +31,8 @@ func Metadata(cfg MetadataConfig) Probe {
 	}
 }
 
-// TCP holds that a seed broker accepts a connection: no TLS, no login, no request. A dialer among the options ([kgo.Dialer]) is used.
+// TCP holds that a seed broker accepts a connection: no TLS, no login, no request. A dialer among
+// the options ([kgo.Dialer]) is used.
 func TCP() Probe {
 	return func(ctx context.Context, t Target) error {
 		l := &look{probe: "tcp", target: t}
@@ -75,11 +77,13 @@ func withPort(addr string) string {
 type OfflineConfig struct {
 	// Topics are the names to look at. Default: all that the login may describe, but internal ones.
 	Topics []string
-	// Share is the part of the partitions without a leader beyond which the cluster is down. Default 0.5: more than half of them.
+	// Share is the part of the partitions without a leader beyond which the cluster is down.
+	// Default 0.5: more than half of them.
 	Share float64
 }
 
-// OfflinePartitions holds that enough partitions have a leader, as brokers' metadata has it. A topic that isn't there doesn't count.
+// OfflinePartitions holds that enough partitions have a leader, as brokers' metadata has it. A
+// topic that isn't there doesn't count.
 func OfflinePartitions(cfg OfflineConfig) Probe {
 	if cfg.Share <= 0 {
 		cfg.Share = 0.5

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/millis"
 )
 
-// Monitor looks at a cluster again and again and says by a [Rule] whether it is down. Its methods are safe for concurrent use.
+// Monitor looks at a cluster again and again and says by a [Rule] whether it is down. Its methods
+// are safe for concurrent use.
 type Monitor struct {
 	probe  Probe
 	target Target
@@ -30,7 +31,8 @@ type Monitor struct {
 // ErrRunning says that Run runs already.
 var ErrRunning = errors.New("probe: the monitor runs already")
 
-// NewMonitor returns a monitor that hasn't looked yet. The error says what is wrong with the arguments.
+// NewMonitor returns a monitor that hasn't looked yet. The error says what is wrong with the
+// arguments.
 func NewMonitor(p Probe, t Target, rule Rule, hooks Hooks) (*Monitor, error) {
 	err := rule.Validate()
 	if p == nil {
@@ -42,7 +44,8 @@ func NewMonitor(p Probe, t Target, rule Rule, hooks Hooks) (*Monitor, error) {
 	return &Monitor{probe: p, target: t, rule: rule.withDefaults(), hooks: hooks, status: Status{Cluster: t.Name, State: Unknown}}, nil
 }
 
-// Run looks at once and then at each interval, until ctx ends; its cause is the error. A look never overlaps the next. Run again goes on where it was.
+// Run looks at once and then at each interval, until ctx ends; its cause is the error. A look never
+// overlaps the next. Run again goes on where it was.
 func (m *Monitor) Run(ctx context.Context) error {
 	if err := m.begin(); err != nil {
 		return err

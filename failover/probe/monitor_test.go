@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// script is a probe that says what each letter of a text says, one letter a look, the last one for ever: . well, x failing, a refused login, s slow (1.5s), t too late.
+// script is a probe that says what each letter of a text says, one letter a look, the last one for
+// ever: . well, x failing, a refused login, s slow (1.5s), t too late.
 func script(text string) Probe {
 	i := 0
 	return func(ctx context.Context, t Target) error {
@@ -121,7 +122,8 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// TestDetection holds that a rule's bound is one, whenever the cluster ends and whether it hangs or refuses.
+// TestDetection holds that a rule's bound is one, whenever the cluster ends and whether it hangs or
+// refuses.
 func TestDetection(t *testing.T) {
 	for _, rule := range []Rule{{}, {Failures: 1, Of: 1}, {Failures: 5, Of: 9, Interval: 300 * time.Millisecond}, {Timeout: 500 * time.Millisecond}} {
 		for seed := range uint64(50) {

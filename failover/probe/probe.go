@@ -13,5 +13,6 @@ type Target struct {
 	Opts []kgo.Opt
 }
 
-// Probe looks at a cluster once. nil is healthy; an error says what is wrong. It ends within its context, leaves nothing behind, and may be called by several goroutines.
+// Probe looks at a cluster once. nil is healthy; an error says what is wrong. It ends within its
+// context, leaves nothing behind, and may be called by several goroutines.
 type Probe func(ctx context.Context, t Target) error

@@ -20,10 +20,14 @@ import (
 
 // RoundTripConfig is how [RoundTrip] writes and reads.
 type RoundTripConfig struct {
-	// Topic is the canary topic. Give it a partition on each broker, of one replica, and a short retention: where it has more replicas, a broker that is lost or hangs holds all
-	// its partitions up until it has left the in-sync replicas (9 s where it is lost, broker.session.timeout.ms; up to 30 s, replica.lag.time.max.ms), and by the default [Rule] that is long enough to be down. Default "kafkadr-canary".
+	// Topic is the canary topic. Give it a partition on each broker, of one replica, and a short
+	// retention: where it has more replicas, a broker that is lost or hangs holds all its
+	// partitions up until it has left the in-sync replicas (9 s where it is lost,
+	// broker.session.timeout.ms; up to 30 s, replica.lag.time.max.ms), and by the default [Rule]
+	// that is long enough to be down. Default "kafkadr-canary".
 	Topic string
-	// Create makes the topic where it isn't there: a partition for each broker, kept for an hour. Default: nothing is created.
+	// Create makes the topic where it isn't there: a partition for each broker, kept for an hour.
+	// Default: nothing is created.
 	Create bool
 	// Replicas is the replication factor of a topic that is made. Default 1.
 	Replicas int16
@@ -38,8 +42,11 @@ const (
 	fetchBytes  = 1 << 20
 )
 
-// RoundTrip holds that a record can be written to a canary topic, acknowledged by all in-sync replicas, and read again: one with a random value of its own, for each
-// partition that has a leader, all at once. One that comes back is enough, so that one broker that is lost, or hangs, doesn't count. It needs the rights to describe, write and read the topic, and with Create to create it.
+// RoundTrip holds that a record can be written to a canary topic, acknowledged by all in-sync
+// replicas, and read again: one with a random value of its own, for each partition that has a
+// leader, all at once. One that comes back is enough, so that one broker that is lost, or hangs,
+// doesn't count. It needs the rights to describe, write and read the topic, and with Create to
+// create it.
 func RoundTrip(cfg RoundTripConfig) Probe {
 	if cfg.Topic == "" {
 		cfg.Topic = canaryTopic
@@ -77,7 +84,8 @@ func (l *look) roundTrip(ctx context.Context, cfg RoundTripConfig) error {
 	return err
 }
 
-// tripped is the fault of one canary: what a broker answers that isn't about rights is the canary's.
+// tripped is the fault of one canary: what a broker answers that isn't about rights is the
+// canary's.
 func (l *look) tripped(c canary, err error) error {
 	at := fmt.Errorf("%s/%d: %w", c.topic, c.partition, err)
 	var ke *kerr.Error

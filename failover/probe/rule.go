@@ -8,20 +8,26 @@ import (
 
 // Rule says when a cluster is down, and when it is back. The zero value is the default.
 type Rule struct {
-	// Failures of the last Of looks, and the last two looks in a row, have to fail until the cluster is down, so that one that comes and goes isn't. Default 3 of 5.
+	// Failures of the last Of looks, and the last two looks in a row, have to fail until the
+	// cluster is down, so that one that comes and goes isn't. Default 3 of 5.
 	Failures, Of int
 	// Interval is from the start of one look to the next's. Default 1 s.
 	Interval time.Duration
-	// Timeout is what one look may take; longer is a failure. It draws the line between slow and dead. Default 2 s.
+	// Timeout is what one look may take; longer is a failure. It draws the line between slow and
+	// dead. Default 2 s.
 	Timeout time.Duration
-	// SlowerThan makes a failure ([Slow]) of a look that takes longer. Default 0: slowness isn't a failure.
+	// SlowerThan makes a failure ([Slow]) of a look that takes longer. Default 0: slowness isn't a
+	// failure.
 	SlowerThan time.Duration
 	// Successes in a row make a cluster that was down or suspect healthy. Default 3.
 	Successes int
-	// Backoff is how long a cluster that was down more than once has to stay well before it is healthy, beside Successes: this long after the first flap, then twice, four times … up to MaxBackoff.
-	// A flap is to be down again within twice MaxBackoff of having been healthy. Defaults 10 s and 5 min.
+	// Backoff is how long a cluster that was down more than once has to stay well before it is
+	// healthy, beside Successes: this long after the first flap, then twice, four times … up to
+	// MaxBackoff. A flap is to be down again within twice MaxBackoff of having been healthy.
+	// Defaults 10 s and 5 min.
 	Backoff, MaxBackoff time.Duration
-	// AlsoDown are kinds of faults that count as failures beside those that do by default; Ignore are kinds that don't count.
+	// AlsoDown are kinds of faults that count as failures beside those that do by default; Ignore
+	// are kinds that don't count.
 	AlsoDown, Ignore []Kind
 }
 
@@ -76,7 +82,9 @@ func (r Rule) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Detection is how long it takes at most from a cluster's end until the rule says so, where every look fails from then on: the look under way is good, and each of the next takes as long as it may.
+// Detection is how long it takes at most from a cluster's end until the rule says so, where every
+// look fails from then on: the look under way is good, and each of the next takes as long as it
+// may.
 func (r Rule) Detection() time.Duration {
 	r = r.withDefaults()
 	looks := max(r.Failures, min(inARow, r.Of))

@@ -41,7 +41,8 @@ type Status struct {
 	State   State  `json:"state"`
 	// Since is when it came into that state.
 	Since time.Time `json:"since"`
-	// Kind, Err and Error are of the last look that wasn't a success; they stay until the state is healthy.
+	// Kind, Err and Error are of the last look that wasn't a success; they stay until the state is
+	// healthy.
 	Kind  Kind   `json:"kind,omitempty"`
 	Err   error  `json:"-"`
 	Error string `json:"error,omitempty"`
@@ -62,7 +63,8 @@ type Change struct {
 	Status Status
 }
 
-// Hooks are called by Run, one at a time, in order; a slow one delays the next look. A nil func isn't called.
+// Hooks are called by Run, one at a time, in order; a slow one delays the next look. A nil func
+// isn't called.
 type Hooks struct {
 	// OnResult is called after each look.
 	OnResult func(Result)

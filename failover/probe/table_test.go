@@ -27,7 +27,8 @@ var given = map[string]Probe{
 	"offline":  OfflinePartitions(OfflineConfig{}),
 }
 
-// row is one of the package's table: what has happened, and what each probe says; not named is healthy.
+// row is one of the package's table: what has happened, and what each probe says; not named is
+// healthy.
 type row struct {
 	name string
 	do   func(t *testing.T, cl testkafka.Cluster)
@@ -234,7 +235,8 @@ func TestRoundTripCreates(t *testing.T) {
 	})
 }
 
-// TestCancelled holds that a probe whose caller has no use for it any more says so, and isn't a fault.
+// TestCancelled holds that a probe whose caller has no use for it any more says so, and isn't a
+// fault.
 func TestCancelled(t *testing.T) {
 	bubble(t, func(t *testing.T, cl testkafka.Cluster) {
 		all(cl, func(b int32) { cl.Pause(t, b) })

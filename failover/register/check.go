@@ -15,8 +15,9 @@ const (
 	maxNumber = 1<<53 - 1
 )
 
-// CheckScope says whether a scope's name is allowed: 1 to 100 lower-case letters, digits, dashes and dots, with a letter or digit at both ends of each part
-// between dots. That is part of a key in every store, file system and Kubernetes. The error is an *[InvalidError].
+// CheckScope says whether a scope's name is allowed: 1 to 100 lower-case letters, digits, dashes
+// and dots, with a letter or digit at both ends of each part between dots. That is part of a key in
+// every store, file system and Kubernetes. The error is an *[InvalidError].
 func CheckScope(scope string) error {
 	if scope == "" || len(scope) > maxScope {
 		return &InvalidError{Scope: fmt.Sprintf("%.*q", maxScope, scope), Reason: fmt.Sprintf("the scope's name has %d bytes; 1 to %d are allowed", len(scope), maxScope)}
@@ -37,7 +38,8 @@ func CheckScope(scope string) error {
 	return nil
 }
 
-// CheckNumber says whether there can be an epoch of that scope and number; the error is an *[InvalidError].
+// CheckNumber says whether there can be an epoch of that scope and number; the error is an
+// *[InvalidError].
 func CheckNumber(scope string, number int64) error {
 	if err := CheckScope(scope); err != nil {
 		return err
@@ -158,8 +160,9 @@ func (e *Epoch) checkForks() error {
 	return nil
 }
 
-// CheckNext says whether next may follow prev: an open epoch is followed by one that closes it, a closing one by the opening of the same switch, on either of its
-// clusters. The error is an *[InvalidError].
+// CheckNext says whether next may follow prev: an open epoch is followed by one that closes it, a
+// closing one by the opening of the same switch, on either of its clusters. The error is an
+// *[InvalidError].
 func CheckNext(prev, next Epoch) error {
 	if err := next.check(); err != nil {
 		return err

@@ -20,7 +20,8 @@ type document struct {
 	Epoch
 }
 
-// Encode returns an epoch as registers store it, a JSON object: the fields of [Epoch] and "version": 1. It is for drivers. One that isn't sound, or longer than 16 MiB, is an
+// Encode returns an epoch as registers store it, a JSON object: the fields of [Epoch] and
+// "version": 1. It is for drivers. One that isn't sound, or longer than 16 MiB, is an
 // *[InvalidError].
 func Encode(e Epoch) ([]byte, error) {
 	if err := e.check(); err != nil {
@@ -37,8 +38,9 @@ func Encode(e Epoch) ([]byte, error) {
 	return raw, nil
 }
 
-// Decode reads what Encode has made: the epoch of a scope and number. It is for drivers, and trusts no byte. Key names the object in errors: a *[DamageError] where it isn't that
-// epoch, a *[VersionError] where a newer program wrote it. Fields that it doesn't know are passed over.
+// Decode reads what Encode has made: the epoch of a scope and number. It is for drivers, and trusts
+// no byte. Key names the object in errors: a *[DamageError] where it isn't that epoch, a
+// *[VersionError] where a newer program wrote it. Fields that it doesn't know are passed over.
 func Decode(key, scope string, number int64, raw []byte) (Epoch, error) {
 	e, err := decode(key, raw)
 	if err != nil {

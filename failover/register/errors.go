@@ -10,9 +10,11 @@ import (
 var (
 	// ErrNoEpoch says that there is no epoch of that number in that scope.
 	ErrNoEpoch = errors.New("register: no such epoch")
-	// ErrNotCreateOnly says that the store overwrites an object that was to be created only: two controllers would both win.
+	// ErrNotCreateOnly says that the store overwrites an object that was to be created only: two
+	// controllers would both win.
 	ErrNotCreateOnly = errors.New("register: the store ignores create-only writes")
-	// ErrStale says that the store doesn't show what is known to be there. Whether an epoch exists can't be known from it.
+	// ErrStale says that the store doesn't show what is known to be there. Whether an epoch exists
+	// can't be known from it.
 	ErrStale = errors.New("register: the store doesn't show what it holds")
 	// ErrNoMajority says that too few of a quorum's stores have answered. The error joins theirs.
 	ErrNoMajority = errors.New("register: no majority of the stores has answered")
@@ -32,7 +34,8 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("register: epoch %d of %s is another's: %s", e.Epoch.Number, e.Epoch.Scope, e.Epoch.By)
 }
 
-// Conflict is what a driver's Create returns where an epoch is there already: nil where it is the same in everything, else a *[ConflictError].
+// Conflict is what a driver's Create returns where an epoch is there already: nil where it is the
+// same in everything, else a *[ConflictError].
 func Conflict(mine, there Epoch) error {
 	if mine.Equal(there) {
 		return nil
@@ -40,8 +43,8 @@ func Conflict(mine, there Epoch) error {
 	return &ConflictError{Epoch: there}
 }
 
-// NoScopeError says that a scope has no epoch: nobody has begun it ([Begin]) in this register, or its name, the register's prefix
-// or its store is mistyped. It matches [ErrNoEpoch].
+// NoScopeError says that a scope has no epoch: nobody has begun it ([Begin]) in this register, or
+// its name, the register's prefix or its store is mistyped. It matches [ErrNoEpoch].
 type NoScopeError struct {
 	Scope string
 	// Others are scopes that the store has, where it can be listed.
@@ -85,7 +88,8 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// VersionError is an object of a format version that this package doesn't know: a newer program wrote it.
+// VersionError is an object of a format version that this package doesn't know: a newer program
+// wrote it.
 type VersionError struct {
 	// Key is the object's.
 	Key     string

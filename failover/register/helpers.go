@@ -10,8 +10,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/clock"
 )
 
-// Latest returns the newest epoch of a scope: the next one's absence was read after the call began. An error that matches [ErrNoEpoch] says that there is none.
-// It takes about 2·log2(n) Gets; whoever knows a recent epoch goes on from it with [Next].
+// Latest returns the newest epoch of a scope: the next one's absence was read after the call began.
+// An error that matches [ErrNoEpoch] says that there is none. It takes about 2·log2(n) Gets;
+// whoever knows a recent epoch goes on from it with [Next].
 func Latest(ctx context.Context, r Register, scope string) (Epoch, error) {
 	e, err := r.Get(ctx, scope, 1)
 	if err != nil {
@@ -38,7 +39,8 @@ func Latest(ctx context.Context, r Register, scope string) (Epoch, error) {
 	return e, nil
 }
 
-// Active returns the newest epoch of a scope that has been begun, as [Latest] does. Where it hasn't been, the error is a
+// Active returns the newest epoch of a scope that has been begun, as [Latest] does. Where it hasn't
+// been, the error is a
 // *[NoScopeError] that names other scopes of the register, where that is a [Lister].
 func Active(ctx context.Context, r Register, scope string) (Epoch, error) {
 	e, err := Latest(ctx, r, scope)
@@ -52,7 +54,8 @@ func Active(ctx context.Context, r Register, scope string) (Epoch, error) {
 	return Epoch{}, none
 }
 
-// Next returns the epoch behind another, in one Get, and an error that matches [ErrNoEpoch] where there is none yet. One that mustn't be there ([CheckNext]) is an *[InvalidError].
+// Next returns the epoch behind another, in one Get, and an error that matches [ErrNoEpoch] where
+// there is none yet. One that mustn't be there ([CheckNext]) is an *[InvalidError].
 func Next(ctx context.Context, r Register, after Epoch) (Epoch, error) {
 	next, err := r.Get(ctx, after.Scope, after.Number+1)
 	if err != nil {
@@ -64,9 +67,12 @@ func Next(ctx context.Context, r Register, after Epoch) (Epoch, error) {
 	return next, nil
 }
 
-// Advance writes the epoch behind prev and returns it as written: Scope and Number are set, and At where it is zero. Errors are an *[InvalidError] where it mustn't follow, before any
-// I/O, and a *[ConflictError] with the winner where another is there. After another error that came from the store what is there is read: an epoch that was written all the
-// same counts. Where that can't be told the first error is returned, and the epoch may be there or come later; the same call may be repeated, with At set.
+// Advance writes the epoch behind prev and returns it as written: Scope and Number are set, and At
+// where it is zero. Errors are an *[InvalidError] where it mustn't follow, before any I/O, and a
+// *[ConflictError] with the winner where another is there. After another error that came from the
+// store what is there is read: an epoch that was written all the same counts. Where that can't be
+// told the first error is returned, and the epoch may be there or come later; the same call may be
+// repeated, with At set.
 func Advance(ctx context.Context, r Register, prev, next Epoch) (Epoch, error) {
 	next.Scope, next.Number = prev.Scope, prev.Number+1
 	if next.At.IsZero() {
@@ -97,9 +103,11 @@ func create(ctx context.Context, r Register, e Epoch) error {
 	return Conflict(e, there)
 }
 
-// Begin begins a scope: an operator's call, which neither clients nor controllers make, so that a mistyped scope, prefix or
-// store never becomes another register with another active cluster. It returns the newest epoch of a scope; where there is none it writes the first one, whose Scope and Number it sets, and At where it is zero. Many may begin at once:
-// all get the same epoch, or a later one.
+// Begin begins a scope: an operator's call, which neither clients nor controllers make, so that a
+// mistyped scope, prefix or store never becomes another register with another active cluster. It
+// returns the newest epoch of a scope; where there is none it writes the first one, whose Scope and
+// Number it sets, and At where it is zero. Many may begin at once: all get the same epoch, or a
+// later one.
 func Begin(ctx context.Context, r Register, scope string, first Epoch) (Epoch, error) {
 	first.Scope, first.Number = scope, 1
 	if first.At.IsZero() {
@@ -124,11 +132,12 @@ func Begin(ctx context.Context, r Register, scope string, first Epoch) (Epoch, e
 	return first, nil
 }
 
-// Change gives a scope other values, an operator's call: the lease and the clusters of values. It writes a pair of epochs, closing
-// and opening, back to the same cluster, by and reason being values'. A switch waits for the longer lease of the last two epochs in
-// which a cluster was active: so where these differ Change waits for the longer one first. A Change whose writer died is
-// finished by another. It returns the opening epoch; where somebody else has
-// switched meanwhile, a *[ConflictError].
+// Change gives a scope other values, an operator's call: the lease and the clusters of values. It
+// writes a pair of epochs, closing and opening, back to the same cluster, by and reason being
+// values'. A switch waits for the longer lease of the last two epochs in which a cluster was
+// active: so where these differ Change waits for the longer one first. A Change whose writer died
+// is finished by another. It returns the opening epoch; where somebody else has switched meanwhile,
+// a *[ConflictError].
 func Change(ctx context.Context, r Register, last Epoch, values Epoch) (Epoch, error) {
 	if last.Closing() && last.Stays { // its writer died
 		return Advance(ctx, r, last, reopening(last, values))
@@ -169,8 +178,9 @@ func reopening(closing, values Epoch) Epoch {
 	return e
 }
 
-// Waited is the longest lease that a client may still have when an epoch follows last: that of last, or that of the epoch in which
-// a cluster was active before. Where last is closing, it is what that one says.
+// Waited is the longest lease that a client may still have when an epoch follows last: that of
+// last, or that of the epoch in which a cluster was active before. Where last is closing, it is
+// what that one says.
 func Waited(ctx context.Context, r Register, last Epoch) (time.Duration, error) {
 	if last.Closing() || last.Number <= 2 {
 		return last.Lease, nil
@@ -182,7 +192,8 @@ func Waited(ctx context.Context, r Register, last Epoch) (time.Duration, error) 
 	return max(last.Lease, before.Lease), nil
 }
 
-// History yields a scope's epochs from the first to the newest, one Get each. An error ends it; that there is none at all is no error.
+// History yields a scope's epochs from the first to the newest, one Get each. An error ends it;
+// that there is none at all is no error.
 func History(ctx context.Context, r Register, scope string) iter.Seq2[Epoch, error] {
 	return func(yield func(Epoch, error) bool) {
 		e, err := r.Get(ctx, scope, 1)

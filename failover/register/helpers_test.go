@@ -97,7 +97,8 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
-// TestAmbiguous: a Create that failed counts where it has succeeded, and for the other one where another was first.
+// TestAmbiguous: a Create that failed counts where it has succeeded, and for the other one where
+// another was first.
 func TestAmbiguous(t *testing.T) {
 	mem := register.NewMemory()
 	es := chain("s", 3)

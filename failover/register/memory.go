@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// Memory is a register in the process's memory: for tests, for a client that is its own controller, and as a [Store]. It ends with the process. Safe for concurrent use.
+// Memory is a register in the process's memory: for tests, for a client that is its own controller,
+// and as a [Store]. It ends with the process. Safe for concurrent use.
 type Memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte

@@ -7,12 +7,16 @@ import (
 	"time"
 )
 
-// Epoch says who is active in a scope, from its number on until the next one exists. It is written once.
+// Epoch says who is active in a scope, from its number on until the next one exists. It is written
+// once.
 //
-// A switch takes two epochs. The first closes: Active is empty, and nobody writes to any cluster until there is another. The second opens: Active is the cluster that the
-// switch went to, or the one that it came from where it was given up, and Forks says where its logs ended before anybody wrote there.
+// A switch takes two epochs. The first closes: Active is empty, and nobody writes to any cluster
+// until there is another. The second opens: Active is the cluster that the switch went to, or the
+// one that it came from where it was given up, and Forks says where its logs ended before anybody
+// wrote there.
 type Epoch struct {
-	// Scope is what the epoch is about: an application, a set of topics, a region. See [CheckScope].
+	// Scope is what the epoch is about: an application, a set of topics, a region. See
+	// [CheckScope].
 	Scope string `json:"scope"`
 	// Number counts from 1, without gaps.
 	Number int64 `json:"number"`
@@ -20,18 +24,22 @@ type Epoch struct {
 	Active string `json:"active,omitempty"`
 	// ActiveID is its cluster ID, where that is known.
 	ActiveID string `json:"active_id,omitempty"`
-	// From is the cluster that was active before the switch, Target the one that it goes to. Both are empty in a scope's first epoch.
+	// From is the cluster that was active before the switch, Target the one that it goes to. Both
+	// are empty in a scope's first epoch.
 	From   string `json:"from,omitempty"`
 	Target string `json:"target,omitempty"`
 	// Switch names the switch: the same in its two epochs, and in no other.
 	Switch string `json:"switch,omitempty"`
-	// Lease is how long a client may write in the epoch after it has confirmed it, in a closing one how long the switch waits for
-	// that: the longer one of the last two in which a cluster was active. It is for all clients of the scope, whatever they are configured with.
-	// 0: what each is configured with.
+	// Lease is how long a client may write in the epoch after it has confirmed it, in a closing one
+	// how long the switch waits for that: the longer one of the last two in which a cluster was
+	// active. It is for all clients of the scope, whatever they are configured with. 0: what each
+	// is configured with.
 	Lease time.Duration `json:"lease_ns,omitempty"`
-	// Clusters are the scope's, sorted by name, whatever controllers and clients are configured with. Empty: not noted yet.
+	// Clusters are the scope's, sorted by name, whatever controllers and clients are configured
+	// with. Empty: not noted yet.
 	Clusters []Member `json:"clusters,omitempty"`
-	// Stays says that the switch goes nowhere: it changes the scope's values, and comes back to From. See [Change].
+	// Stays says that the switch goes nowhere: it changes the scope's values, and comes back to
+	// From. See [Change].
 	Stays bool `json:"stays,omitempty"`
 	// Planned says that the cluster that was active before was alive and drained.
 	Planned bool `json:"planned,omitempty"`
@@ -40,14 +48,17 @@ type Epoch struct {
 	Reason string `json:"reason,omitempty"`
 	// At is when it was written, by the writer's clock: information, nothing is decided by it.
 	At time.Time `json:"at"`
-	// Forks are where the logs of the cluster that has become active ended, of an opening epoch. From there on the same offset is another record on the cluster that was active before. Sorted by topic and partition.
+	// Forks are where the logs of the cluster that has become active ended, of an opening epoch.
+	// From there on the same offset is another record on the cluster that was active before. Sorted
+	// by topic and partition.
 	Forks []Fork `json:"forks,omitempty"`
 }
 
 // Closing says that a switch is under way.
 func (e *Epoch) Closing() bool { return e.Number > 0 && e.Active == "" }
 
-// Fork returns where a partition forked at this epoch; false where that isn't noted. It searches: Forks must be sorted, as those of every register are.
+// Fork returns where a partition forked at this epoch; false where that isn't noted. It searches:
+// Forks must be sorted, as those of every register are.
 func (e *Epoch) Fork(topic string, partition int32) (int64, bool) {
 	at, ok := slices.BinarySearchFunc(e.Forks, Fork{Topic: topic, Partition: partition}, compareForks)
 	if !ok {
@@ -103,20 +114,25 @@ func compareForks(x, y Fork) int {
 // SortForks sorts by topic and partition, as an epoch's have to be.
 func SortForks(fs []Fork) { slices.SortFunc(fs, compareForks) }
 
-// Lister is a [Register] that knows which scopes it has. It is never in the way of anything: what it says is for people.
+// Lister is a [Register] that knows which scopes it has. It is never in the way of anything: what
+// it says is for people.
 type Lister interface {
-	// Scopes are the names of scopes that have an epoch, sorted: a thousand at most, and perhaps those of registers beside this
-	// one in the same store, which are named with their prefixes.
+	// Scopes are the names of scopes that have an epoch, sorted: a thousand at most, and perhaps
+	// those of registers beside this one in the same store, which are named with their prefixes.
 	Scopes(ctx context.Context) ([]string, error)
 }
 
-// Register holds epochs, each written once. Implementations are safe for concurrent use, by processes as well, and linearizable: once Create has
-// returned nil, or Get an epoch, every Get that begins afterwards returns it. That is all that a register has to guarantee; package registertest tests it.
-// Both return within their context, and never change or keep the epochs that they are given.
+// Register holds epochs, each written once. Implementations are safe for concurrent use, by
+// processes as well, and linearizable: once Create has returned nil, or Get an epoch, every Get
+// that begins afterwards returns it. That is all that a register has to guarantee; package
+// registertest tests it. Both return within their context, and never change or keep the epochs that
+// they are given.
 type Register interface {
 	// Get returns an epoch, or an error that matches [ErrNoEpoch] where it certainly isn't there.
 	Get(ctx context.Context, scope string, number int64) (Epoch, error)
-	// Create writes an epoch where none of its number is; a *[ConflictError] holds the other one where one is. One that is equal in everything is no conflict, so a Create
-	// may be repeated. After any other error the epoch may be there or not, or come later. An epoch that can't be written ([Encode]) is refused with an *[InvalidError].
+	// Create writes an epoch where none of its number is; a *[ConflictError] holds the other one
+	// where one is. One that is equal in everything is no conflict, so a Create may be repeated.
+	// After any other error the epoch may be there or not, or come later. An epoch that can't be
+	// written ([Encode]) is refused with an *[InvalidError].
 	Create(ctx context.Context, e Epoch) error
 }

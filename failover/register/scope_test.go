@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// TestNoScope: a scope that nobody has begun is an error that names those that there are, and that no epoch is.
+// TestNoScope: a scope that nobody has begun is an error that names those that there are, and that
+// no epoch is.
 func TestNoScope(t *testing.T) {
 	r := register.NewMemory()
 	for _, scope := range []string{"shop", "billing"} {
@@ -66,8 +67,8 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestChange: a scope's values change by a pair of epochs that stay; a shorter lease is waited for before the next change; a change
-// whose writer died is finished.
+// TestChange: a scope's values change by a pair of epochs that stay; a shorter lease is waited for
+// before the next change; a change whose writer died is finished.
 func TestChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := register.NewMemory()

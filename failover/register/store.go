@@ -7,12 +7,16 @@ import (
 	"strings"
 )
 
-// Store keeps small objects, each written once; a quorum stands on three of them. [Memory] and a bucket.Register are stores. Implementations are safe for concurrent use, by processes as well: once
-// CreateObject has returned nil or ErrExists, or ReadObject a value, every ReadObject that begins afterwards returns the object. Both return within their context.
+// Store keeps small objects, each written once; a quorum stands on three of them. [Memory] and a
+// bucket.Register are stores. Implementations are safe for concurrent use, by processes as well:
+// once CreateObject has returned nil or ErrExists, or ReadObject a value, every ReadObject that
+// begins afterwards returns the object. Both return within their context.
 type Store interface {
-	// CreateObject writes an object where none of its key is; the error matches [ErrExists] where one is. After any other error the object may be there or not, or come later.
+	// CreateObject writes an object where none of its key is; the error matches [ErrExists] where
+	// one is. After any other error the object may be there or not, or come later.
 	CreateObject(ctx context.Context, key string, value []byte) error
-	// ReadObject returns an object, or an error that matches [ErrNoObject] where it certainly isn't there.
+	// ReadObject returns an object, or an error that matches [ErrNoObject] where it certainly isn't
+	// there.
 	ReadObject(ctx context.Context, key string) ([]byte, error)
 }
 

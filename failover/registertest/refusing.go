@@ -8,17 +8,21 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// Refusing is a register whose store can be made to refuse, or to be away, behind the driver that is tried.
+// Refusing is a register whose store can be made to refuse, or to be away, behind the driver that
+// is tried.
 type Refusing struct {
 	// Open returns a handle of its own to the same register.
 	Open func(t testing.TB) register.Register
-	// Refuse makes the store fail the operations that it is true for, from now on: get, list and put, of a key. Nil ends that.
+	// Refuse makes the store fail the operations that it is true for, from now on: get, list and
+	// put, of a key. Nil ends that.
 	Refuse func(func(op, key string) bool)
-	// Tells says that the driver's errors tell a refusal from absence: then a refusal of one operation alone is tried, too. What tells nothing is found out by what else is refused.
+	// Tells says that the driver's errors tell a refusal from absence: then a refusal of one
+	// operation alone is tried, too. What tells nothing is found out by what else is refused.
 	Tells bool
 }
 
-// RunRefusing checks that an epoch that a store merely doesn't give is never said not to be there: who hears that goes on writing, and a lease is confirmed. open returns an empty register.
+// RunRefusing checks that an epoch that a store merely doesn't give is never said not to be there:
+// who hears that goes on writing, and a lease is confirmed. open returns an empty register.
 func RunRefusing(t *testing.T, open func(t testing.TB) Refusing) {
 	t.Run("Everything", func(t *testing.T) { refusedAll(t, open(t), func(string, string) bool { return true }) })
 	t.Run("Get", func(t *testing.T) { refusedAll(t, open(t), func(op, _ string) bool { return op == "get" }) })
@@ -59,7 +63,8 @@ func refusedAll(t *testing.T, r Refusing, refuse func(op, key string) bool) {
 	wantNone(t, client, "s", 5)
 }
 
-// refusedOnce refuses each operation of a poll, alone: the epoch is found, or an error says that it can't be told.
+// refusedOnce refuses each operation of a poll, alone: the epoch is found, or an error says that it
+// can't be told.
 func refusedOnce(t *testing.T, r Refusing) {
 	writer, client := r.Open(t), r.Open(t)
 	es := Epochs("s", 3)

@@ -12,8 +12,10 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// Run checks a register. open returns a handle to a register that is empty at its first call in a test t; further calls with the same t must return the same register, through
-// another handle where it has such. Handles are open's to close, with t.Cleanup. The suite takes a few hundred operations.
+// Run checks a register. open returns a handle to a register that is empty at its first call in a
+// test t; further calls with the same t must return the same register, through another handle where
+// it has such. Handles are open's to close, with t.Cleanup. The suite takes a few hundred
+// operations.
 func Run(t *testing.T, open func(t testing.TB) register.Register) {
 	for _, test := range []struct {
 		name string
@@ -39,7 +41,8 @@ func Run(t *testing.T, open func(t testing.TB) register.Register) {
 // limit is how long a call may go on when its context has ended.
 const limit = 10 * time.Second
 
-// Epochs are the first n epochs of a scope that goes from cluster a to b and back, for tests of drivers.
+// Epochs are the first n epochs of a scope that goes from cluster a to b and back, for tests of
+// drivers.
 func Epochs(scope string, n int) []register.Epoch {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC)
 	es := make([]register.Epoch, 0, n)
@@ -127,7 +130,8 @@ func roundTrip(t *testing.T, open func(t testing.TB) register.Register) {
 	wantNone(t, other, "round.trip-1", 6)
 }
 
-// createOnly: who is second gets the first one's epoch, which stays; the same epoch again is no conflict.
+// createOnly: who is second gets the first one's epoch, which stays; the same epoch again is no
+// conflict.
 func createOnly(t *testing.T, open func(t testing.TB) register.Register) {
 	r, other := open(t), open(t)
 	for _, e := range Epochs("s", 3) {
@@ -179,7 +183,8 @@ func createConcurrent(t *testing.T, open func(t testing.TB) register.Register) {
 	}
 }
 
-// readAfterCreate: what one handle has written the other one reads, at once, also where it has just found nothing.
+// readAfterCreate: what one handle has written the other one reads, at once, also where it has just
+// found nothing.
 func readAfterCreate(t *testing.T, open func(t testing.TB) register.Register) {
 	handles := []register.Register{open(t), open(t)}
 	for i, e := range Epochs("s", 20) {
@@ -190,7 +195,8 @@ func readAfterCreate(t *testing.T, open func(t testing.TB) register.Register) {
 	}
 }
 
-// readAfterRead: while somebody creates, readers through two handles take turns: what one has seen is there for the next.
+// readAfterRead: while somebody creates, readers through two handles take turns: what one has seen
+// is there for the next.
 func readAfterRead(t *testing.T, open func(t testing.TB) register.Register) {
 	handles := []register.Register{open(t), open(t)}
 	writer := open(t)
@@ -223,7 +229,8 @@ func readAfterRead(t *testing.T, open func(t testing.TB) register.Register) {
 	}
 }
 
-// controllers: three of them move a scope on at the same time; what is left is one history, in which each epoch has one author who knows of it.
+// controllers: three of them move a scope on at the same time; what is left is one history, in
+// which each epoch has one author who knows of it.
 func controllers(t *testing.T, open func(t testing.TB) register.Register) {
 	const epochs = 9
 	won := make([]map[int64]string, 3)
@@ -359,7 +366,8 @@ func kept(t *testing.T, open func(t testing.TB) register.Register) {
 	want(t, r, es[2])
 }
 
-// contexts: a call whose context has ended returns an error soon, and not one that says what is there.
+// contexts: a call whose context has ended returns an error soon, and not one that says what is
+// there.
 func contexts(t *testing.T, open func(t testing.TB) register.Register) {
 	r := open(t)
 	es := Epochs("s", 2)

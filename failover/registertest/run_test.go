@@ -73,7 +73,8 @@ func TestFiles(t *testing.T) {
 	registertest.Run(t, func(t testing.TB) register.Register { return openBucket(t, files(t, dir(t))) })
 }
 
-// TestRefusing has the driver's errors say nothing but NotFound, as gocloud's do of Google's 403 and Azure's failed DNS.
+// TestRefusing has the driver's errors say nothing but NotFound, as gocloud's do of Google's 403
+// and Azure's failed DNS.
 func TestRefusing(t *testing.T) {
 	says := func(err error) (int, bool) {
 		if errors.Is(err, faultbucket.ErrHidden) {
@@ -142,7 +143,8 @@ func TestQuorumMixed(t *testing.T) {
 	})
 }
 
-// waited is a store whose operations can be waited for: those that a quorum has cancelled go on for a moment.
+// waited is a store whose operations can be waited for: those that a quorum has cancelled go on for
+// a moment.
 type waited struct {
 	register.Store
 	mu sync.RWMutex
@@ -190,7 +192,8 @@ func TestQuorumOneAway(t *testing.T) {
 	}
 }
 
-// TestUnreliable: a bucket whose every third operation fails, half of them after they have succeeded.
+// TestUnreliable: a bucket whose every third operation fails, half of them after they have
+// succeeded.
 func TestUnreliable(t *testing.T) {
 	bucket := perTest(func(t testing.TB) *blob.Bucket {
 		b, faults := faultbucket.New(memBucket(t))

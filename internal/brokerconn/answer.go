@@ -14,7 +14,8 @@ import (
 const (
 	// probeID is the correlation ID of the guard's own requests. kgo counts from 0 up.
 	probeID int32 = math.MinInt32
-	// probeVersion is of Kafka 0.11, the first with record batches: cluster ID, no tags, no creation of topics.
+	// probeVersion is of Kafka 0.11, the first with record batches: cluster ID, no tags, no
+	// creation of topics.
 	probeVersion = 4
 
 	// Versions from which on a response has a field, or is flexible.
@@ -49,7 +50,8 @@ type answer struct {
 	brokers   map[string]int32 // by advertised address; of Metadata only
 }
 
-// readAnswer reads the beginning of a response, behind its correlation ID. It never panics; what is after the cluster ID isn't looked at.
+// readAnswer reads the beginning of a response, behind its correlation ID. It never panics; what is
+// after the cluster ID isn't looked at.
 func readAnswer(key, version int16, body []byte) (answer, error) {
 	b := kbin.Reader{Src: body}
 	var a answer
@@ -132,7 +134,8 @@ func (h header) opens() bool {
 // names says whether the answer tells the cluster ID.
 func (h header) names() bool { return h.key == keyMetadata || h.key == keyDescribeCluster }
 
-// token says whether what looks like a header can't be one: it is a token of the login that follows SASL handshake version 0, which has none.
+// token says whether what looks like a header can't be one: it is a token of the login that follows
+// SASL handshake version 0, which has none.
 func (h header) token() bool {
 	const maxKey, maxVersion = 1000, 31
 	return h.key < 0 || h.key > maxKey || h.version < 0 || h.version > maxVersion

@@ -10,10 +10,12 @@ import (
 	"time"
 )
 
-// Conn returns a connection to a broker, dialed at addr, that leads to the guard's cluster or fails. Where TLS is spoken, c is the [crypto/tls.Conn], not the one beneath it.
+// Conn returns a connection to a broker, dialed at addr, that leads to the guard's cluster or
+// fails. Where TLS is spoken, c is the [crypto/tls.Conn], not the one beneath it.
 //
-// Writes may split and join requests. Up to the first request that isn't of the opening, fewer than eight bytes of a request are held back until there are more. That request's Write takes
-// a round trip, within its write deadline or else 10 s.
+// Writes may split and join requests. Up to the first request that isn't of the opening, fewer than
+// eight bytes of a request are held back until there are more. That request's Write takes a round
+// trip, within its write deadline or else 10 s.
 func (g *Guard) Conn(c net.Conn, addr string) net.Conn {
 	return &conn{Conn: c, guard: g, addr: addr, asked: make(map[int32]header)}
 }
@@ -145,7 +147,8 @@ func (c *conn) openWith(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// opening says how many bytes of p are of the opening, and whether another request follows them. Else the rest is the beginning of a header.
+// opening says how many bytes of p are of the opening, and whether another request follows them.
+// Else the rest is the beginning of a header.
 func (c *conn) opening(p []byte) (pass int, gated bool, err error) {
 	for {
 		n := min(c.left, len(p)-pass)

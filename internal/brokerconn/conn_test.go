@@ -215,7 +215,8 @@ func through(t *testing.T, c net.Conn, p []byte, pieces func(n int) int) []byte 
 	return got
 }
 
-// TestPieces holds that one probe is all that is added, and nothing lost, however requests and responses are cut.
+// TestPieces holds that one probe is all that is added, and nothing lost, however requests and
+// responses are cut.
 func TestPieces(t *testing.T) {
 	for seed := range uint64(60) {
 		for name, pieces := range map[string]func(rnd *rand.Rand) func(int) int{
@@ -251,7 +252,8 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestStranger holds that a stranger gets nothing but the opening and the probe, and that the writer learns who it is.
+// TestStranger holds that a stranger gets nothing but the opening and the probe, and that the
+// writer learns who it is.
 func TestStranger(t *testing.T) {
 	for _, id := range []*string{kmsg.StringPtr(stranger), nil} {
 		synctest.Test(t, func(t *testing.T) {
@@ -336,7 +338,8 @@ func TestLaterAnswers(t *testing.T) {
 	}
 }
 
-// TestUnknown holds that a broker without a cluster ID is let through where none is known, and that this is said.
+// TestUnknown holds that a broker without a cluster ID is let through where none is known, and that
+// this is said.
 func TestUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		said := 0
@@ -350,7 +353,8 @@ func TestUnknown(t *testing.T) {
 	})
 }
 
-// TestDeadlines holds that the write deadline bounds the probe, also one that is set meanwhile, and that the reader's is its own.
+// TestDeadlines holds that the write deadline bounds the probe, also one that is set meanwhile, and
+// that the reader's is its own.
 func TestDeadlines(t *testing.T) {
 	for name, set := range map[string]func(c net.Conn){
 		"before":  func(c net.Conn) { _ = c.SetWriteDeadline(time.Now().Add(3 * time.Second)) },
@@ -388,7 +392,8 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestReaderKeepsItsDeadline holds that a reader that waited before the probe goes on after it, until its own deadline.
+// TestReaderKeepsItsDeadline holds that a reader that waited before the probe goes on after it,
+// until its own deadline.
 func TestReaderKeepsItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &broker{id: kmsg.StringPtr(right), answer: func(h header) []byte {
@@ -418,7 +423,8 @@ func TestReaderKeepsItsDeadline(t *testing.T) {
 	})
 }
 
-// TestEndsAtFirst holds that a broker that hangs up on the first request is told by the reader, as without a guard: kgo says then that SASL may be missing.
+// TestEndsAtFirst holds that a broker that hangs up on the first request is told by the reader, as
+// without a guard: kgo says then that SASL may be missing.
 func TestEndsAtFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()

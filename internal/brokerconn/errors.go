@@ -7,7 +7,8 @@ import (
 
 // WrongClusterError says that another cluster answers at an address than the one that is meant.
 type WrongClusterError struct {
-	// Want is the ID of the cluster that is meant, Got the one that answers; an empty one wasn't told.
+	// Want is the ID of the cluster that is meant, Got the one that answers; an empty one wasn't
+	// told.
 	Want string `json:"want"`
 	Got  string `json:"got"`
 	// Addr is the broker's address, as it was dialed.
@@ -21,8 +22,9 @@ func (e *WrongClusterError) Error() string {
 	return fmt.Sprintf("wrong cluster: %q answers at %s, and %q is meant", e.Got, e.Addr, e.Want)
 }
 
-// UnreachableError says that a broker can't be reached at the address that it advertises, though others of its cluster have answered: advertised.listeners are wrong, or closed to this
-// machine, or the broker is down.
+// UnreachableError says that a broker can't be reached at the address that it advertises, though
+// others of its cluster have answered: advertised.listeners are wrong, or closed to this machine,
+// or the broker is down.
 type UnreachableError struct {
 	// Broker is its ID, Addr the host and port that it advertises.
 	Broker int32  `json:"broker"`

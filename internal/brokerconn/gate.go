@@ -35,7 +35,8 @@ func (c *conn) identify() error {
 // maxEarly bounds what a broker may send before its cluster is known.
 const maxEarly = 1 << 20
 
-// await reads up to the answer to the probe and returns it, without its header. What comes before it is kept in out.
+// await reads up to the answer to the probe and returns it, without its header. What comes before
+// it is kept in out.
 func (c *conn) await() ([]byte, error) {
 	if err := c.finish(); err != nil {
 		return nil, err

@@ -17,7 +17,8 @@ type DialFunc = func(ctx context.Context, network, host string) (net.Conn, error
 const (
 	// again is how long an address isn't dialed after a wrong answer.
 	again = time.Second
-	// settle is how long no right answer has come until wrong ones count for the whole cluster: others of its brokers may be right.
+	// settle is how long no right answer has come until wrong ones count for the whole cluster:
+	// others of its brokers may be right.
 	settle = 2 * time.Second
 	// unreachable is how long an advertised address can't be reached until that is told.
 	unreachable = 5 * time.Second
@@ -25,19 +26,23 @@ const (
 	probeTimeout = 10 * time.Second
 )
 
-// Config is what a Guard needs. The zero value is the default. The functions must be safe for concurrent use, and quick.
+// Config is what a Guard needs. The zero value is the default. The functions must be safe for
+// concurrent use, and quick.
 type Config struct {
 	// ClusterID is the ID of the cluster that is meant. Default: that of the first answer.
 	ClusterID string
 	// ClientID is the client.id of the guard's own requests.
 	ClientID string
-	// OnWrong is called when another cluster has answered at an address, once until the right one does.
+	// OnWrong is called when another cluster has answered at an address, once until the right one
+	// does.
 	OnWrong func(*WrongClusterError)
 	// OnRight is called when the right cluster answers where OnWrong was called.
 	OnRight func(addr string)
-	// OnUnknown is called where a broker tells no cluster ID and none is known: nothing can be excluded.
+	// OnUnknown is called where a broker tells no cluster ID and none is known: nothing can be
+	// excluded.
 	OnUnknown func(addr string)
-	// OnUnreachable is called when a broker couldn't be reached for 5 s at the address that it advertises, once until it could.
+	// OnUnreachable is called when a broker couldn't be reached for 5 s at the address that it
+	// advertises, once until it could.
 	OnUnreachable func(*UnreachableError)
 }
 
@@ -86,7 +91,8 @@ func (g *Guard) ID() string {
 	return g.want
 }
 
-// Wrong is the latest answer of another cluster if the right one hasn't answered since, at any address, and how long it hasn't. It is nil for the first two seconds of that.
+// Wrong is the latest answer of another cluster if the right one hasn't answered since, at any
+// address, and how long it hasn't. It is nil for the first two seconds of that.
 func (g *Guard) Wrong() (*WrongClusterError, time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -100,7 +106,8 @@ func (g *Guard) Wrong() (*WrongClusterError, time.Duration) {
 	return nil, 0
 }
 
-// Strangers are the addresses where another cluster has answered, and the right one hasn't since, with the answers.
+// Strangers are the addresses where another cluster has answered, and the right one hasn't since,
+// with the answers.
 func (g *Guard) Strangers() []*WrongClusterError {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -114,7 +121,8 @@ func (g *Guard) Strangers() []*WrongClusterError {
 // hear notes that a connection that leads to the right cluster answers.
 func (g *Guard) hear() { g.heard.Store(int64(g.now())) }
 
-// judge takes in what an answer at an address says. first says that it is the first of its connection: it has to tell the cluster ID.
+// judge takes in what an answer at an address says. first says that it is the first of its
+// connection: it has to tell the cluster ID.
 func (g *Guard) judge(addr string, a answer, first bool) error {
 	g.mu.Lock()
 	if a.clusterID == "" && (!first || g.want == "") {
@@ -183,7 +191,8 @@ func (g *Guard) Dialer(dial DialFunc) DialFunc {
 
 var errSlow = errors.New("no connection within 5 s")
 
-// failed notes that an address couldn't be dialed. Its error is typed where it is one that a broker advertises, and others have answered.
+// failed notes that an address couldn't be dialed. Its error is typed where it is one that a broker
+// advertises, and others have answered.
 func (g *Guard) failed(addr string, err error) error {
 	g.mu.Lock()
 	id, ok := g.advertised[addr]

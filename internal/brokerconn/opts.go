@@ -10,7 +10,8 @@ import (
 
 var errNoDialer = errors.New("brokerconn: this version of kgo doesn't tell its dialer")
 
-// Opts are the options, with a dialer that has the guard above the one that they describe: a [kgo.Dialer] among them is wrapped, and so is TLS ([kgo.DialTLSConfig]). No hook among them is
+// Opts are the options, with a dialer that has the guard above the one that they describe: a
+// [kgo.Dialer] among them is wrapped, and so is TLS ([kgo.DialTLSConfig]). No hook among them is
 // called. An error is that of options that [kgo.NewClient] refuses.
 func (g *Guard) Opts(opts []kgo.Opt) ([]kgo.Opt, error) {
 	took, err := optionsOf(opts)
@@ -23,8 +24,9 @@ func (g *Guard) Opts(opts []kgo.Opt) ([]kgo.Opt, error) {
 	return append(opts[:len(opts):len(opts)], kgo.Dialer(g.Dialer(took.dial)), kgo.DialTLSConfig(nil)), nil
 }
 
-// optionsOf are what a client of these options would have. kgo tells them of a client only. NewClient calls the hooks of new clients in order, before it starts anything: the first one
-// takes the options and ends NewClient there.
+// optionsOf are what a client of these options would have. kgo tells them of a client only.
+// NewClient calls the hooks of new clients in order, before it starts anything: the first one takes
+// the options and ends NewClient there.
 func optionsOf(opts []kgo.Opt) (took optionsHook, err error) {
 	defer func() {
 		if took.stopped {

@@ -14,7 +14,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
-// readOnce reads once. It returns nothing where a deadline was the writer's, or an answer is held back.
+// readOnce reads once. It returns nothing where a deadline was the writer's, or an answer is held
+// back.
 func (c *conn) readOnce(p []byte) (int, error) {
 	if c.passGate(); !c.rmu.TryLock() {
 		c.passGate() // the writer has moved it before it took rmu
@@ -67,7 +68,8 @@ func (c *conn) kicked() bool {
 	return c.gate == gateKick
 }
 
-// scan goes over what was read, and says how much of it may be handed on; the rest is held back, or put after it in out. An answer that tells another cluster's ID is an error.
+// scan goes over what was read, and says how much of it may be handed on; the rest is held back, or
+// put after it in out. An answer that tells another cluster's ID is an error.
 func (c *conn) scan(p []byte) (int, error) {
 	i := 0
 	for i < len(p) {
@@ -120,7 +122,8 @@ func (c *conn) release(behind []byte) error {
 	return err
 }
 
-// headSize is how many bytes of a response are looked at: its length, and its correlation ID if it is as long.
+// headSize is how many bytes of a response are looked at: its length, and its correlation ID if it
+// is as long.
 func (c *conn) headSize() int {
 	if c.rhas < lengthBytes || readLength(c.rhead[:]) < classifyBytes-lengthBytes {
 		return lengthBytes
@@ -139,7 +142,8 @@ func (c *conn) headed() bool {
 	return true
 }
 
-// isLookedAt says whether the response whose header was read tells the cluster ID. Any other is the right cluster's.
+// isLookedAt says whether the response whose header was read tells the cluster ID. Any other is the
+// right cluster's.
 func (c *conn) isLookedAt() bool {
 	if c.rleft == 0 || !c.known.Load() {
 		return false

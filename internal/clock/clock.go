@@ -1,5 +1,5 @@
-// Package clock says how much time has passed by all clocks there are: a machine that was suspended, or a process that was stopped, must not believe that its lease still
-// lasts.
+// Package clock says how much time has passed by all clocks there are: a machine that was
+// suspended, or a process that was stopped, must not believe that its lease still lasts.
 package clock
 
 import (
@@ -13,11 +13,13 @@ type Instant struct {
 	Mono time.Time
 	// Wall is the wall clock's time, without a monotonic reading.
 	Wall time.Time
-	// Boot is the time since the machine started, suspended time included. 0: there is no such clock.
+	// Boot is the time since the machine started, suspended time included. 0: there is no such
+	// clock.
 	Boot time.Duration
 }
 
-// Since is how much time has passed since an earlier instant: what the clock says that has seen most of it.
+// Since is how much time has passed since an earlier instant: what the clock says that has seen
+// most of it.
 func (i Instant) Since(earlier Instant) time.Duration {
 	most := max(0, i.Mono.Sub(earlier.Mono), i.Wall.Sub(earlier.Wall))
 	if i.Boot > 0 && earlier.Boot > 0 {
@@ -36,7 +38,8 @@ func System() Instant {
 	return now
 }
 
-// Go is [time.Now] alone, for testing/synctest: time in a bubble stands still while the machine's clocks go on.
+// Go is [time.Now] alone, for testing/synctest: time in a bubble stands still while the machine's
+// clocks go on.
 func Go() Instant {
 	now := time.Now()
 	return Instant{Mono: now, Wall: now.Round(0)}

@@ -31,11 +31,14 @@ func transactionalID(topic kadm.TopicID) string {
 	return "kafkadr-copy-" + hex.EncodeToString(topic[:])
 }
 
-// Claim takes topics over from whoever has them: what other processes do there has ended when it returns. shared says that somebody may have had one
-// before: then it waits for a lease and a third. Without the right to a topic's transactional id, or on a target that doesn't know the requests, that topic has
-// no lock, and the error is one *[DeniedError] for all of those; all others are claimed.
+// Claim takes topics over from whoever has them: what other processes do there has ended when it
+// returns. shared says that somebody may have had one before: then it waits for a lease and a
+// third. Without the right to a topic's transactional id, or on a target that doesn't know the
+// requests, that topic has no lock, and the error is one *[DeniedError] for all of those; all
+// others are claimed.
 //
-// Two processes that claim several topics at the same moment may cross. Who has the first topic, by ID, then takes what it lost of the others back.
+// Two processes that claim several topics at the same moment may cross. Who has the first topic, by
+// ID, then takes what it lost of the others back.
 func (l *Locks) Claim(ctx context.Context, topics ...kadm.TopicID) (shared bool, err error) {
 	topics = slices.Clone(topics)
 	slices.SortFunc(topics, func(a, b kadm.TopicID) int { return bytes.Compare(a[:], b[:]) })
@@ -72,8 +75,9 @@ func (l *Locks) Claim(ctx context.Context, topics ...kadm.TopicID) (shared bool,
 	return shared, nil
 }
 
-// unsupported is a *[DeniedError] for all topics where the target can't show the epochs (DescribeTransactions, Kafka 3.0): a lock that can't be looked at
-// would be waited for without end.
+// unsupported is a *[DeniedError] for all topics where the target can't show the epochs
+// (DescribeTransactions, Kafka 3.0): a lock that can't be looked at would be waited for without
+// end.
 func (l *Locks) unsupported(ctx context.Context, topics []kadm.TopicID) error {
 	if len(topics) == 0 {
 		return nil
@@ -175,8 +179,8 @@ func (l *Locks) patiently(ctx context.Context, f func() error) error {
 	}
 }
 
-// look asks whether the epochs are still ours, and wakes those who wait for it. A coordinator forgets an id that nobody has raised for a week: it is
-// raised again.
+// look asks whether the epochs are still ours, and wakes those who wait for it. A coordinator
+// forgets an id that nobody has raised for a week: it is raised again.
 func (l *Locks) look(ctx context.Context, topics []kadm.TopicID) error {
 	defer func() {
 		l.mu.Lock()
@@ -224,7 +228,8 @@ func (l *Locks) seen(ctx context.Context, topic kadm.TopicID, d kadm.DescribedTr
 	return nil
 }
 
-// renew raises a forgotten id again. Where somebody else has done so meanwhile, the lock counts from when that one has stopped.
+// renew raises a forgotten id again. Where somebody else has done so meanwhile, the lock counts
+// from when that one has stopped.
 func (l *Locks) renew(ctx context.Context, topic kadm.TopicID) error {
 	started := l.cfg.Clock()
 	own, err := l.init(ctx, topic)

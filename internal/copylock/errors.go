@@ -15,8 +15,8 @@ var (
 	ErrNotClaimed = errors.New("the topic isn't claimed")
 )
 
-// DeniedError says that topics can't be locked: the right to their transactional ids is missing, or the target doesn't know the requests
-// (InitProducerId, DescribeTransactions). They count as held.
+// DeniedError says that topics can't be locked: the right to their transactional ids is missing, or
+// the target doesn't know the requests (InitProducerId, DescribeTransactions). They count as held.
 type DeniedError struct {
 	// Topics are the IDs of those topics.
 	Topics []kadm.TopicID

@@ -19,7 +19,8 @@ type Config struct {
 	RetryFor time.Duration
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
-	// Clock says how old a look is. Default [clock.System], which sees a suspended machine. Within testing/synctest take [clock.Go].
+	// Clock says how old a look is. Default [clock.System], which sees a suspended machine. Within
+	// testing/synctest take [clock.Go].
 	Clock clock.Clock
 }
 
@@ -44,7 +45,8 @@ type lock struct {
 	denied    bool
 }
 
-// epoch is a transactional id's state. The producer id changes where its epochs are used up, or the coordinator has forgotten it.
+// epoch is a transactional id's state. The producer id changes where its epochs are used up, or the
+// coordinator has forgotten it.
 type epoch struct {
 	pid   int64
 	epoch int16
@@ -67,8 +69,10 @@ func New(cl *rawkafka.Cluster, cfg Config) *Locks {
 	return &Locks{cl: cl, cfg: cfg, wake: make(chan struct{}, 1), topics: make(map[kadm.TopicID]*lock), waiting: make(map[kadm.TopicID]int), changed: make(chan struct{})}
 }
 
-// Held returns nil when the topic was found unchanged within the lease, or its lock was denied. It waits for a look. Errors: [ErrTakenOver], which stays
-// until the topic is claimed again, [ErrNotClaimed], ctx's. A topic that nobody waits for, and nobody asked for in the last four leases, isn't looked at.
+// Held returns nil when the topic was found unchanged within the lease, or its lock was denied. It
+// waits for a look. Errors: [ErrTakenOver], which stays until the topic is claimed again,
+// [ErrNotClaimed], ctx's. A topic that nobody waits for, and nobody asked for in the last four
+// leases, isn't looked at.
 func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
 	for {
 		l.mu.Lock()
@@ -92,8 +96,8 @@ func (l *Locks) Held(ctx context.Context, topic kadm.TopicID) error {
 	}
 }
 
-// await returns after the next look or claim. Run has to look at the topic as long as somebody waits:
-// it may find out late, where the process was stopped between the question and the look.
+// await returns after the next look or claim. Run has to look at the topic as long as somebody
+// waits: it may find out late, where the process was stopped between the question and the look.
 func (l *Locks) await(ctx context.Context, topic kadm.TopicID, changed <-chan struct{}) error {
 	defer func() {
 		l.mu.Lock()
@@ -120,7 +124,8 @@ func (l *Locks) signal() {
 	l.changed = make(chan struct{})
 }
 
-// fresh says whether the last look counts. A process that was stopped since, or whose machine was suspended, looks again. The caller holds the lock.
+// fresh says whether the last look counts. A process that was stopped since, or whose machine was
+// suspended, looks again. The caller holds the lock.
 func (l *Locks) fresh(t *lock) bool { return l.cfg.Clock().Since(t.confirmed) < l.cfg.Lease }
 
 // wanted are the topics to look at.
@@ -136,7 +141,8 @@ func (l *Locks) wanted() []kadm.TopicID {
 	return ids
 }
 
-// Run looks at the claimed topics that are in use, until ctx ends, whose cause it returns. A lost topic doesn't end the others.
+// Run looks at the claimed topics that are in use, until ctx ends, whose cause it returns. A lost
+// topic doesn't end the others.
 func (l *Locks) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		ids := l.wanted()

@@ -77,7 +77,8 @@ func onBoth(t *testing.T, f func(*testing.T, testkafka.Cluster)) {
 	t.Run("kafka", func(t *testing.T) { f(t, testkafka.Real(t, testkafka.Options{})) })
 }
 
-// TestTakenOver: the newest claim of a topic wins, and waits until the older holder has found out. Other topics stay with who has them.
+// TestTakenOver: the newest claim of a topic wins, and waits until the older holder has found out.
+// Other topics stay with who has them.
 func TestTakenOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, kafka testkafka.Cluster) {
 		a, b, c := kadm.TopicID{1}, kadm.TopicID{2}, kadm.TopicID{3}
@@ -103,7 +104,8 @@ func TestTakenOver(t *testing.T) {
 	})
 }
 
-// TestNeverTwo: while claims come and go, nobody holds a topic after a later claim was seen to hold it: a hole is begun right after Held.
+// TestNeverTwo: while claims come and go, nobody holds a topic after a later claim was seen to hold
+// it: a hole is begun right after Held.
 func TestNeverTwo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
@@ -211,7 +213,8 @@ func TestDenied(t *testing.T) {
 	}
 }
 
-// TestForgotten: a coordinator that has forgotten an id is told again; a holder doesn't lose the topic by it.
+// TestForgotten: a coordinator that has forgotten an id is told again; a holder doesn't lose the
+// topic by it.
 func TestForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})

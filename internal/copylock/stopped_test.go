@@ -52,8 +52,8 @@ func TestStoppedBeforeLook(t *testing.T) {
 	})
 }
 
-// TestClaimedWhileWaiting: who waits for a look is told of a claim too. Where it was denied there is
-// no look.
+// TestClaimedWhileWaiting: who waits for a look is told of a claim too. Where it was denied there
+// is no look.
 func TestClaimedWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})

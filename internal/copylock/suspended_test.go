@@ -13,8 +13,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestSuspended: a holder whose machine was suspended, so that its monotonic clock stood still, looks again before it believes that it holds a topic; as does one whose machine has
-// no other clock than the wall's to see it.
+// TestSuspended: a holder whose machine was suspended, so that its monotonic clock stood still,
+// looks again before it believes that it holds a topic; as does one whose machine has no other
+// clock than the wall's to see it.
 func TestSuspended(t *testing.T) {
 	for name, sees := range map[string]func(clock.Instant, time.Duration) clock.Instant{
 		"clock since boot": func(i clock.Instant, slept time.Duration) clock.Instant {
@@ -34,7 +35,8 @@ func TestSuspended(t *testing.T) {
 				one := start(t, kafka, Config{Clock: func() clock.Instant { return sees(clock.Go(), time.Duration(slept.Load())) }})
 				one.claim(false, topic)
 				one.held(topic, nil)
-				// While one is suspended, two takes the topic over: raise is what it does before it waits for one's lease.
+				// While one is suspended, two takes the topic over: raise is what it does before it
+				// waits for one's lease.
 				two := start(t, kafka, Config{Clock: clock.Go})
 				var denied *DeniedError
 				if had, err := two.raise(t.Context(), []kadm.TopicID{topic}, &denied); err != nil || !had {

@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestUnsupported: where the target can't raise an epoch, or not show one, topics count as held, and that is said.
+// TestUnsupported: where the target can't raise an epoch, or not show one, topics count as held,
+// and that is said.
 func TestUnsupported(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.InitProducerID, kmsg.DescribeTransactions} {
 		v := kversion.Stable()

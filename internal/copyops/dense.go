@@ -52,7 +52,8 @@ func (s *Stream) dense(b batch.Batch, from, to int64) error {
 	return nil
 }
 
-// encode appends dense records as one piece, or as two halves each where it is too long for the target.
+// encode appends dense records as one piece, or as two halves each where it is too long for the
+// target.
 func (s *Stream) encode(b batch.Batch, rs []*kgo.Record, lengths *[]int) error {
 	had := len(s.buf)
 	buf, err := batch.Append(s.buf, rs[0].Offset, CodecOf(b), rs...)

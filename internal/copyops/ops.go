@@ -10,8 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// An Op is the next thing to do to a target partition: append a batch, or,
-// where the batch is the zero one, leave a hole. Ops are dense: each begins where the one before it ends.
+// An Op is the next thing to do to a target partition: append a batch, or, where the batch is the
+// zero one, leave a hole. Ops are dense: each begins where the one before it ends.
 type Op struct {
 	// Batch is to be appended as it is. Valid until the stream's next call.
 	Batch batch.Batch
@@ -26,8 +26,8 @@ type Op struct {
 // Hole says that offsets without a record follow.
 func (o Op) Hole() bool { return o.Records == 0 }
 
-// Source yields a log's batches in offset order, then io.EOF. aborted says that a batch's transaction was. A batch is valid until
-// the next call.
+// Source yields a log's batches in offset order, then io.EOF. aborted says that a batch's
+// transaction was. A batch is valid until the next call.
 type Source interface {
 	Next() (b batch.Batch, aborted bool, err error)
 	Close()
@@ -61,7 +61,8 @@ func (f *Filter) late(millis int64) bool {
 type Stream struct {
 	src    Source
 	filter Filter
-	// next is the first offset no op covers, holes that are still growing aside: those begin at hole.
+	// next is the first offset no op covers, holes that are still growing aside: those begin at
+	// hole.
 	hole, next int64
 	end        int64
 	lastLate   int64 // the highest offset that until cut off, or -1

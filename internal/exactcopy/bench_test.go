@@ -19,8 +19,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// BenchmarkCopy compares the copier with its limit, plain produce requests of prebuilt batches, five in flight, on a real Kafka with eight partitions.
-// It runs where KAFKADR_BENCH is set.
+// BenchmarkCopy compares the copier with its limit, plain produce requests of prebuilt batches,
+// five in flight, on a real Kafka with eight partitions. It runs where KAFKADR_BENCH is set.
 func BenchmarkCopy(b *testing.B) {
 	if os.Getenv("KAFKADR_BENCH") == "" {
 		b.Skip("set KAFKADR_BENCH=1")
@@ -69,7 +69,8 @@ func BenchmarkCopy(b *testing.B) {
 	}
 }
 
-// BenchmarkTurns measures batches of 50 records and holes of one in turn, as an exactly-once source has them, and single holes.
+// BenchmarkTurns measures batches of 50 records and holes of one in turn, as an exactly-once source
+// has them, and single holes.
 func BenchmarkTurns(b *testing.B) {
 	if os.Getenv("KAFKADR_BENCH") == "" {
 		b.Skip("set KAFKADR_BENCH=1")

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// buffers are byte slices for requests, kept in sizes of four steps per doubling from 1 KiB up. A sync.Pool would lose them at each collection,
-// and making one means clearing it.
+// buffers are byte slices for requests, kept in sizes of four steps per doubling from 1 KiB up. A
+// sync.Pool would lose them at each collection, and making one means clearing it.
 type buffers struct {
 	mu   sync.Mutex
 	free [classes][][]byte

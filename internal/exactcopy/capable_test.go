@@ -16,8 +16,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// TestWithout: a target that doesn't know WriteTxnMarkers gets its holes the weaker way; one that doesn't know transactions either gets copies without holes, and one without
-// DescribeProducers is asked for its log's tail.
+// TestWithout: a target that doesn't know WriteTxnMarkers gets its holes the weaker way; one that
+// doesn't know transactions either gets copies without holes, and one without DescribeProducers is
+// asked for its log's tail.
 func TestWithout(t *testing.T) {
 	for what, c := range map[string]struct {
 		keys  []kmsg.Key
@@ -51,7 +52,8 @@ func TestWithout(t *testing.T) {
 	}
 }
 
-// TestMarkersIgnored: a target that answers markers with success and writes none is given up within seconds, with an error that says so and where.
+// TestMarkersIgnored: a target that answers markers with success and writes none is given up within
+// seconds, with an error that says so and where.
 func TestMarkersIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
@@ -87,7 +89,8 @@ func TestMarkersIgnored(t *testing.T) {
 	})
 }
 
-// TestStamped: a topic that gives records times of its own is found at the first batch, and nothing is written behind it. The answer to a duplicate tells the batch's own time.
+// TestStamped: a topic that gives records times of its own is found at the first batch, and nothing
+// is written behind it. The answer to a duplicate tells the batch's own time.
 func TestStamped(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)

@@ -25,7 +25,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// A stream is a source that a test knows by heart: offsets [0, len) of each partition, in runs of records and of holes.
+// A stream is a source that a test knows by heart: offsets [0, len) of each partition, in runs of
+// records and of holes.
 type stream struct {
 	kinds []bool
 	most  int // records in a batch
@@ -47,7 +48,8 @@ func newStream(seed uint64, partition int32, length int) stream {
 	return s
 }
 
-// newEven is a stream of equal batches, of which those of two epochs, or generations, are easily confused.
+// newEven is a stream of equal batches, of which those of two epochs, or generations, are easily
+// confused.
 func newEven(rnd *rand.Rand, length int) stream {
 	s := stream{most: 4}
 	for len(s.kinds) < length {
@@ -202,9 +204,11 @@ func (j childJob) start(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	return cmd, &out
 }
 
-// TestKilled: on three brokers, one follower standing still now and then, the leader is stopped (SIGSTOP) while the copying process is killed and started
-// again, with data and holes under way. Nothing is doubled, lost or moved. Generations of producer ids last a few holes, across their wrap, and leaders forget them as
-// soon as their last append is old data. Where KAFKADR_LONG is set, also at generation 0, remembered.
+// TestKilled: on three brokers, one follower standing still now and then, the leader is stopped
+// (SIGSTOP) while the copying process is killed and started again, with data and holes under way.
+// Nothing is doubled, lost or moved. Generations of producer ids last a few holes, across their
+// wrap, and leaders forget them as soon as their last append is old data. Where KAFKADR_LONG is
+// set, also at generation 0, remembered.
 func TestKilled(t *testing.T) {
 	forgets := map[string]string{"producer.id.expiration.check.interval.ms": "200"}
 	t.Run("forgotten generations", func(t *testing.T) { killed(t, forgets, childJob{First: generations - 100, Epochs: 9}) })
@@ -285,8 +289,8 @@ func until(t *testing.T, rnd *rand.Rand, longest time.Duration) {
 	}
 }
 
-// TestFollowerDown: with a follower standing still, what is appended is above the high watermark. Another process waits for the follower, and goes on at
-// the true end.
+// TestFollowerDown: with a follower standing still, what is appended is above the high watermark.
+// Another process waits for the follower, and goes on at the true end.
 func TestFollowerDown(t *testing.T) {
 	kafka := testkafka.Real(t, testkafka.Options{Brokers: 3, Configs: map[string]string{"replica.lag.time.max.ms": "60000"}})
 	tg := connect(t, kafka, Config{})

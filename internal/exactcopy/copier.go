@@ -22,8 +22,8 @@ type Config struct {
 
 	// Cluster is the target. It stays the caller's.
 	Cluster *rawkafka.Cluster
-	// TransactionalID names the copy: all processes of the same copy get the same producer ids, all others get others. It is also the prefix of the
-	// transactional ids that the weaker way uses.
+	// TransactionalID names the copy: all processes of the same copy get the same producer ids, all
+	// others get others. It is also the prefix of the transactional ids that the weaker way uses.
 	TransactionalID string
 
 	// Optional.
@@ -32,26 +32,33 @@ type Config struct {
 	InFlight int
 	// RequestBytes bounds one produce request. Default 4 MiB (a larger batch goes alone).
 	RequestBytes int
-	// QueueBytes bounds what one partition has queued beside what is in a request; a larger batch is queued alone. Default 1 MiB.
+	// QueueBytes bounds what one partition has queued beside what is in a request; a larger batch
+	// is queued alone. Default 1 MiB.
 	QueueBytes int
-	// JoinBelow joins adjacent small batches up to this length where round trips bind. Default 256 KiB; negative: never.
+	// JoinBelow joins adjacent small batches up to this length where round trips bind. Default 256
+	// KiB; negative: never.
 	JoinBelow int
-	// Method is how holes are made, where another Copier of the process has just found out. Default: it is tried before the first partition is opened.
+	// Method is how holes are made, where another Copier of the process has just found out.
+	// Default: it is tried before the first partition is opened.
 	Method Method
 	// Limiter bounds the bytes produced; nil: no bound.
 	Limiter *rate.Limiter
-	// RetryFor is how long a partition's leader may stay away before the partition ends with [ErrUndecided]. Default 2 min.
+	// RetryFor is how long a partition's leader may stay away before the partition ends with
+	// [ErrUndecided]. Default 2 min.
 	RetryFor time.Duration
-	// Quiet is how long the log's end must stand still before markers follow markers whose answer was lost. Default 30 s, a broker's request timeout.
-	// A hole that is the first thing after Open waits a sixth of it, for markers of a process that died.
+	// Quiet is how long the log's end must stand still before markers follow markers whose answer
+	// was lost. Default 30 s, a broker's request timeout. A hole that is the first thing after Open
+	// waits a sixth of it, for markers of a process that died.
 	Quiet time.Duration
-	// MayHole is asked right before markers are written, and waits until they may: of two processes' last markers of the same hole both would be taken, so a
-	// lock must keep them apart. Its error ends the partition. It must be safe for concurrent use. Default: always.
+	// MayHole is asked right before markers are written, and waits until they may: of two
+	// processes' last markers of the same hole both would be taken, so a lock must keep them apart.
+	// Its error ends the partition. It must be safe for concurrent use. Default: always.
 	MayHole func(ctx context.Context, name rawkafka.Partition) error
 	// OnRetry is called before something is tried again. It must be safe for concurrent use.
 	OnRetry func(op string, err error)
 
-	// For tests, which can't make a million holes: the first generation of producer ids, and the last epoch of each.
+	// For tests, which can't make a million holes: the first generation of producer ids, and the
+	// last epoch of each.
 	first  uint16
 	epochs int16
 }
@@ -112,7 +119,8 @@ type Copier struct {
 // runner starts the copier's goroutines. They end with its context.
 type runner func(func(context.Context))
 
-// New makes a copier. It lives until Close, or until ctx ends: then everything that is under way fails. Errors are those of cfg.
+// New makes a copier. It lives until Close, or until ctx ends: then everything that is under way
+// fails. Errors are those of cfg.
 func New(ctx context.Context, cfg Config) (*Copier, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -153,7 +161,8 @@ func (c *Copier) failAll(err error) {
 	}
 }
 
-// SharedID says that all processes of the copy have the same producer ids, so that a late request of one can't double the records of another.
+// SharedID says that all processes of the copy have the same producer ids, so that a late request
+// of one can't double the records of another.
 func (c *Copier) SharedID() bool { return true }
 
 // Close ends the senders and fails what is queued. Flush what must arrive before.

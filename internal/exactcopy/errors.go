@@ -9,26 +9,30 @@ import (
 
 // Errors that callers act on.
 var (
-	// ErrShifted: the target's end is not where it must be; every later record would get a wrong offset. The error is a *[ShiftedError].
+	// ErrShifted: the target's end is not where it must be; every later record would get a wrong
+	// offset. The error is a *[ShiftedError].
 	ErrShifted = errors.New("the target's log is shifted")
 
-	// ErrUndecided: what the target holds is not known, or is not as expected: a broker that stayed away too long, another process of the same copy.
-	// Open the partition again and go on from its Position.
+	// ErrUndecided: what the target holds is not known, or is not as expected: a broker that stayed
+	// away too long, another process of the same copy. Open the partition again and go on from its
+	// Position.
 	ErrUndecided = errors.New("undecided: open the partition again")
 
-	// ErrStamped: the topic gives records a time of its own (message.timestamp.type is LogAppendTime), so the first batch behind that has wrong
-	// timestamps. It is at the error's offset; nothing more is written.
+	// ErrStamped: the topic gives records a time of its own (message.timestamp.type is
+	// LogAppendTime), so the first batch behind that has wrong timestamps. It is at the error's
+	// offset; nothing more is written.
 	ErrStamped = errors.New("the topic stamps records itself (message.timestamp.type=LogAppendTime)")
 
-	// ErrMarkersIgnored: the target answers WriteTxnMarkers with success and writes nothing, so that no hole can be made.
+	// ErrMarkersIgnored: the target answers WriteTxnMarkers with success and writes nothing, so
+	// that no hole can be made.
 	ErrMarkersIgnored = errors.New("the target answers markers (WriteTxnMarkers) with success and writes none")
 
 	// ErrClosed: the partition or its copier was closed.
 	ErrClosed = errors.New("closed")
 )
 
-// ShiftedError says that a target partition has more, or other, offsets than the copy gave it. Nothing more is written to it: the way on is to
-// create the topic again. It is [ErrShifted].
+// ShiftedError says that a target partition has more, or other, offsets than the copy gave it.
+// Nothing more is written to it: the way on is to create the topic again. It is [ErrShifted].
 type ShiftedError struct {
 	Topic     string
 	Partition int32

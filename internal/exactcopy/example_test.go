@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// Two batches with a hole of three offsets between them, and a process that goes on where the first stopped.
+// Two batches with a hole of three offsets between them, and a process that goes on where the first
+// stopped.
 func Example() {
 	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
 	if err != nil {

@@ -98,7 +98,8 @@ func (t *target) appendAll(p *Partition, batches, n int) (kinds []bool) {
 	return kinds
 }
 
-// TestElsewhere: answers that say that somebody else was here end the partition; opened again, it goes on at the true end.
+// TestElsewhere: answers that say that somebody else was here end the partition; opened again, it
+// goes on at the true end.
 func TestElsewhere(t *testing.T) {
 	for _, e := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.DuplicateSequenceNumber, kerr.InvalidProducerEpoch, kerr.ProducerFenced} {
 		t.Run(e.Message, func(t *testing.T) {
@@ -243,7 +244,8 @@ func TestAppendedLate(t *testing.T) {
 	}
 }
 
-// TestWentBack: a log that lost its end, as one whose leader was cut off does, is opened again, and no marker is written in the wrong place.
+// TestWentBack: a log that lost its end, as one whose leader was cut off does, is opened again, and
+// no marker is written in the wrong place.
 func TestWentBack(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	tg := connect(t, kafka, Config{})
@@ -273,7 +275,8 @@ func await(t testing.TB, ok func() bool) {
 	}
 }
 
-// cutter cuts connections around requests of one kind: before the broker has seen one, or before the client has seen its answer.
+// cutter cuts connections around requests of one kind: before the broker has seen one, or before
+// the client has seen its answer.
 type cutter struct {
 	key   kmsg.Key
 	every int32 // of so many requests, the first
@@ -339,8 +342,8 @@ func (c *cutConn) count(p []byte) {
 	}
 }
 
-// TestBroken cuts every second or third request before or after its effect. Data is sent again with the same sequence, markers are counted by the true end
-// and only what is missing is written.
+// TestBroken cuts every second or third request before or after its effect. Data is sent again with
+// the same sequence, markers are counted by the true end and only what is missing is written.
 func TestBroken(t *testing.T) {
 	onBoth(t, testkafka.Options{}, func(t *testing.T, kafka testkafka.Cluster) {
 		for _, key := range []kmsg.Key{kmsg.Produce, kmsg.WriteTxnMarkers, kmsg.ListOffsets} {
@@ -384,7 +387,8 @@ func TestMovedLeader(t *testing.T) {
 	tg.check(name, kinds)
 }
 
-// TestGone: a leader that stays away ends the partition with ErrUndecided, and Close and the copier's end come at once.
+// TestGone: a leader that stays away ends the partition with ErrUndecided, and Close and the
+// copier's end come at once.
 func TestGone(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	tg := connect(t, kafka, Config{RetryFor: 200 * time.Millisecond})
@@ -415,7 +419,8 @@ func TestSendable(t *testing.T) {
 	tg.must(p.Flush(t.Context(), true))
 }
 
-// TestEnd: when the copier's context ends, everything returns within a second, with the context's cause.
+// TestEnd: when the copier's context ends, everything returns within a second, with the context's
+// cause.
 func TestEnd(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	tg := connect(t, kafka, Config{})

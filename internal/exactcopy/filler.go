@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// fillerRecords is the most a filler batch holds: 0.8 MB, within a default max.message.bytes, and about 0.2 s of a broker's time.
+// fillerRecords is the most a filler batch holds: 0.8 MB, within a default max.message.bytes, and
+// about 0.2 s of a broker's time.
 const fillerRecords = 1_000_000
 
 // filler holds the prebuilt batches, by number of records.
@@ -19,7 +20,8 @@ type filler struct {
 	batches map[int]batch.Batch
 }
 
-// batch returns a batch of n empty records without timestamps: they must not be found by a search by time. Full ones are kept.
+// batch returns a batch of n empty records without timestamps: they must not be found by a search
+// by time. Full ones are kept.
 func (f *filler) batch(n int) (batch.Batch, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -40,8 +42,9 @@ func (f *filler) batch(n int) (batch.Batch, error) {
 	return b, err
 }
 
-// Fill appends n empty records as filler, for DeleteRecords to remove: consumers see them until then. Done when it returns. Not for a topic with
-// cleanup.policy compact, which refuses records without a key.
+// Fill appends n empty records as filler, for DeleteRecords to remove: consumers see them until
+// then. Done when it returns. Not for a topic with cleanup.policy compact, which refuses records
+// without a key.
 func (p *Partition) Fill(ctx context.Context, n int64) error {
 	if err := p.Flush(ctx, false); err != nil {
 		return err

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// TestForgotten: a leader forgets producers of old data while a batch's answer is lost. It would take the batch a second time.
+// TestForgotten: a leader forgets producers of old data while a batch's answer is lost. It would
+// take the batch a second time.
 func TestForgotten(t *testing.T) {
 	kafka := testkafka.Real(t, testkafka.Options{Configs: map[string]string{"producer.id.expiration.check.interval.ms": "200"}})
 	admin := connect(t, kafka, Config{})
@@ -46,8 +47,9 @@ func TestForgotten(t *testing.T) {
 	tg.check(name, kinds)
 }
 
-// TestReplacedBehindAppend: a leader that is replaced while it waits for its followers answers NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION, for what it has appended, and tells where. The
-// next one may have it, and have forgotten the producer.
+// TestReplacedBehindAppend: a leader that is replaced while it waits for its followers answers
+// NOT_LEADER_OR_FOLLOWER, or UNKNOWN_TOPIC_OR_PARTITION, for what it has appended, and tells where.
+// The next one may have it, and have forgotten the producer.
 func TestReplacedBehindAppend(t *testing.T) {
 	for _, e := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.UnknownTopicOrPartition} {
 		t.Run(e.Message, func(t *testing.T) {
@@ -86,7 +88,8 @@ func TestReplacedBehindAppend(t *testing.T) {
 	}
 }
 
-// TestForgottenBehindWatermark: a log's last batch can't be read before all replicas have it. Where the leader has forgotten its producer, what it says is waited for.
+// TestForgottenBehindWatermark: a log's last batch can't be read before all replicas have it. Where
+// the leader has forgotten its producer, what it says is waited for.
 func TestForgottenBehindWatermark(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)

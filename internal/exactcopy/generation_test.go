@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// produceLate sends a batch as a process that died would have, and whose request the network has kept until now.
+// produceLate sends a batch as a process that died would have, and whose request the network has
+// kept until now.
 func (t *target) produceLate(name rawkafka.Partition, records []byte) {
 	t.Helper()
 	req := kmsg.NewPtrProduceRequest()
@@ -32,7 +33,8 @@ func (t *target) produceLate(name rawkafka.Partition, records []byte) {
 	t.must(err)
 }
 
-// remember answers DescribeProducers for a partition with one producer, as a leader that has forgotten all others.
+// remember answers DescribeProducers for a partition with one producer, as a leader that has
+// forgotten all others.
 func remember(kf *kfake.Cluster, name rawkafka.Partition, pid int64, epoch int16, last int32) {
 	kf.ControlKey(int16(kmsg.DescribeProducers), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		kf.KeepControl()
@@ -48,8 +50,10 @@ func remember(kf *kfake.Cluster, name rawkafka.Partition, pid int64, epoch int16
 	})
 }
 
-// TestForgottenGeneration: a leader remembers a generation whose last append is a marker, and has forgotten the next one, whose data is old. A batch of that one whose answer is lost isn't
-// sent again where it is in the log, and whoever opens the partition goes on in it. The generations wrap.
+// TestForgottenGeneration: a leader remembers a generation whose last append is a marker, and has
+// forgotten the next one, whose data is old. A batch of that one whose answer is lost isn't sent
+// again where it is in the log, and whoever opens the partition goes on in it. The generations
+// wrap.
 func TestForgottenGeneration(t *testing.T) {
 	for _, gen := range []uint16{0, generations - 1} {
 		kafka := testkafka.Fake(t, testkafka.Options{})
@@ -149,7 +153,8 @@ func TestForgottenGenerationReal(t *testing.T) {
 	tg.check(name, kinds)
 }
 
-// TestTwoLeaders: an end of a leader that is being replaced and a watermark of the next one are no answer.
+// TestTwoLeaders: an end of a leader that is being replaced and a watermark of the next one are no
+// answer.
 func TestTwoLeaders(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)
@@ -176,7 +181,8 @@ func TestTwoLeaders(t *testing.T) {
 	tg.check(name, kinds)
 }
 
-// TestLeaderChanged: a batch that was refused by one leader is looked up before another, or the same in another epoch, gets it.
+// TestLeaderChanged: a batch that was refused by one leader is looked up before another, or the
+// same in another epoch, gets it.
 func TestLeaderChanged(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{Brokers: 2})
 	kf := testkafka.Kfake(kafka)

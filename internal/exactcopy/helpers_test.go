@@ -122,7 +122,8 @@ func (t *target) ends(name rawkafka.Partition) (trueEnd, watermark int64) {
 	return trueEnd, watermark
 }
 
-// read reads a partition's visible records up to end, by offset, at read_uncommitted: filler and aborted records would show.
+// read reads a partition's visible records up to end, by offset, at read_uncommitted: filler and
+// aborted records would show.
 func (t *target) read(name rawkafka.Partition, end int64) map[int64]string {
 	t.Helper()
 	cl := testkafka.Client(t, t.kafka, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{name.Topic: {name.Partition: kgo.NewOffset().AtStart()}}), kgo.KeepControlRecords())
@@ -141,7 +142,8 @@ func (t *target) read(name rawkafka.Partition, end int64) map[int64]string {
 	return got
 }
 
-// check compares a partition with what was copied: kinds has, for each offset, whether a record must be there.
+// check compares a partition with what was copied: kinds has, for each offset, whether a record
+// must be there.
 func (t *target) check(name rawkafka.Partition, kinds []bool) {
 	t.Helper()
 	end, _ := t.ends(name)

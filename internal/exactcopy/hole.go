@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Hole makes n invisible offsets: a barrier, done when it returns. A marker is a control record, which no consumer sees.
+// Hole makes n invisible offsets: a barrier, done when it returns. A marker is a control record,
+// which no consumer sees.
 func (p *Partition) Hole(ctx context.Context, n int64) error {
 	if err := p.Flush(ctx, false); err != nil || n <= 0 {
 		return err
@@ -28,8 +29,8 @@ func (p *Partition) Hole(ctx context.Context, n int64) error {
 	return nil
 }
 
-// hole begins and ends with what is on all replicas: a marker, and the first data of an epoch, would be taken by a new leader that hasn't got
-// what is before them.
+// hole begins and ends with what is on all replicas: a marker, and the first data of an epoch,
+// would be taken by a new leader that hasn't got what is before them.
 func (p *Partition) hole(ctx context.Context, position, n int64) error {
 	if err := p.awaitDurable(ctx, position); err != nil {
 		return err
@@ -52,8 +53,9 @@ func (p *Partition) hole(ctx context.Context, position, n int64) error {
 	return p.awaitDurable(ctx, position+n)
 }
 
-// markTo brings the true end to target. Each marker has an epoch of its own, one above the last, and the data behind them goes on in the next:
-// once that has arrived, whatever is late of all this is refused.
+// markTo brings the true end to target. Each marker has an epoch of its own, one above the last,
+// and the data behind them goes on in the next: once that has arrived, whatever is late of all this
+// is refused.
 func (p *Partition) markTo(ctx context.Context, target int64) error {
 	if p.doubt {
 		if err := p.quiet(ctx, p.c.cfg.Quiet/6, target); err != nil {
@@ -94,7 +96,8 @@ func (p *Partition) markTo(ctx context.Context, target int64) error {
 	return nil
 }
 
-// markOnce sends one request and takes in what came of it. The error is final; why is the reason that the end is where it is.
+// markOnce sends one request and takes in what came of it. The error is final; why is the reason
+// that the end is where it is.
 func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error) {
 	broker, epoch, err := p.c.cfg.Cluster.Leader(ctx, p.name)
 	if err != nil {
@@ -128,7 +131,8 @@ func (p *Partition) markOnce(ctx context.Context, target int64) (why, err error)
 	return why, p.quiet(ctx, 0, target)
 }
 
-// ignoredTries is how often, in some 7 s, markers may be answered with success while the log's end stays.
+// ignoredTries is how often, in some 7 s, markers may be answered with success while the log's end
+// stays.
 const ignoredTries = 8
 
 var errShort = errors.New("fewer markers than were asked for")
@@ -167,7 +171,8 @@ func (p *Partition) moved(end, target int64, durable bool) error {
 	return nil
 }
 
-// endUpTo is the true end. One beyond target counts once it is on all replicas: a leader that is about to be replaced may show what will be cut away.
+// endUpTo is the true end. One beyond target counts once it is on all replicas: a leader that is
+// about to be replaced may show what will be cut away.
 func (p *Partition) endUpTo(ctx context.Context, target int64) (int64, error) {
 	end, watermark, err := p.ends(ctx)
 	if err == nil && end > target && watermark < end {
@@ -190,7 +195,8 @@ func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) er
 		if err != nil {
 			return undecided(err)
 		}
-		// An answer that was long in coming is one of a broker that stood still itself: it proves nothing.
+		// An answer that was long in coming is one of a broker that stood still itself: it proves
+		// nothing.
 		if since.IsZero() || now != end || time.Since(asked) > max(d/4, time.Second) {
 			end, since = now, time.Now()
 		}
@@ -216,8 +222,9 @@ func (p *Partition) quiet(ctx context.Context, d time.Duration, target int64) er
 	return p.moved(end, target, false)
 }
 
-// catchUp takes in the end, and the producer of the markers that came in late: those of a process that died may be of a later epoch or generation, in which
-// this one's markers and data would be refused, and behind which they must not go on in an earlier one.
+// catchUp takes in the end, and the producer of the markers that came in late: those of a process
+// that died may be of a later epoch or generation, in which this one's markers and data would be
+// refused, and behind which they must not go on in an earlier one.
 func (p *Partition) catchUp(ctx context.Context, target int64) error {
 	var f facts
 	var now known

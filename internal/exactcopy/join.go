@@ -10,7 +10,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// A joiner makes one batch of adjacent small ones. Joining costs time of this process and saves round trips: it is done where it saves more than it costs.
+// A joiner makes one batch of adjacent small ones. Joining costs time of this process and saves
+// round trips: it is done where it saves more than it costs.
 type joiner struct {
 	// nanos is what joining cost lately, per KiB of batches as they are, by codec.
 	nanos [8]atomic.Int64
@@ -55,7 +56,8 @@ func (j *joiner) pays(n, size int, codec byte, rtt time.Duration) bool {
 	return n > 1 && time.Duration(n-1)*rtt > joinGain*time.Duration(cost*int64(size)>>10)
 }
 
-// join returns one item with the same records at the same offsets, of the same codec and producer state, or nil where they can't be decoded.
+// join returns one item with the same records at the same offsets, of the same codec and producer
+// state, or nil where they can't be decoded.
 func (j *joiner) join(run []*item, bufs *buffers) *item {
 	start := time.Now()
 	var rs []*kgo.Record
@@ -84,7 +86,8 @@ func (j *joiner) join(run []*item, bufs *buffers) *item {
 	return joined
 }
 
-// made makes an item of records whose first is the one at skip in like, whose codec and producer state it takes; nil where they can't be encoded.
+// made makes an item of records whose first is the one at skip in like, whose codec and producer
+// state it takes; nil where they can't be encoded.
 func made(rs []*kgo.Record, like *item, skip int, bufs *buffers) *item {
 	base := like.base + int64(skip)
 	raw, err := batch.Append(nil, base, codecs[codec(like.buf)], rs...)

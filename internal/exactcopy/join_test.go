@@ -43,7 +43,8 @@ func hard(t testing.TB, base int64, n int, codec kgo.CompressionCodec) batch.Bat
 	return b
 }
 
-// TestJoin: joined batches hold the same records at the same offsets, with the same codec, and continue the sequence.
+// TestJoin: joined batches hold the same records at the same offsets, with the same codec, and
+// continue the sequence.
 func TestJoin(t *testing.T) {
 	for i, c := range allCodecs {
 		var j joiner
@@ -121,7 +122,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestJoinCopy: small batches behind a slow broker arrive joined, whole and in place; a joined one that fails is sent again as it was.
+// TestJoinCopy: small batches behind a slow broker arrive joined, whole and in place; a joined one
+// that fails is sent again as it was.
 func TestJoinCopy(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)
@@ -156,7 +158,8 @@ func slow(t testing.TB) {
 	}
 }
 
-// TestJoinedTooLarge: a topic whose max.message.bytes is less than what is joined gets everything all the same, each record once.
+// TestJoinedTooLarge: a topic whose max.message.bytes is less than what is joined gets everything
+// all the same, each record once.
 func TestJoinedTooLarge(t *testing.T) {
 	tg := connect(t, testkafka.Fake(t, testkafka.Options{Brokers: 1}), Config{})
 	limit := "3000"

@@ -12,8 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestMany: ten thousand open partitions (a thousand, but for long runs), each of which has been written to, cost less than 2 KB each, and are
-// opened by few goroutines in little time.
+// TestMany: ten thousand open partitions (a thousand, but for long runs), each of which has been
+// written to, cost less than 2 KB each, and are opened by few goroutines in little time.
 func TestMany(t *testing.T) {
 	count := int32(1000)
 	if os.Getenv("KAFKADR_LONG") != "" {

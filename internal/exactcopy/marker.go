@@ -26,8 +26,8 @@ func marker(pid int64, epoch int16, topic string, partition int32) kmsg.WriteTxn
 	return m
 }
 
-// markerErrors are the answers by place. Those of one partition and producer id run together in one, the last written: it decides nothing about
-// the others.
+// markerErrors are the answers by place. Those of one partition and producer id run together in
+// one, the last written: it decides nothing about the others.
 func markerErrors(resp *kmsg.WriteTxnMarkersResponse) map[place]error {
 	errs := make(map[place]error)
 	for _, m := range resp.Markers {
@@ -42,14 +42,16 @@ func markerErrors(resp *kmsg.WriteTxnMarkersResponse) map[place]error {
 	return errs
 }
 
-// markerLine is what waits for a broker's next WriteTxnMarkers request: one is under way at a time, and takes along all that came meanwhile.
+// markerLine is what waits for a broker's next WriteTxnMarkers request: one is under way at a time,
+// and takes along all that came meanwhile.
 type markerLine struct {
 	mu   sync.Mutex
 	jobs []*markerJob
 	busy int
 }
 
-// markerWorkers is how many marker requests are under way: while one's true ends are checked, the next is written.
+// markerWorkers is how many marker requests are under way: while one's true ends are checked, the
+// next is written.
 const markerWorkers = 2
 
 // markerJob is n markers for one partition, of rising epochs.
@@ -62,8 +64,8 @@ type markerJob struct {
 	done  chan marked
 }
 
-// marked is what became of a markerJob. One of refused, err and request is set where something failed: request where no answer came, so that they may still
-// be written.
+// marked is what became of a markerJob. One of refused, err and request is set where something
+// failed: request where no answer came, so that they may still be written.
 type marked struct {
 	refused      error // not sent
 	err, request error
@@ -123,7 +125,8 @@ func (b *broker) markAll(ctx context.Context) {
 	}
 }
 
-// write sends one request, and behind it, on the same connection, one for the true ends: a broker answers a connection's requests in turn.
+// write sends one request, and behind it, on the same connection, one for the true ends: a broker
+// answers a connection's requests in turn.
 func (b *broker) write(ctx context.Context, jobs []*markerJob) {
 	if jobs = b.allowed(ctx, jobs); len(jobs) == 0 {
 		return

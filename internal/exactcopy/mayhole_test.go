@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestMayHole: the right to a hole counts when its markers are written, not when Hole is called; one that isn't confirmed in the line is asked for again.
+// TestMayHole: the right to a hole counts when its markers are written, not when Hole is called;
+// one that isn't confirmed in the line is asked for again.
 func TestMayHole(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)

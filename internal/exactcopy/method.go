@@ -14,14 +14,16 @@ type Method string
 
 // Methods of making holes.
 const (
-	// Markers are control records that the partition's leader is asked to write (WriteTxnMarkers), all of them in one request.
+	// Markers are control records that the partition's leader is asked to write (WriteTxnMarkers),
+	// all of them in one request.
 	Markers Method = "write_txn_markers"
-	// Transactions are empty ones, one for each offset: weaker and slower, for targets that deny ClusterAction and Alter on Cluster, or don't know
-	// WriteTxnMarkers.
+	// Transactions are empty ones, one for each offset: weaker and slower, for targets that deny
+	// ClusterAction and Alter on Cluster, or don't know WriteTxnMarkers.
 	Transactions Method = "transactions"
 )
 
-// Method says how holes are made. It tries, once, whether markers may be written, with one for a topic that doesn't exist: nothing comes of it.
+// Method says how holes are made. It tries, once, whether markers may be written, with one for a
+// topic that doesn't exist: nothing comes of it.
 func (c *Copier) Method(ctx context.Context) (Method, error) {
 	c.mu.Lock()
 	m := c.method

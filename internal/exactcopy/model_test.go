@@ -20,11 +20,14 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// modelLog answers for one partition in kfake's place: kfake's leaders never forget a producer, replicate at once, and don't refuse markers. It does what
-// Kafka's do: it remembers producers by id, takes a batch by its epoch and sequence, forgets a producer whose last append is old data, appends what isn't on all replicas
-// yet, and is replaced by a leader that lacks that. What goes wrong is drawn by chance.
+// modelLog answers for one partition in kfake's place: kfake's leaders never forget a producer,
+// replicate at once, and don't refuse markers. It does what Kafka's do: it remembers producers by
+// id, takes a batch by its epoch and sequence, forgets a producer whose last append is old data,
+// appends what isn't on all replicas yet, and is replaced by a leader that lacks that. What goes
+// wrong is drawn by chance.
 //
-// What the design leaves over is left out: a dead process's data doesn't land where the leader has forgotten its producer.
+// What the design leaves over is left out: a dead process's data doesn't land where the leader has
+// forgotten its producer.
 type modelLog struct {
 	t    testing.TB
 	kf   *kfake.Cluster
@@ -61,7 +64,8 @@ func (b modelBatch) last() int32 {
 	return after(b.first, b.end-b.base-1)
 }
 
-// modelProducer is what a leader remembers of a producer id: its epoch, and its last five batches of it.
+// modelProducer is what a leader remembers of a producer id: its epoch, and its last five batches
+// of it.
 type modelProducer struct {
 	epoch  int16
 	recent []modelBatch
@@ -75,7 +79,8 @@ func (p *modelProducer) last() int32 {
 	return p.recent[len(p.recent)-1].last()
 }
 
-// modelDeposed is a leader that was replaced and doesn't know yet: it goes on answering for a moment.
+// modelDeposed is a leader that was replaced and doesn't know yet: it goes on answering for a
+// moment.
 type modelDeposed struct {
 	node           int32
 	until          time.Time
@@ -146,7 +151,8 @@ func (m *modelLog) forget() {
 	}
 }
 
-// elect makes another broker the leader. It may lack what wasn't on all replicas, and knows producers from its own log.
+// elect makes another broker the leader. It may lack what wasn't on all replicas, and knows
+// producers from its own log.
 func (m *modelLog) elect() {
 	m.deposed = &modelDeposed{m.leader, time.Now().Add(time.Duration(m.rnd.IntN(2000)) * time.Millisecond), m.end(), m.watermark}
 	keep := m.watermark

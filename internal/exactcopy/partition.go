@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// Partition is an open target partition. One goroutine at a time. After an error only Close is left, and Position and Err.
+// Partition is an open target partition. One goroutine at a time. After an error only Close is
+// left, and Position and Err.
 type Partition struct {
 	c    *Copier
 	name rawkafka.Partition
@@ -62,11 +63,13 @@ func (p *Partition) Position() int64 {
 	return p.position
 }
 
-// Settled tells that no other process can have markers under way, since the caller has just created the topic: a first Hole needn't wait.
+// Settled tells that no other process can have markers under way, since the caller has just created
+// the topic: a first Hole needn't wait.
 func (p *Partition) Settled() { p.doubt = false }
 
-// Append queues a copy of a whole batch: its base offset must be Position, it must have no holes inside, no LogAppendTime, no control bit.
-// It waits while the queue is full. Errors of earlier batches surface here or in Flush.
+// Append queues a copy of a whole batch: its base offset must be Position, it must have no holes
+// inside, no LogAppendTime, no control bit. It waits while the queue is full. Errors of earlier
+// batches surface here or in Flush.
 func (p *Partition) Append(ctx context.Context, b batch.Batch) error {
 	position := p.Position()
 	if err := sendable(b, position); err != nil {
@@ -75,8 +78,8 @@ func (p *Partition) Append(ctx context.Context, b batch.Batch) error {
 	return p.append(ctx, b, position)
 }
 
-// Give is Append without the copy: the bytes that the batch aliases are the Partition's from now on, and changed. Nothing may write them any more,
-// nor use them again.
+// Give is Append without the copy: the bytes that the batch aliases are the Partition's from now
+// on, and changed. Nothing may write them any more, nor use them again.
 func (p *Partition) Give(ctx context.Context, b batch.Batch) error {
 	position := p.Position()
 	err := sendable(b, position)
@@ -166,7 +169,8 @@ func (p *Partition) push(it *item) {
 	}
 }
 
-// Flush waits until all that was queued is appended; with durable, until the high watermark has reached it. What isn't flushed may never arrive.
+// Flush waits until all that was queued is appended; with durable, until the high watermark has
+// reached it. What isn't flushed may never arrive.
 func (p *Partition) Flush(ctx context.Context, durable bool) error {
 	position := p.Position()
 	if err := p.wait(ctx, func() bool { return len(p.queue) == 0 }); err != nil {
@@ -185,8 +189,8 @@ func (p *Partition) Flush(ctx context.Context, durable bool) error {
 	return nil
 }
 
-// awaitDurable waits for the high watermark, where the answers don't imply it. A log that has lost what was appended, as a leader that was cut off
-// does, is ErrUndecided.
+// awaitDurable waits for the high watermark, where the answers don't imply it. A log that has lost
+// what was appended, as a leader that was cut off does, is ErrUndecided.
 func (p *Partition) awaitDurable(ctx context.Context, position int64) error {
 	for try := 1; ; try++ {
 		p.mu.Lock()
@@ -232,7 +236,8 @@ func (p *Partition) ends(ctx context.Context) (end, watermark int64, err error) 
 	return e.End, e.Watermark, e.Err
 }
 
-// list asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer) alone.
+// list asks the leader for the true end (rawkafka.Debug) or the high watermark (rawkafka.Consumer)
+// alone.
 func (p *Partition) list(ctx context.Context, replica int32) (int64, error) {
 	got, err := p.c.cfg.Cluster.ListOffsets(ctx, []rawkafka.Partition{p.name}, rawkafka.Latest, rawkafka.ReadUncommitted, replica)
 	if err != nil {

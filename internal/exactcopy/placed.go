@@ -14,9 +14,10 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// ReadPlaced yields the batches of a job in a target partition, in order, from a checkpoint up to the offset end (or the high watermark, where that is
-// below): the map of the job can be derived from the target alone. An error comes last: of the cluster, or [ErrDoubled].
-// The right to Read the topic is enough.
+// ReadPlaced yields the batches of a job in a target partition, in order, from a checkpoint up to
+// the offset end (or the high watermark, where that is below): the map of the job can be derived
+// from the target alone. An error comes last: of the cluster, or [ErrDoubled]. The right to Read
+// the topic is enough.
 func ReadPlaced(ctx context.Context, cl *rawkafka.Cluster, name rawkafka.Partition, job string, from Checkpoint, end int64) iter.Seq2[Placed, error] {
 	return func(yield func(Placed, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -113,7 +114,8 @@ func (r *placedReader) toStart(ctx context.Context) error {
 
 var errBehind = fmt.Errorf("the leader's log ends below what was placed: %w", kerr.UnknownServerError)
 
-// take takes in the whole batches at the front of raw, from headers alone. Those of old formats are others'.
+// take takes in the whole batches at the front of raw, from headers alone. Those of old formats are
+// others'.
 func (r *placedReader) take(raw []byte, end int64, placed func(Placed)) error {
 	for len(raw) >= 17 && r.at.Offset < end {
 		n := int64(int32(binary.BigEndian.Uint32(raw[8:]))) + 12

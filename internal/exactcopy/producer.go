@@ -9,11 +9,14 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// A producer is the identity that a partition's next batch or marker carries. It is a function of the copy, the partition and what the log holds,
-// so that all processes of one copy have the same: that makes the sequence a compare-and-append.
+// A producer is the identity that a partition's next batch or marker carries. It is a function of
+// the copy, the partition and what the log holds, so that all processes of one copy have the same:
+// that makes the sequence a compare-and-append.
 //
-// The id isn't one that the cluster handed out (those count up from 0): bit 62 is set, bits 16 to 61 are a digest of copy, topic ID and partition,
-// and the low 16 bits are a generation, raised when the epochs are used up. Leaders don't care where an id came from, and keep its state per partition.
+// The id isn't one that the cluster handed out (those count up from 0): bit 62 is set, bits 16 to
+// 61 are a digest of copy, topic ID and partition, and the low 16 bits are a generation, raised
+// when the epochs are used up. Leaders don't care where an id came from, and keep its state per
+// partition.
 type producer struct {
 	id       int64 // generation 0's
 	gen      uint16
@@ -33,7 +36,8 @@ func newProducer(copyID string, p rawkafka.Partition) producer {
 	return digested("kafkadr exact copy\x00"+copyID, p)
 }
 
-// newJob is the producer of a job that translates: generation and epoch stay 0, and the sequence is the ordinal of the record.
+// newJob is the producer of a job that translates: generation and epoch stay 0, and the sequence is
+// the ordinal of the record.
 func newJob(job string, p rawkafka.Partition) producer {
 	return digested("kafkadr translated\x00"+job, p)
 }
@@ -55,8 +59,8 @@ func (p *producer) owns(pid int64) (gen uint16, ok bool) {
 	return uint16(pid & (generations - 1)), pid >= 0 && pid&^(generations-1) == p.id
 }
 
-// shows is what a batch in the log says about the producer that wrote it, if that is ours. The cleaner may have taken records out of it: what counts is
-// the offsets that it had.
+// shows is what a batch in the log says about the producer that wrote it, if that is ours. The
+// cleaner may have taken records out of it: what counts is the offsets that it had.
 func (p *producer) shows(b batch.Batch) (k known, ours bool) {
 	gen, ours := p.owns(b.ProducerID())
 	k = known{ours, gen, b.ProducerEpoch(), -1}
@@ -66,7 +70,8 @@ func (p *producer) shows(b batch.Batch) (k known, ours bool) {
 	return k, ours
 }
 
-// start sets a producer that the log knows nothing of. The sequence follows from the offset, so that two processes agree on it.
+// start sets a producer that the log knows nothing of. The sequence follows from the offset, so
+// that two processes agree on it.
 func (p *producer) start(end int64) {
 	p.gen, p.epoch = p.first, 0
 	p.sequence = int32(end & math.MaxInt32)
@@ -95,8 +100,10 @@ func (p *producer) nextEpoch() {
 	p.epoch++
 }
 
-// markers reserves up to n epochs, one for each marker, and leaves the producer at the last of them. A generation's last epoch is reserved alone: what comes behind it has
-// another id and refuses nothing of this one, so its marker must be the one that refuses a request of many that is late.
+// markers reserves up to n epochs, one for each marker, and leaves the producer at the last of
+// them. A generation's last epoch is reserved alone: what comes behind it has another id and
+// refuses nothing of this one, so its marker must be the one that refuses a request of many that is
+// late.
 func (p *producer) markers(n int64) (pid int64, first int16, count int) {
 	if p.epoch >= p.most {
 		p.nextEpoch()

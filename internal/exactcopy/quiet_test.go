@@ -87,7 +87,8 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
-// TestLimiter: the limiter bounds what is produced, in simulated time; larger batches than its burst pass.
+// TestLimiter: the limiter bounds what is produced, in simulated time; larger batches than its
+// burst pass.
 func TestLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
@@ -107,7 +108,8 @@ func TestLimiter(t *testing.T) {
 	})
 }
 
-// TestLateInEmptyLog: a process dies with the markers of a log's first hole under way. The next one waits for them, as it does further behind.
+// TestLateInEmptyLog: a process dies with the markers of a log's first hole under way. The next one
+// waits for them, as it does further behind.
 func TestLateInEmptyLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})

@@ -18,9 +18,11 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// TestSchedules copies a stream of records and holes while processes die, answers are lost or late, leaders forget producers, lag, and are replaced by ones that lack the log's end: each schedule is drawn by
-// its seed, in simulated time, at generations of the producer id that last a few holes, from 0 on or across their wrap. Every offset holds what it must: nothing is doubled, lost, moved. 300 schedules, 10 000 where KAFKADR_LONG
-// is set; KAFKADR_SEED runs one.
+// TestSchedules copies a stream of records and holes while processes die, answers are lost or late,
+// leaders forget producers, lag, and are replaced by ones that lack the log's end: each schedule is
+// drawn by its seed, in simulated time, at generations of the producer id that last a few holes,
+// from 0 on or across their wrap. Every offset holds what it must: nothing is doubled, lost, moved.
+// 300 schedules, 10 000 where KAFKADR_LONG is set; KAFKADR_SEED runs one.
 func TestSchedules(t *testing.T) {
 	count := 300
 	if os.Getenv("KAFKADR_LONG") != "" {

@@ -13,11 +13,13 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// produceTimeout is how long the leader waits for its followers before it answers REQUEST_TIMED_OUT.
+// produceTimeout is how long the leader waits for its followers before it answers
+// REQUEST_TIMED_OUT.
 const produceTimeout = 10 * time.Second
 
-// broker sends to one broker: partitions that have something to send line up, and as many workers as requests may be in flight each take
-// what stands in the line, one batch per partition. A partition is in at most one place: the line, a worker, or waiting to try again.
+// broker sends to one broker: partitions that have something to send line up, and as many workers
+// as requests may be in flight each take what stands in the line, one batch per partition. A
+// partition is in at most one place: the line, a worker, or waiting to try again.
 type broker struct {
 	c  *Copier
 	id int32
@@ -180,7 +182,8 @@ func (p *Partition) nextBytes() int {
 	return size
 }
 
-// run is how many batches at the queue's front become one, and their length. The caller holds the lock.
+// run is how many batches at the queue's front become one, and their length. The caller holds the
+// lock.
 func (p *Partition) run() (n, size int) {
 	head := p.queue[0]
 	below := p.c.cfg.JoinBelow
@@ -216,7 +219,8 @@ func (p *Partition) next() *item {
 	return p.join(run)
 }
 
-// join makes one item of a run at the queue's front. Only one worker is here, and the user only appends.
+// join makes one item of a run at the queue's front. Only one worker is here, and the user only
+// appends.
 func (p *Partition) join(run []*item) *item {
 	defer p.notify()
 	joined := p.c.joiner.join(run, &p.c.bufs)
@@ -234,7 +238,8 @@ func (p *Partition) join(run []*item) *item {
 	return joined
 }
 
-// takeOff notes that an item goes into a request: from now on it stays as it is, and makes room for others. The caller holds the lock.
+// takeOff notes that an item goes into a request: from now on it stays as it is, and makes room for
+// others. The caller holds the lock.
 func (p *Partition) takeOff(it *item) {
 	if !it.joined {
 		it.joined = true
@@ -249,8 +254,8 @@ type answer struct {
 	appended int64 // LogAppendTimeMillis, or -1
 }
 
-// stamped says whether the topic gave the records another time than theirs. The answer to a duplicate has the batch's greatest timestamp there, whatever the
-// topic's type.
+// stamped says whether the topic gave the records another time than theirs. The answer to a
+// duplicate has the batch's greatest timestamp there, whatever the topic's type.
 func (a answer) stamped(it *item) bool {
 	return appended(a.err) && a.appended >= 0 && a.appended != maxTimestamp(it.buf)
 }
@@ -287,7 +292,8 @@ func tooLarge(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
 }
 
-// cut puts two halves in the place of a joined batch that the leader doesn't take for its length. It says whether it did.
+// cut puts two halves in the place of a joined batch that the leader doesn't take for its length.
+// It says whether it did.
 func (p *Partition) cut(it *item) bool {
 	two := halves(it, &p.c.bufs)
 	if two == nil {
@@ -342,8 +348,9 @@ func (p *Partition) recycle(it *item) {
 	}
 }
 
-// failed tries the same bytes again, after a while, where the leader is then. Unless the last answer says that they weren't appended, and the leader
-// and its epoch are still the same, they are looked up in the log before.
+// failed tries the same bytes again, after a while, where the leader is then. Unless the last
+// answer says that they weren't appended, and the leader and its epoch are still the same, they are
+// looked up in the log before.
 func (p *Partition) failed(ctx context.Context, it *item, err error) {
 	if ctx.Err() != nil {
 		p.stop(context.Cause(ctx))

@@ -9,8 +9,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// lineUp hands the partition, which is at nobody's, to its leader's senders. What was appended must be on all replicas first: a leader that hasn't got it
-// and has forgotten the producer would take what follows in its place.
+// lineUp hands the partition, which is at nobody's, to its leader's senders. What was appended must
+// be on all replicas first: a leader that hasn't got it and has forgotten the producer would take
+// what follows in its place.
 func (p *Partition) lineUp() {
 	p.mu.Lock()
 	settled, broker := p.durable >= p.end, p.broker

@@ -34,8 +34,9 @@ func offsets(kf *kfake.Cluster, answer func(replica int32) int64) {
 	})
 }
 
-// TestStaleLeader: a leader that was replaced while it stood still tells an end that the new one hasn't got. Whoever opens the partition waits until all
-// replicas have the end that is told, and goes on at the shorter one.
+// TestStaleLeader: a leader that was replaced while it stood still tells an end that the new one
+// hasn't got. Whoever opens the partition waits until all replicas have the end that is told, and
+// goes on at the shorter one.
 func TestStaleLeader(t *testing.T) {
 	for what, begin := range map[string]func(tg *target, p *Partition) []bool{
 		"behind a marker": func(tg *target, p *Partition) []bool {
@@ -78,8 +79,9 @@ func TestStaleLeader(t *testing.T) {
 	}
 }
 
-// TestNextWaits: behind a batch that is appended, but not on all replicas, nothing is sent until it is: another leader might hold less, and take what comes
-// behind it in its place. Where the log goes back, nothing is sent.
+// TestNextWaits: behind a batch that is appended, but not on all replicas, nothing is sent until it
+// is: another leader might hold less, and take what comes behind it in its place. Where the log
+// goes back, nothing is sent.
 func TestNextWaits(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		kafka := testkafka.Fake(t, testkafka.Options{})
@@ -119,8 +121,9 @@ func TestNextWaits(t *testing.T) {
 	}
 }
 
-// TestReplacedLeader: a leader writes a marker that no follower gets, stands still and is replaced. When it goes on, it answers a process that opens the
-// partition with an end that is about to be cut away.
+// TestReplacedLeader: a leader writes a marker that no follower gets, stands still and is replaced.
+// When it goes on, it answers a process that opens the partition with an end that is about to be
+// cut away.
 func TestReplacedLeader(t *testing.T) {
 	if os.Getenv("KAFKADR_LONG") == "" {
 		t.Skip("set KAFKADR_LONG=1")

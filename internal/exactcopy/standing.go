@@ -16,8 +16,8 @@ type known struct {
 	sequence int32 // the last one, or -1 behind a marker
 }
 
-// memory is what a leader remembers of our producer: at most one entry for each generation. The order
-// means nothing.
+// memory is what a leader remembers of our producer: at most one entry for each generation. The
+// order means nothing.
 type memory []known
 
 // facts are what a partition's leader and its log say, in the order in which they were asked for.
@@ -35,22 +35,22 @@ var (
 	errMoves         = fmt.Errorf("the log grows while it is read: %w", kerr.UnknownServerError)
 )
 
-// standing says where our producer stands, or why to ask again. Nothing found means that neither the
-// log nor its leader knows it.
+// standing says where our producer stands, or why to ask again. Nothing found means that neither
+// the log nor its leader knows it.
 //
-// The tail of the log decides. A leader keeps one entry for each generation, and drops one whose last
-// append has an old timestamp: data of last year soon, a marker only after a day. So it may have
-// forgotten the generation at the log's end and remember the one before. Its memory counts only where
-// the tail shows nothing of ours, as where all was deleted, or a late marker of a generation before the
-// newest: a leader refuses nothing of another producer id.
+// The tail of the log decides. A leader keeps one entry for each generation, and drops one whose
+// last append has an old timestamp: data of last year soon, a marker only after a day. So it may
+// have forgotten the generation at the log's end and remember the one before. Its memory counts
+// only where the tail shows nothing of ours, as where all was deleted, or a late marker of a
+// generation before the newest: a leader refuses nothing of another producer id.
 func (f *facts) standing() (known, error) {
 	newest := f.after.newest()
 	switch again := f.after.of(f.tail.gen); {
 	case f.watermark < f.end:
-		// A leader that was replaced while it stood still may tell an end that is cut away, and the next
-		// one take what comes behind it: what begins an epoch or an id has no predecessor that a leader
-		// would ask for, nor has any batch where the leader has forgotten. Only what all replicas have
-		// counts; nothing else can be read, either.
+		// A leader that was replaced while it stood still may tell an end that is cut away, and the
+		// next one take what comes behind it: what begins an epoch or an id has no predecessor that
+		// a leader would ask for, nor has any batch where the leader has forgotten. Only what all
+		// replicas have counts; nothing else can be read, either.
 		return known{}, errNotReplicated
 	case f.before.newest() != newest:
 		return known{}, errMoves
@@ -65,7 +65,8 @@ func (f *facts) standing() (known, error) {
 // later says whether a generation comes after another one, across their wrap.
 func later(gen, than uint16) bool { return int16(gen-than) > 0 }
 
-// beyond says whether k, of the same generation, shows more than the tail does: the log has grown since.
+// beyond says whether k, of the same generation, shows more than the tail does: the log has grown
+// since.
 func (k known) beyond(tail known) bool {
 	if k.epoch != tail.epoch {
 		return k.epoch > tail.epoch
@@ -83,8 +84,8 @@ func (m memory) of(gen uint16) known {
 	return known{}
 }
 
-// newest is the entry of the generation that was begun last. Generations are 16 bits and wrap, so none
-// is the greatest: the newest is the one that the longest way without an entry follows.
+// newest is the entry of the generation that was begun last. Generations are 16 bits and wrap, so
+// none is the greatest: the newest is the one that the longest way without an entry follows.
 func (m memory) newest() (newest known) {
 	sorted := slices.SortedFunc(slices.Values(m), func(a, b known) int { return cmp.Compare(a.gen, b.gen) })
 	longest := 0
@@ -100,12 +101,12 @@ func (m memory) newest() (newest known) {
 	return newest
 }
 
-// landed says whether a batch whose answer doesn't tell is in the log, or why to ask again. this is the
-// batch as the log or a leader would show it. The memory and the tail are asked for behind the end; the
-// tail only where the end is the batch's.
+// landed says whether a batch whose answer doesn't tell is in the log, or why to ask again. this is
+// the batch as the log or a leader would show it. The memory and the tail are asked for behind the
+// end; the tail only where the end is the batch's.
 //
-// The log decides. Memory counts only where it is of the batch's own producer id: a leader that shows
-// the batch itself needn't be waited for until all replicas have it and it can be read.
+// The log decides. Memory counts only where it is of the batch's own producer id: a leader that
+// shows the batch itself needn't be waited for until all replicas have it and it can be read.
 func (f *facts) landed(it *item, this known) (bool, error) {
 	remembered := f.after.of(this.gen) == this
 	switch {

@@ -5,8 +5,9 @@ import (
 	"testing"
 )
 
-// TestStanding: the log's tail decides where our last batch is; a leader's memory counts where the tail shows nothing of ours, and shows the generation
-// that was begun last, across the wrap of generations.
+// TestStanding: the log's tail decides where our last batch is; a leader's memory counts where the
+// tail shows nothing of ours, and shows the generation that was begun last, across the wrap of
+// generations.
 func TestStanding(t *testing.T) {
 	data := func(gen uint16, epoch int16, last int32) known { return known{true, gen, epoch, last} }
 	marker := func(gen uint16, epoch int16) known { return known{true, gen, epoch, -1} }
@@ -49,7 +50,8 @@ func TestStanding(t *testing.T) {
 	}
 }
 
-// TestLanded: the log says whether a batch is in it; memory counts for the batch's own producer id alone.
+// TestLanded: the log says whether a batch is in it; memory counts for the batch's own producer id
+// alone.
 func TestLanded(t *testing.T) {
 	it := &item{base: 10, end: 14}
 	this, before := known{true, 1, 0, 7}, known{true, 1, 0, 3}

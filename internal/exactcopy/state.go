@@ -12,8 +12,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// Open reads last sequence, then true end, once nothing of ours is under way there: a Partition of the same name that is still open is closed first.
-// Moved leaders and lost connections are followed for RetryFor.
+// Open reads last sequence, then true end, once nothing of ours is under way there: a Partition of
+// the same name that is still open is closed first. Moved leaders and lost connections are followed
+// for RetryFor.
 func (c *Copier) Open(ctx context.Context, name rawkafka.Partition) (*Partition, error) {
 	p := &Partition{c: c, name: name, prod: newProducer(c.cfg.TransactionalID, name), wake: make(chan struct{}, 1)}
 	p.prod.first, p.prod.most = c.cfg.first, c.cfg.epochs
@@ -82,7 +83,8 @@ func (p *Partition) learn(ctx context.Context) error {
 	})
 }
 
-// facts asks what is known of our producer. Where the end isn't on all replicas, the log isn't read.
+// facts asks what is known of our producer. Where the end isn't on all replicas, the log isn't
+// read.
 func (p *Partition) facts(ctx context.Context) (f facts, err error) {
 	if f.before, err = p.remembered(ctx); err != nil {
 		return f, err
@@ -99,7 +101,8 @@ func (p *Partition) facts(ctx context.Context) (f facts, err error) {
 	return f, err
 }
 
-// retry tries until it works, with the partition's leader at hand, or the error isn't one that passes, or RetryFor is over.
+// retry tries until it works, with the partition's leader at hand, or the error isn't one that
+// passes, or RetryFor is over.
 func (p *Partition) retry(ctx context.Context, op string, f func() error) error {
 	start := time.Now()
 	for try := 1; ; try++ {
@@ -125,8 +128,9 @@ func (p *Partition) retry(ctx context.Context, op string, f func() error) error 
 	}
 }
 
-// remembered asks the leader for our producer's generations. Leaders forget a producer whose last batch's timestamp is more than a day old, every ten
-// minutes: where old data is copied, soon after it was written. A broker that doesn't know the question remembers nothing that counts.
+// remembered asks the leader for our producer's generations. Leaders forget a producer whose last
+// batch's timestamp is more than a day old, every ten minutes: where old data is copied, soon after
+// it was written. A broker that doesn't know the question remembers nothing that counts.
 func (p *Partition) remembered(ctx context.Context) (memory, error) {
 	req := kmsg.NewPtrDescribeProducersRequest()
 	rt := kmsg.NewDescribeProducersRequestTopic()
@@ -158,7 +162,8 @@ func (p *Partition) remembered(ctx context.Context) (memory, error) {
 	return m, nil
 }
 
-// led takes in who leads the partition. It says whether another did before, or the same in another epoch.
+// led takes in who leads the partition. It says whether another did before, or the same in another
+// epoch.
 func (p *Partition) led(broker, epoch int32) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,8 +179,9 @@ func (p *Partition) request(ctx context.Context, req kmsg.Request) (kmsg.Respons
 	return p.c.cfg.Cluster.Request(ctx, broker, req)
 }
 
-// tail reads our producer's state off the log's end. The further back, the fewer the cases: behind our last batch lie the weaker way's transactions,
-// one control batch each. Data of others there says that the log isn't our copy's alone, and isn't searched for long.
+// tail reads our producer's state off the log's end. The further back, the fewer the cases: behind
+// our last batch lie the weaker way's transactions, one control batch each. Data of others there
+// says that the log isn't our copy's alone, and isn't searched for long.
 func (p *Partition) tail(ctx context.Context, end int64) (known, error) {
 	for _, back := range []int64{1, 100, 10_000, 1_000_000} {
 		last, foreign, err := p.tailFrom(ctx, max(end-back, 0), end)
@@ -192,7 +198,8 @@ const (
 	tailVoids = 4 // empty answers that are believed
 )
 
-// tailFrom reads from an offset up to the end, which is on all replicas. Nothing is found where our last batch isn't there, or was deleted.
+// tailFrom reads from an offset up to the end, which is on all replicas. Nothing is found where our
+// last batch isn't there, or was deleted.
 func (p *Partition) tailFrom(ctx context.Context, from, end int64) (last known, foreign bool, err error) {
 	void := 0
 	for range tailReads {

@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestThrottled: a fetch answer without the partition, as of a broker whose quota is exceeded, is asked for again.
+// TestThrottled: a fetch answer without the partition, as of a broker whose quota is exceeded, is
+// asked for again.
 func TestThrottled(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)

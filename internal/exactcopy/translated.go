@@ -12,33 +12,39 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// A Placed is a batch of a job in a target's log: its records [First, First+Records), counted from the job's first in this partition, lie at the
-// offsets [Base, Base+Records). Where the target's cleaner has removed some since, they are counted all the same.
+// A Placed is a batch of a job in a target's log: its records [First, First+Records), counted from
+// the job's first in this partition, lie at the offsets [Base, Base+Records). Where the target's
+// cleaner has removed some since, they are counted all the same.
 type Placed struct {
 	First, Base, Records int64
 }
 
-// A Checkpoint is a place in a target partition up to which a job is known: all its records below Offset have ordinals below Ordinal, all above have
-// Ordinal or more. A job that hasn't begun is at {the target's end, 0}; the one behind a [Placed] is {Base+Records, First+Records}.
+// A Checkpoint is a place in a target partition up to which a job is known: all its records below
+// Offset have ordinals below Ordinal, all above have Ordinal or more. A job that hasn't begun is at
+// {the target's end, 0}; the one behind a [Placed] is {Base+Records, First+Records}.
 type Checkpoint struct {
 	Offset, Ordinal int64
 }
 
-// A Translation is a job that appends records to a partition that holds others already, and wherever they come to lie there.
+// A Translation is a job that appends records to a partition that holds others already, and
+// wherever they come to lie there.
 type Translation struct {
 	// Required.
 
-	// Job names it: all processes that do the same job have the same name, all others have others. A job's records in a partition are counted from 0;
-	// process after process must give the same record the same ordinal.
+	// Job names it: all processes that do the same job have the same name, all others have others.
+	// A job's records in a partition are counted from 0; process after process must give the same
+	// record the same ordinal.
 	Job string
-	// OnPlaced is called for each batch of the job from From on, in order and once each: for those that the log holds while it is opened, for those that are
-	// appended once all replicas have them. One call at a time, from another goroutine. It must not block.
+	// OnPlaced is called for each batch of the job from From on, in order and once each: for those
+	// that the log holds while it is opened, for those that are appended once all replicas have
+	// them. One call at a time, from another goroutine. It must not block.
 	OnPlaced func(Placed)
 
 	// Optional.
 
-	// From is where the job is known from: what lies between it and the target's end is read. It must have been durable somewhere before the
-	// first batch was appended. Zero: the whole log is read.
+	// From is where the job is known from: what lies between it and the target's end is read. It
+	// must have been durable somewhere before the first batch was appended. Zero: the whole log is
+	// read.
 	From Checkpoint
 }
 
@@ -64,12 +70,13 @@ var (
 	ErrLost = errors.New("the target has lost records of the job")
 )
 
-// Translated is a partition that a job is appended to. The records' ordinals are their sequences, so a leader takes each once and in order, whoever
-// else writes between. One goroutine at a time. After an error only Close is left, and Next and Err. Offset of a [PartitionError] is an ordinal.
+// Translated is a partition that a job is appended to. The records' ordinals are their sequences,
+// so a leader takes each once and in order, whoever else writes between. One goroutine at a time.
+// After an error only Close is left, and Next and Err. Offset of a [PartitionError] is an ordinal.
 type Translated struct{ p *Partition }
 
-// OpenTranslated waits until the log's end is on all replicas, and reads from t.From up to there what the job has placed. Else it is like Open.
-// Errors: as those of Open, [ErrDoubled], [ErrLost].
+// OpenTranslated waits until the log's end is on all replicas, and reads from t.From up to there
+// what the job has placed. Else it is like Open. Errors: as those of Open, [ErrDoubled], [ErrLost].
 func (c *Copier) OpenTranslated(ctx context.Context, name rawkafka.Partition, t Translation) (*Translated, error) {
 	if err := t.validate(); err != nil {
 		return nil, at(name, 0, "open", err)
@@ -84,9 +91,10 @@ func (c *Copier) OpenTranslated(ctx context.Context, name rawkafka.Partition, t 
 // Next is the ordinal of the record that comes next.
 func (t *Translated) Next() int64 { return t.p.Position() }
 
-// Append queues a copy of a whole batch, whose first record has the ordinal Next. Its own offsets don't matter, but that none is missing inside; no
-// LogAppendTime, no control bit. It waits while the queue is full. Errors of earlier batches surface here or in Flush: where it is [ErrUndecided],
-// OnPlaced hasn't been told all; open again from its last, and go on at Next.
+// Append queues a copy of a whole batch, whose first record has the ordinal Next. Its own offsets
+// don't matter, but that none is missing inside; no LogAppendTime, no control bit. It waits while
+// the queue is full. Errors of earlier batches surface here or in Flush: where it is
+// [ErrUndecided], OnPlaced hasn't been told all; open again from its last, and go on at Next.
 func (t *Translated) Append(ctx context.Context, b batch.Batch) error {
 	next := t.Next()
 	if err := sendable(b, b.BaseOffset()); err != nil {
@@ -95,7 +103,8 @@ func (t *Translated) Append(ctx context.Context, b batch.Batch) error {
 	return t.p.append(ctx, b, next)
 }
 
-// Flush waits until all that was queued is appended and on all replicas, and OnPlaced was called for it.
+// Flush waits until all that was queued is appended and on all replicas, and OnPlaced was called
+// for it.
 func (t *Translated) Flush(ctx context.Context) error { return t.p.Flush(ctx, false) }
 
 // Err is the error that ended it, if one has.
@@ -104,7 +113,8 @@ func (t *Translated) Err() error { return t.p.Err() }
 // Close drops what is queued and not sent, and waits for what is. OnPlaced isn't called any more.
 func (t *Translated) Close() { t.p.Close() }
 
-// learnPlaced finds the next ordinal: in the log, or, where the log's end has been deleted, in the leader's memory.
+// learnPlaced finds the next ordinal: in the log, or, where the log's end has been deleted, in the
+// leader's memory.
 func (p *Partition) learnPlaced(ctx context.Context, from Checkpoint) error {
 	r := placedReader{cl: p.c.cfg.Cluster, name: p.name, prod: p.prod, at: from}
 	return p.retry(ctx, "open", func() error {
@@ -143,7 +153,8 @@ func (p *Partition) learnPlaced(ctx context.Context, from Checkpoint) error {
 	})
 }
 
-// lost is tried again for a while: a leader that was replaced while it stood still may have said it.
+// lost is tried again for a while: a leader that was replaced while it stood still may have said
+// it.
 func lost(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format+": %w", append(append([]any{ErrLost}, args...), kerr.UnknownServerError)...)
 }
@@ -154,8 +165,8 @@ func distance(ordinal int64, sequence int32) (ahead int64, ok bool) {
 	return ahead, ahead < 1<<30
 }
 
-// answeredPlaced is answered of a job. Nothing can be compared with the base offset, so all but an appended batch on all replicas, and a refusal, must be
-// looked up in the log.
+// answeredPlaced is answered of a job. Nothing can be compared with the base offset, so all but an
+// appended batch on all replicas, and a refusal, must be looked up in the log.
 func (p *Partition) answeredPlaced(ctx context.Context, it *item, err error, base int64) bool {
 	switch {
 	case err == nil && base >= 0:

@@ -67,7 +67,8 @@ func (t *target) translate(ctx context.Context, c *Copier, name rawkafka.Partiti
 	}
 }
 
-// checkPlaced: the job's records lie where ps says, and nothing else of the job does; ReadPlaced says the same.
+// checkPlaced: the job's records lie where ps says, and nothing else of the job does; ReadPlaced
+// says the same.
 func (t *target) checkPlaced(name rawkafka.Partition, ps *placements, first Checkpoint, n int64) {
 	t.Helper()
 	end, _ := t.ends(name)
@@ -118,8 +119,9 @@ func (t *target) foreign(topic string) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// TestTranslated: a job's records come to lie between those of others, once each and in order, whatever breaks and however many processes do the job; the
-// map that is told is the one that can be read.
+// TestTranslated: a job's records come to lie between those of others, once each and in order,
+// whatever breaks and however many processes do the job; the map that is told is the one that can
+// be read.
 func TestTranslated(t *testing.T) {
 	onBoth(t, testkafka.Options{}, func(t *testing.T, kafka testkafka.Cluster) {
 		for _, c := range []struct {
@@ -171,7 +173,8 @@ func translateAll(t *testing.T, tg *target, topic string, cfg Config, jobs int) 
 	}
 }
 
-// TestTranslatedCheckpoints: from each checkpoint, late or early, a process goes on at the same place and is told what lies behind it.
+// TestTranslatedCheckpoints: from each checkpoint, late or early, a process goes on at the same
+// place and is told what lies behind it.
 func TestTranslatedCheckpoints(t *testing.T) {
 	onBoth(t, testkafka.Options{}, func(t *testing.T, kafka testkafka.Cluster) {
 		tg := connect(t, kafka, Config{JoinBelow: -1})
@@ -246,7 +249,8 @@ func (t *target) deleteBefore(name rawkafka.Partition, offset int64) {
 	t.must(err)
 }
 
-// TestTranslatedAnswers: what was appended but isn't on all replicas is looked up in the log, not told; what was refused is sent again.
+// TestTranslatedAnswers: what was appended but isn't on all replicas is looked up in the log, not
+// told; what was refused is sent again.
 func TestTranslatedAnswers(t *testing.T) {
 	for _, a := range []struct {
 		e    *kerr.Error
@@ -313,7 +317,8 @@ func TestTranslatedDoubled(t *testing.T) {
 	}
 }
 
-// TestPlacedBytes: what is read is cut anywhere, hostile, and of old formats; nothing but a whole batch counts.
+// TestPlacedBytes: what is read is cut anywhere, hostile, and of old formats; nothing but a whole
+// batch counts.
 func TestPlacedBytes(t *testing.T) {
 	name := rawkafka.Partition{Topic: "t"}
 	job := newJob("job", name)

@@ -15,7 +15,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestTwins: several processes of one copy write the same partition at the same time. Each record is there once.
+// TestTwins: several processes of one copy write the same partition at the same time. Each record
+// is there once.
 func TestTwins(t *testing.T) {
 	onBoth(t, testkafka.Options{}, func(t *testing.T, kafka testkafka.Cluster) {
 		tg := connect(t, kafka, Config{})
@@ -37,7 +38,8 @@ func TestTwins(t *testing.T) {
 	})
 }
 
-// TestLateRequest: a request of a process that died lands after its successor has read the end. It is a duplicate, or refused.
+// TestLateRequest: a request of a process that died lands after its successor has read the end. It
+// is a duplicate, or refused.
 func TestLateRequest(t *testing.T) {
 	onBoth(t, testkafka.Options{}, func(t *testing.T, kafka testkafka.Cluster) {
 		tg := connect(t, kafka, Config{JoinBelow: -1})
@@ -69,7 +71,8 @@ func TestLateRequest(t *testing.T) {
 	})
 }
 
-// TestLateOldEpoch: what is late from before a hole, data or markers, is refused once data lies behind the hole.
+// TestLateOldEpoch: what is late from before a hole, data or markers, is refused once data lies
+// behind the hole.
 func TestLateOldEpoch(t *testing.T) {
 	tg := connect(t, pool.Real(t, testkafka.Options{}), Config{})
 	name := tg.topic("epochs", 1, 1, nil)[0]
@@ -96,7 +99,8 @@ func TestLateOldEpoch(t *testing.T) {
 	tg.check(name, append(append(trues(10), make([]bool, 5)...), trues(10)...))
 }
 
-// TestLastEpoch: behind epoch 32 767 comes another producer id, and a process that opens the partition then knows it.
+// TestLastEpoch: behind epoch 32 767 comes another producer id, and a process that opens the
+// partition then knows it.
 func TestLastEpoch(t *testing.T) {
 	onBoth(t, testkafka.Options{}, func(t *testing.T, kafka testkafka.Cluster) {
 		tg := connect(t, kafka, Config{})
@@ -135,8 +139,8 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// TestDenied: without ClusterAction and Alter on the cluster, holes are transactions; a transaction that a dead process left open is ended before
-// the end is read.
+// TestDenied: without ClusterAction and Alter on the cluster, holes are transactions; a transaction
+// that a dead process left open is ended before the end is read.
 func TestDenied(t *testing.T) {
 	onBoth(t, testkafka.Options{Secure: true}, func(t *testing.T, kafka testkafka.Cluster) {
 		admin := connect(t, kafka, Config{})

@@ -13,8 +13,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// transactions make holes where markers are denied or not known: each is begun with the partition in it and ended with nothing in it, so that the coordinator
-// writes one marker. The transactional id is the partition's own: taking it over ends what a dead process left open.
+// transactions make holes where markers are denied or not known: each is begun with the partition
+// in it and ended with nothing in it, so that the coordinator writes one marker. The transactional
+// id is the partition's own: taking it over ends what a dead process left open.
 type transactions struct {
 	id    string
 	pid   int64
@@ -28,8 +29,8 @@ func (p *Partition) transactionalID() string {
 	return fmt.Sprintf("%s-%s-%d", p.c.cfg.TransactionalID, hex.EncodeToString(p.name.TopicID[:]), p.name.Partition)
 }
 
-// takeOver ends, on a target where markers are denied, a transaction that a dead process left, before the end is read: the coordinator would end it
-// later, and shift the log.
+// takeOver ends, on a target where markers are denied, a transaction that a dead process left,
+// before the end is read: the coordinator would end it later, and shift the log.
 func (p *Partition) takeOver(ctx context.Context) error {
 	m, err := p.c.Method(ctx)
 	if err != nil || m != Transactions {

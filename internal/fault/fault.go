@@ -1,9 +1,10 @@
-// Package fault has the errors that all jobs share, so that one errors.As finds them whichever job they are of. backup,
-// restore, mirror, offsets and failover have them under their own names.
+// Package fault has the errors that all jobs share, so that one errors.As finds them whichever job
+// they are of. backup, restore, mirror, offsets and failover have them under their own names.
 //
 // # Guarantee
 //
-// Texts begin with the job's name, are one line, and print names as [quote.Name] does. Every error unwraps to its causes.
+// Texts begin with the job's name, are one line, and print names as [quote.Name] does. Every error
+// unwraps to its causes.
 //
 // # Limits
 //
@@ -41,7 +42,8 @@ func (e *ConfigError) Error() string {
 // Unwrap returns the faults.
 func (e *ConfigError) Unwrap() []error { return e.Errs }
 
-// Conflict is a reason to refuse. Place is what it is about: a group, a topic, or a partition of one.
+// Conflict is a reason to refuse. Place is what it is about: a group, a topic, or a partition of
+// one.
 type Conflict struct {
 	// Group is a consumer group, or empty.
 	Group string `json:"group,omitempty"`
@@ -73,7 +75,8 @@ func (c Conflict) String() string {
 	return fmt.Sprintf("%s%s: %s", at, c.Kind, c.Detail)
 }
 
-// RefusedError is a plan that has conflicts. Nothing was changed, except where the job's documentation says what.
+// RefusedError is a plan that has conflicts. Nothing was changed, except where the job's
+// documentation says what.
 type RefusedError struct {
 	// Job is whose plan it is: restore, mirror, offsets, failover.
 	Job       string
@@ -99,7 +102,8 @@ type PartitionError struct {
 	Job       string
 	Topic     string
 	Partition int32
-	// Offset is how far the job had come, or where the error is. It is -1 where it is of the partition as a whole.
+	// Offset is how far the job had come, or where the error is. It is -1 where it is of the
+	// partition as a whole.
 	Offset int64
 	// Op is what failed, a word or two, or empty.
 	Op  string
@@ -120,7 +124,8 @@ func (e *PartitionError) Error() string {
 // Unwrap is the cause.
 func (e *PartitionError) Unwrap() error { return e.Err }
 
-// Few are the texts of errors without their job's name, at most three, for an error that stands for all of them.
+// Few are the texts of errors without their job's name, at most three, for an error that stands for
+// all of them.
 func Few(job string, errs []error) string {
 	const show = 3
 	texts := make([]string, 0, show+1)

@@ -17,7 +17,8 @@ import (
 	"github.com/kafkadr/kafkadr/restore"
 )
 
-// TestConfigErrors: every job's configuration without anything in it is one error with all faults, which one errors.As finds.
+// TestConfigErrors: every job's configuration without anything in it is one error with all faults,
+// which one errors.As finds.
 func TestConfigErrors(t *testing.T) {
 	_, followErr := backup.NewFollower(backup.FollowerConfig{})
 	_, backupErr := backup.Run(t.Context(), backup.Config{})

@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/restore"
 )
 
-// TestHostileNames: names that would end a line, drive a terminal or pass for a flag are literals in all texts.
+// TestHostileNames: names that would end a line, drive a terminal or pass for a flag are literals
+// in all texts.
 func TestHostileNames(t *testing.T) {
 	for _, name := range []string{"a\nconflict: b", "a\x1b[2J", "-rf", "two words", "\xff", "it's"} {
 		literal := func(job, text string, lines int) {

@@ -50,7 +50,8 @@ const (
 	Block
 	// Full: a put fails with no effect, as on a full disk. Else None.
 	Full
-	// Hide: it fails with no effect, and the error's code is NotFound, as gocloud has it of Google's 403 and of Azure's failed DNS.
+	// Hide: it fails with no effect, and the error's code is NotFound, as gocloud has it of
+	// Google's 403 and of Azure's failed DNS.
 	Hide
 )
 
@@ -67,7 +68,8 @@ type Rule func(Op) Fault
 // At makes the n-th operation go wrong.
 func At(n int, f Fault) Rule { return when(f, func(o Op) bool { return o.N == n }) }
 
-// From makes the n-th operation go wrong, and fails all later ones: the process is cut off from its store.
+// From makes the n-th operation go wrong, and fails all later ones: the process is cut off from its
+// store.
 func From(n int, f Fault) Rule {
 	return func(o Op) Fault {
 		switch {
@@ -116,7 +118,8 @@ func (f *Faults) Set(r Rule) {
 	f.rule = r
 }
 
-// Gate is called before every operation, without a lock; it may wait, and its error is the operation's. nil is none.
+// Gate is called before every operation, without a lock; it may wait, and its error is the
+// operation's. nil is none.
 func (f *Faults) Gate(gate func(context.Context, Op) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

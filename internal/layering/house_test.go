@@ -40,7 +40,8 @@ func sources(t *testing.T) map[string]*ast.File {
 	return files
 }
 
-// TestOneLoop holds that the loop alone speaks to the fetcher, and that both jobs that follow a cluster read by it.
+// TestOneLoop holds that the loop alone speaks to the fetcher, and that both jobs that follow a
+// cluster read by it.
 func TestOneLoop(t *testing.T) {
 	readers := make(map[string]bool)
 	for name, file := range sources(t) {
@@ -66,7 +67,8 @@ func TestOneLoop(t *testing.T) {
 	}
 }
 
-// TestOneState holds that the stage of a partition that is followed is assigned in one place. The field isn't exported, so nobody else could.
+// TestOneState holds that the stage of a partition that is followed is assigned in one place. The
+// field isn't exported, so nobody else could.
 func TestOneState(t *testing.T) {
 	var assigned []string
 	for name, file := range sources(t) {
@@ -115,7 +117,8 @@ func TestOneEngine(t *testing.T) {
 	}
 }
 
-// mostMethods is how many methods a type may have. Lower it where types have become smaller; a type that needs more is two.
+// mostMethods is how many methods a type may have. Lower it where types have become smaller; a type
+// that needs more is two.
 const mostMethods = 115
 
 // withMore may have more: the failover client has those of kgo's.

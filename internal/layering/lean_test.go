@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// oneLine are programs that do nothing but make a client: what they link is what an application gets linked.
+// oneLine are programs that do nothing but make a client: what they link is what an application
+// gets linked.
 var oneLine = map[string]string{
 	"plain": `package main
 
@@ -29,8 +30,9 @@ func main() { _, _ = failover.NewClient(context.Background(), failover.Config{})
 `,
 }
 
-// TestLeanClient holds what a failover client adds to a program: no object store's packages, no HTTP, at most 10 modules in all,
-// and at most 1.3 times the size of a program with kgo's own client.
+// TestLeanClient holds what a failover client adds to a program: no object store's packages, no
+// HTTP, at most 10 modules in all, and at most 1.3 times the size of a program with kgo's own
+// client.
 func TestLeanClient(t *testing.T) {
 	dir, err := os.MkdirTemp(".", "_lean") // in the module, whose go.mod says which versions; "./..." passes it over
 	if err != nil {

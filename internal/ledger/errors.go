@@ -6,7 +6,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// DeniedError says that the cluster denies a right that the ledger needs: Read, Describe, Write or Create on [Topic], or Create on the cluster.
+// DeniedError says that the cluster denies a right that the ledger needs: Read, Describe, Write or
+// Create on [Topic], or Create on the cluster.
 type DeniedError struct {
 	// Op is read, write, create or describe.
 	Op  string
@@ -28,7 +29,8 @@ func (e *VersionError) Error() string {
 	return fmt.Sprintf("ledger: %s: version %d, and this one knows %d", e.Key, e.Version, Version)
 }
 
-// EntryError is an entry that can't be read, or can't be written: its key or value is too long, or it isn't what it should be.
+// EntryError is an entry that can't be read, or can't be written: its key or value is too long, or
+// it isn't what it should be.
 type EntryError struct {
 	Key    string
 	Offset int64 // where it lies in the topic; -1: nowhere yet
@@ -45,7 +47,8 @@ func (e *EntryError) Error() string {
 // Unwrap is the cause.
 func (e *EntryError) Unwrap() error { return e.Err }
 
-// TopicError says that the topic isn't fit for a ledger: somebody has made it with a cleanup.policy that removes entries, or damaged it.
+// TopicError says that the topic isn't fit for a ledger: somebody has made it with a cleanup.policy
+// that removes entries, or damaged it.
 type TopicError struct{ Reason string }
 
 func (e *TopicError) Error() string { return fmt.Sprintf("ledger: topic %s: %s", Topic, e.Reason) }

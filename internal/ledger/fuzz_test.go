@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/ledger"
 )
 
-// FuzzDecode: any bytes are an entry, or one of the two typed errors with the key; what was decoded is decoded again to the same.
+// FuzzDecode: any bytes are an entry, or one of the two typed errors with the key; what was decoded
+// is decoded again to the same.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		``, `null`, `[]`, `1`, `{}`, `{"v":1}`, `{"v":2}`, `{"v":-1}`, `{"v":1e9}`, `{"v":"1"}`, `{"v":1,"v":2}`, `{"V":2}`, `{"v":1,"offset":5,"text":"x"}`,

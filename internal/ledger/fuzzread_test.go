@@ -9,8 +9,9 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// FuzzRead: whatever bytes the topic's log has, reading them ends with entries that are counted right, or with a *TopicError; what is asked of them afterwards answers or
-// says why not. A record of the fuzzer's own, in a sound batch, comes behind them.
+// FuzzRead: whatever bytes the topic's log has, reading them ends with entries that are counted
+// right, or with a *TopicError; what is asked of them afterwards answers or says why not. A record
+// of the fuzzer's own, in a sound batch, comes behind them.
 func FuzzRead(f *testing.F) {
 	const prefix = "map/c/t/0/j/"
 	encoded := func(offset int64, key, value []byte) []byte {

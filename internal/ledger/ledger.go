@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// Topic is the ledger's topic. Backups, restores and mirrors leave it out unless it is named literally.
+	// Topic is the ledger's topic. Backups, restores and mirrors leave it out unless it is named
+	// literally.
 	Topic = "__kafkadr"
 	// Version is the version of entries that this package writes, and the latest that it reads.
 	Version = 1
@@ -44,7 +45,8 @@ type Ledger struct {
 	bytes   int
 }
 
-// turn is who may ask the cluster now: it holds a token then. Unlike a mutex it is waited for no longer than a context says, since a broker may stand still.
+// turn is who may ask the cluster now: it holds a token then. Unlike a mutex it is waited for no
+// longer than a context says, since a broker may stand still.
 type turn chan struct{}
 
 func (t turn) take(ctx context.Context) error {
@@ -63,8 +65,9 @@ type entry struct {
 	offset int64
 }
 
-// Open reads the ledger whole. A topic that doesn't exist is an empty ledger; it is made by the first [Ledger.Put]. Missing rights are a *[DeniedError].
-// There is nothing to close; cl stays the caller's.
+// Open reads the ledger whole. A topic that doesn't exist is an empty ledger; it is made by the
+// first [Ledger.Put]. Missing rights are a *[DeniedError]. There is nothing to close; cl stays the
+// caller's.
 func Open(ctx context.Context, cl *rawkafka.Cluster) (*Ledger, error) {
 	l := &Ledger{cl: cl, reading: make(turn, 1), writing: make(turn, 1), entries: map[string]entry{}, out: producer{id: -1}}
 	if err := l.Refresh(ctx); err != nil {
@@ -73,7 +76,8 @@ func Open(ctx context.Context, cl *rawkafka.Cluster) (*Ledger, error) {
 	return l, nil
 }
 
-// Get decodes the entry of a key. It returns false where there is none, and an [*EntryError] or a [*VersionError] where it can't be decoded.
+// Get decodes the entry of a key. It returns false where there is none, and an [*EntryError] or a
+// [*VersionError] where it can't be decoded.
 func (l *Ledger) Get(key string, into any) (bool, error) {
 	l.mu.RLock()
 	e, ok := l.entries[key]
@@ -108,7 +112,8 @@ func Decode(key string, value json.RawMessage, into any) error {
 	return nil
 }
 
-// Each yields the entries whose keys begin with prefix, in the order of their keys, as they were when it was called. [Decode] decodes them.
+// Each yields the entries whose keys begin with prefix, in the order of their keys, as they were
+// when it was called. [Decode] decodes them.
 func (l *Ledger) Each(prefix string) iter.Seq2[string, json.RawMessage] {
 	return func(yield func(string, json.RawMessage) bool) {
 		l.mu.RLock()

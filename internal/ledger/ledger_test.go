@@ -197,7 +197,8 @@ func TestWritersAtOnce(t *testing.T) {
 	})
 }
 
-// An answer that gets lost, whether or not the request did, neither fails a Put nor writes an older entry over a newer one.
+// An answer that gets lost, whether or not the request did, neither fails a Put nor writes an older
+// entry over a newer one.
 func TestLostAnswers(t *testing.T) {
 	for _, key := range []kmsg.Key{kmsg.Produce, kmsg.CreateTopics, kmsg.InitProducerID, kmsg.Fetch, kmsg.ListOffsets} {
 		for _, before := range []bool{true, false} {
@@ -364,7 +365,8 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// TestPutEnds: a leader that says that it has forgotten the producer, each time anew, is given up after a while.
+// TestPutEnds: a leader that says that it has forgotten the producer, each time anew, is given up
+// after a while.
 func TestPutEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cl := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
@@ -389,7 +391,8 @@ func TestPutEnds(t *testing.T) {
 	})
 }
 
-// TestRefreshEmpty: entries are there though their leader has nothing to give for a while. It is believed where the cleaner may have taken them, after seconds.
+// TestRefreshEmpty: entries are there though their leader has nothing to give for a while. It is
+// believed where the cleaner may have taken them, after seconds.
 func TestRefreshEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var net kfake.VirtualNetwork

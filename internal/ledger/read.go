@@ -16,7 +16,8 @@ const (
 	maxFetches = 20
 )
 
-// Refresh reads on to the topic's end: what others have written meanwhile. A topic that was made anew is read anew.
+// Refresh reads on to the topic's end: what others have written meanwhile. A topic that was made
+// anew is read anew.
 func (l *Ledger) Refresh(ctx context.Context) error {
 	if err := l.reading.take(ctx); err != nil {
 		return err
@@ -99,7 +100,8 @@ func (l *Ledger) offset(ctx context.Context, p rawkafka.Partition, at int64) (in
 	return got[p].Offset, got[p].Err
 }
 
-// fetch reads what one response has, and moves on behind it. An entry that isn't seen would be an entry that isn't there: so an empty answer isn't believed at once.
+// fetch reads what one response has, and moves on behind it. An entry that isn't seen would be an
+// entry that isn't there: so an empty answer isn't believed at once.
 func (l *Ledger) fetch(ctx context.Context, end int64) error {
 	got, void, err := l.cl.Read(ctx, l.part, l.next, rawkafka.ReadConfig{MaxBytes: fetchBytes, Tries: 1})
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// The broker's own cleaner keeps each key's last value and what was removed stays so, for those who read from the start and those who read on.
+// The broker's own cleaner keeps each key's last value and what was removed stays so, for those who
+// read from the start and those who read on.
 func TestRealCompaction(t *testing.T) {
 	cl := testkafka.Real(t, testkafka.Options{Configs: map[string]string{"log.cleaner.backoff.ms": "500"}})
 	l, late := open(t, cl), open(t, cl)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Restore is what a translated restore notes of one partition: durable before its first append, and again when it is done.
+// Restore is what a translated restore notes of one partition: durable before its first append, and
+// again when it is done.
 type Restore struct {
 	Job           string `json:"job"`
 	SourceCluster string `json:"source_cluster"`
@@ -23,7 +24,8 @@ type Restore struct {
 	// Created says that the job made the topic.
 	Created   bool      `json:"created,omitempty"`
 	StartedAt time.Time `json:"started_at"`
-	// DoneAt is set when all is on the target and the map is written; Records are then the job's in this partition.
+	// DoneAt is set when all is on the target and the map is written; Records are then the job's in
+	// this partition.
 	DoneAt  *time.Time `json:"done_at,omitempty"`
 	Records int64      `json:"records,omitempty"`
 }
@@ -45,7 +47,8 @@ type chunk struct {
 // maxChunk bounds the bytes of a chunk, before base64.
 const maxChunk = 375_000
 
-// MapKey is the prefix of the keys of a map's chunks: those of one job in one partition of a target topic.
+// MapKey is the prefix of the keys of a map's chunks: those of one job in one partition of a target
+// topic.
 func MapKey(sourceCluster, topic string, partition int32, job string) string {
 	return fmt.Sprintf("map/%s/%s/%d/%s/", sourceCluster, topic, partition, job)
 }
@@ -63,7 +66,8 @@ func Chunks(prefix string, encoded []byte) map[string]any {
 
 func chunkKey(prefix string, i int) string { return fmt.Sprintf("%s%06d", prefix, i) }
 
-// Map puts the chunks of an encoded map together. It returns false where none is there, and an [*EntryError] where some are missing.
+// Map puts the chunks of an encoded map together. It returns false where none is there, and an
+// [*EntryError] where some are missing.
 func (l *Ledger) Map(prefix string) ([]byte, bool, error) {
 	var first chunk
 	if ok, err := l.Get(chunkKey(prefix, 0), &first); !ok || err != nil {
@@ -84,7 +88,8 @@ func (l *Ledger) Map(prefix string) ([]byte, bool, error) {
 	return bytes.Join(all, nil), true, nil
 }
 
-// Restores are the notes of all translated restores, by key. Those that can't be read are skipped, and their errors joined.
+// Restores are the notes of all translated restores, by key. Those that can't be read are skipped,
+// and their errors joined.
 func (l *Ledger) Restores() ([]Restore, error) {
 	var all []Restore
 	var errs []error
@@ -118,12 +123,14 @@ type ExactRestore struct {
 // exactPrefix is what the keys of ExactRestore entries begin with.
 const exactPrefix = "exact/"
 
-// ExactKey is the key of an ExactRestore entry: the latest of a source cluster's topic into one of the target.
+// ExactKey is the key of an ExactRestore entry: the latest of a source cluster's topic into one of
+// the target.
 func ExactKey(sourceCluster, sourceTopic, targetTopic string) string {
 	return exactPrefix + sourceCluster + "/" + sourceTopic + "/" + targetTopic
 }
 
-// ExactRestores are the notes of all restores that kept offsets, by key. Those that can't be read are skipped, and their errors joined.
+// ExactRestores are the notes of all restores that kept offsets, by key. Those that can't be read
+// are skipped, and their errors joined.
 func (l *Ledger) ExactRestores() ([]ExactRestore, error) {
 	var all []ExactRestore
 	var errs []error

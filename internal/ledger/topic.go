@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// configs are the topic's. Small segments and a low dirty ratio let the cleaner at what was overwritten; a batch may be a little longer than an entry.
+// configs are the topic's. Small segments and a low dirty ratio let the cleaner at what was
+// overwritten; a batch may be a little longer than an entry.
 func configs() [][2]string {
 	return [][2]string{
 		{"cleanup.policy", "compact"},
@@ -23,7 +24,8 @@ func configs() [][2]string {
 	}
 }
 
-// prepare finds the topic, or creates it, and waits until it has a leader. Who else creates it at the same time does no harm.
+// prepare finds the topic, or creates it, and waits until it has a leader. Who else creates it at
+// the same time does no harm.
 func (l *Ledger) prepare(ctx context.Context) (rawkafka.Partition, error) {
 	part, err := l.find(ctx)
 	if err != nil {
@@ -92,7 +94,8 @@ func (l *Ledger) createOnce(ctx context.Context) error {
 	return err
 }
 
-// checkPolicy refuses a topic whose entries would be deleted by age. Where its configs can't be read it is taken on trust.
+// checkPolicy refuses a topic whose entries would be deleted by age. Where its configs can't be
+// read it is taken on trust.
 func (l *Ledger) checkPolicy(ctx context.Context) error {
 	rs, err := l.cl.Admin().DescribeTopicConfigs(ctx, Topic)
 	if ctx.Err() != nil {

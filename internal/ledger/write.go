@@ -26,7 +26,8 @@ const (
 	retryFor    = time.Minute // without an answer that says yes
 )
 
-// producer is the idempotent producer of a Ledger: one batch in flight, sent again until its answer is decisive.
+// producer is the idempotent producer of a Ledger: one batch in flight, sent again until its answer
+// is decisive.
 type producer struct {
 	part     rawkafka.Partition // the topic ID that was found or made; zero: not looked yet
 	id       int64
@@ -34,9 +35,11 @@ type producer struct {
 	sequence int32
 }
 
-// Put writes entries, a JSON object each; nil removes the key. When it returns without an error, all are durable (acks=all), and Get sees them. The
-// topic is created at the first Put. Values have no field `v` of their own. Where it returns an error, any of the entries may have been
-// written, or may be later. Faults of the entries themselves (an [*EntryError] each, joined) are found before anything is written.
+// Put writes entries, a JSON object each; nil removes the key. When it returns without an error,
+// all are durable (acks=all), and Get sees them. The topic is created at the first Put. Values have
+// no field `v` of their own. Where it returns an error, any of the entries may have been written,
+// or may be later. Faults of the entries themselves (an [*EntryError] each, joined) are found
+// before anything is written.
 func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 	rs, err := records(entries)
 	if err != nil || len(rs) == 0 {
@@ -69,7 +72,8 @@ func (l *Ledger) Put(ctx context.Context, entries map[string]any) error {
 	return nil
 }
 
-// written takes in what a Put has appended at base. Where nobody else has written since the last look, nothing is read.
+// written takes in what a Put has appended at base. Where nobody else has written since the last
+// look, nothing is read.
 func (l *Ledger) written(ctx context.Context, rs []*kgo.Record, base int64) error {
 	if err := l.reading.take(ctx); err != nil {
 		return err
@@ -156,7 +160,8 @@ func encode(key string, v any) ([]byte, error) {
 	return out, nil
 }
 
-// produce appends a batch, and returns where; -1: not known. The same bytes are sent until an answer is decisive: their sequence sees to it that they are appended once.
+// produce appends a batch, and returns where; -1: not known. The same bytes are sent until an
+// answer is decisive: their sequence sees to it that they are appended once.
 func (l *Ledger) produce(ctx context.Context, rs []*kgo.Record) (base int64, err error) {
 	batch, err := l.batchOf(ctx, rs)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package metricnames holds metrics of all jobs to the table of docs/metrics.md, where their names, types, labels and units are
-// written down once. It is for tests, and links no metrics library: it reads what a prometheus.Desc prints.
+// Package metricnames holds metrics of all jobs to the table of docs/metrics.md, where their names,
+// types, labels and units are written down once. It is for tests, and links no metrics library: it
+// reads what a prometheus.Desc prints.
 package metricnames
 
 import (
@@ -24,8 +25,8 @@ var (
 	badUnit = regexp.MustCompile(`_(ms|millis|milliseconds|us|ns|minutes|hours|kb|mb|kib|mib|kilobytes|percent)(_total)?$`)
 )
 
-// Check holds what descriptions (each the text of a prometheus.Desc) say to the table, and that all of the table's metrics with
-// the prefix are among them.
+// Check holds what descriptions (each the text of a prometheus.Desc) say to the table, and that all
+// of the table's metrics with the prefix are among them.
 func Check(t testing.TB, prefix string, descriptions []string) {
 	t.Helper()
 	table := read(t)

@@ -1,4 +1,5 @@
-// Package millis has the durations of results, statuses, plans and reports: in JSON they are milliseconds.
+// Package millis has the durations of results, statuses, plans and reports: in JSON they are
+// milliseconds.
 package millis
 
 import (
@@ -8,8 +9,9 @@ import (
 	"time"
 )
 
-// Duration is a time.Duration that marshals to a number of milliseconds, with microseconds as decimals. The name of its field
-// in JSON ends in _ms. A negative one stands for "not known" and is -1, or the whole milliseconds below.
+// Duration is a time.Duration that marshals to a number of milliseconds, with microseconds as
+// decimals. The name of its field in JSON ends in _ms. A negative one stands for "not known" and is
+// -1, or the whole milliseconds below.
 type Duration time.Duration
 
 // MarshalJSON implements json.Marshaler.

@@ -47,7 +47,8 @@ func outputs() map[string][]any {
 // stored is what objects of a store are, whose names in JSON can't change any more.
 var stored = []reflect.Type{reflect.TypeFor[register.Epoch]()}
 
-// TestOutputs: every field of what jobs give out has a name in JSON, in snake_case, and a duration is in milliseconds and says so.
+// TestOutputs: every field of what jobs give out has a name in JSON, in snake_case, and a duration
+// is in milliseconds and says so.
 func TestOutputs(t *testing.T) {
 	seen := map[reflect.Type]bool{}
 	for _, roots := range outputs() {

@@ -1,9 +1,11 @@
-// Package quote prints names that come from a cluster (topics, groups, principals, clients) for people.
+// Package quote prints names that come from a cluster (topics, groups, principals, clients) for
+// people.
 //
 // # Guarantee
 //
-// What [Name] returns is one word of printable characters, or a Go string literal: a name can't end a line, pass for a flag
-// or for two names, or drive a terminal. Different names are printed differently.
+// What [Name] returns is one word of printable characters, or a Go string literal: a name can't end
+// a line, pass for a flag or for two names, or drive a terminal. Different names are printed
+// differently.
 //
 // # Limits
 //
@@ -17,8 +19,8 @@ import (
 	"unicode/utf8"
 )
 
-// Name returns the name as it is, or quoted as Go does where it is empty, has a space, a quote, a backslash, a comma or a
-// character that can't be printed, isn't UTF-8, or begins with a dash.
+// Name returns the name as it is, or quoted as Go does where it is empty, has a space, a quote, a
+// backslash, a comma or a character that can't be printed, isn't UTF-8, or begins with a dash.
 func Name(name string) string {
 	plain := name != "" && name[0] != '-' && utf8.ValidString(name) &&
 		!strings.ContainsFunc(name, func(r rune) bool {

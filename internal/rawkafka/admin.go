@@ -10,8 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Unthrottled does something until no quota of the cluster's holds it back (THROTTLING_QUOTA_EXCEEDED, as controller_mutation_rate of creating and deleting topics
-// and partitions): that passes by itself, however long it takes. Other errors, and ctx's, are returned. op names it for Config.OnRetry.
+// Unthrottled does something until no quota of the cluster's holds it back
+// (THROTTLING_QUOTA_EXCEEDED, as controller_mutation_rate of creating and deleting topics and
+// partitions): that passes by itself, however long it takes. Other errors, and ctx's, are returned.
+// op names it for Config.OnRetry.
 func (c *Cluster) Unthrottled(ctx context.Context, op string, do func() error) error {
 	for n := 1; ; n++ {
 		err := do()
@@ -25,8 +27,9 @@ func (c *Cluster) Unthrottled(ctx context.Context, op string, do func() error) e
 	}
 }
 
-// Tries does something until it succeeds, at most so many times, for as long as its error may go away by itself
-// ([Retriable]); see [Backoff]. op names it for Config.OnRetry. The error is the last one, or ctx's while waiting.
+// Tries does something until it succeeds, at most so many times, for as long as its error may go
+// away by itself ([Retriable]); see [Backoff]. op names it for Config.OnRetry. The error is the
+// last one, or ctx's while waiting.
 func (c *Cluster) Tries(ctx context.Context, op string, tries int, do func() error) error {
 	for n := 1; ; n++ {
 		err := do()
@@ -43,7 +46,8 @@ func (c *Cluster) Tries(ctx context.Context, op string, tries int, do func() err
 // deleteTries is how often DeleteBefore asks.
 const deleteTries = 8
 
-// DeleteBefore moves the log start offset of a partition to an offset (DeleteRecords). It may lie there, or beyond, before.
+// DeleteBefore moves the log start offset of a partition to an offset (DeleteRecords). It may lie
+// there, or beyond, before.
 func (c *Cluster) DeleteBefore(ctx context.Context, p Partition, offset int64) error {
 	return c.Tries(ctx, "delete records", deleteTries, func() error {
 		var os kadm.Offsets
@@ -65,7 +69,8 @@ func (c *Cluster) DeleteBefore(ctx context.Context, p Partition, offset int64) e
 	})
 }
 
-// ScramUsers asks for all SCRAM users. Kafka's protocol has null and an empty list mean the same; a broker 4.3.1 doesn't answer null for half a minute.
+// ScramUsers asks for all SCRAM users. Kafka's protocol has null and an empty list mean the same; a
+// broker 4.3.1 doesn't answer null for half a minute.
 func ScramUsers() *kmsg.DescribeUserSCRAMCredentialsRequest {
 	req := kmsg.NewPtrDescribeUserSCRAMCredentialsRequest()
 	req.Users = []kmsg.DescribeUserSCRAMCredentialsRequestUser{}

@@ -10,7 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// askNext is how long whoever was asked first has to itself. A broker that stands still holds up what any broker could answer for no longer than that.
+// askNext is how long whoever was asked first has to itself. A broker that stands still holds up
+// what any broker could answer for no longer than that.
 const askNext = 250 * time.Millisecond
 
 // request is a request of a type that can be copied.
@@ -19,13 +20,15 @@ type request[T any] interface {
 	kmsg.Request
 }
 
-// Anyone asks what any broker can answer: one, and another each 250 ms for as long as no answer has come, or at
-// once where one has failed. Those that have answered before others come first. The first answer counts; where none
-// comes, the first error does, but a *[WrongClusterError] goes before. It ends with Config.RequestTimeout. What a
-// broker does for a request twice must be the same as once.
+// Anyone asks what any broker can answer: one, and another each 250 ms for as long as no answer has
+// come, or at once where one has failed. Those that have answered before others come first. The
+// first answer counts; where none comes, the first error does, but a *[WrongClusterError] goes
+// before. It ends with Config.RequestTimeout. What a broker does for a request twice must be the
+// same as once.
 //
-// Metadata are asked for through kgo first, which learns from the answer which brokers there are. Everything else goes
-// to one broker as it is: kgo would split it up by leader, or look for a coordinator.
+// Metadata are asked for through kgo first, which learns from the answer which brokers there are.
+// Everything else goes to one broker as it is: kgo would split it up by leader, or look for a
+// coordinator.
 func Anyone[T any, R request[T]](ctx context.Context, c *Cluster, req R) (kmsg.Response, error) {
 	dctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, errDeadline)
 	defer cancel()
@@ -83,9 +86,9 @@ type other struct {
 	id int32 // -1: not known
 }
 
-// others are whom to ask, in this order: the brokers that are known, the one that answered last in front and before all
-// of them, for metadata, kgo's own choice. Where no broker is known it is kgo's choice alone, as often as there are
-// seeds: kgo takes another one each time.
+// others are whom to ask, in this order: the brokers that are known, the one that answered last in
+// front and before all of them, for metadata, kgo's own choice. Where no broker is known it is
+// kgo's choice alone, as often as there are seeds: kgo takes another one each time.
 func (c *Cluster) others(metadata bool) []other {
 	c.mu.Lock()
 	nodes, answered := slices.Clone(c.nodes), c.answered
@@ -136,8 +139,10 @@ type Answer struct {
 	Err    error
 }
 
-// Each asks every broker, all at once and each with Config.RequestTimeout: one that stands still has an error then, and the others' answers are there. The error is that of asking which
-// brokers there are, or the context's. kgo's RequestSharded waits for each broker for as long as it tries, whatever the context.
+// Each asks every broker, all at once and each with Config.RequestTimeout: one that stands still
+// has an error then, and the others' answers are there. The error is that of asking which brokers
+// there are, or the context's. kgo's RequestSharded waits for each broker for as long as it tries,
+// whatever the context.
 func Each[T any, R request[T]](ctx context.Context, c *Cluster, req R) ([]Answer, error) {
 	none := kmsg.NewPtrMetadataRequest()
 	none.Topics = []kmsg.MetadataRequestTopic{}

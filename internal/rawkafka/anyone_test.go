@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// Whichever broker stands still, what any could answer is answered by another within moments, again and again; where all stand still, it ends with the request's deadline.
+// Whichever broker stands still, what any could answer is answered by another within moments, again
+// and again; where all stand still, it ends with the request's deadline.
 func TestAnyone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3, Network: new(kfake.VirtualNetwork)})

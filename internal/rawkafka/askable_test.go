@@ -13,8 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestAskable: whichever seed answers Connect, however long those before it stand still, the client knows the cluster's
-// brokers afterwards, and each that doesn't stand still can be asked at once.
+// TestAskable: whichever seed answers Connect, however long those before it stand still, the client
+// knows the cluster's brokers afterwards, and each that doesn't stand still can be asked at once.
 func TestAskable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kafka := testkafka.Fake(t, testkafka.Options{Brokers: 3, Network: new(kfake.VirtualNetwork)})

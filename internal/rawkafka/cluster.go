@@ -33,8 +33,10 @@ type Config struct {
 	OnRetry func(op string, err error)
 	// ClusterID is the ID that the cluster must have. Default: that of the first answer.
 	ClusterID string
-	// OnWrong is called when another cluster has answered at an address, once until the right one does, and OnRight then. OnUnreachable is called when a broker couldn't be reached for 5 s at the
-	// address that it advertises, once until it could. They must be safe for concurrent use. Default: Logger says it.
+	// OnWrong is called when another cluster has answered at an address, once until the right one
+	// does, and OnRight then. OnUnreachable is called when a broker couldn't be reached for 5 s at
+	// the address that it advertises, once until it could. They must be safe for concurrent use.
+	// Default: Logger says it.
 	OnWrong       func(*WrongClusterError)
 	OnRight       func(addr string)
 	OnUnreachable func(*UnreachableError)
@@ -76,7 +78,8 @@ const (
 	Debug           int32 = -2 // the leader's true log end
 )
 
-// Cluster is a connection to a Kafka cluster. Each of its connections to brokers leads to that cluster, or fails with a *[WrongClusterError]. Safe for concurrent use.
+// Cluster is a connection to a Kafka cluster. Each of its connections to brokers leads to that
+// cluster, or fails with a *[WrongClusterError]. Safe for concurrent use.
 type Cluster struct {
 	cfg Config
 	*connection
@@ -140,7 +143,8 @@ func Connect(ctx context.Context, opts []kgo.Opt, cfg Config) (*Cluster, error) 
 	return c, nil
 }
 
-// Over is a Cluster on a client that stays the caller's: its connections lead where the caller's options let them, and its ID isn't known. It isn't closed.
+// Over is a Cluster on a client that stays the caller's: its connections lead where the caller's
+// options let them, and its ID isn't known. It isn't closed.
 func Over(cl *kgo.Client, cfg Config) *Cluster {
 	cfg = cfg.withDefaults()
 	c := &Cluster{cfg: cfg, connection: &connection{
@@ -153,10 +157,11 @@ func Over(cl *kgo.Client, cfg Config) *Cluster {
 	return c
 }
 
-// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and one more each second, which is the
-// next seed. Of a broker that stands still kgo waits for an answer until its timeout, so that two of three would take
-// more time than there is. Each of them is asked through kgo, so that it knows the cluster's brokers afterwards. It
-// returns when the context ends, which kgo's dials outlive.
+// ClusterID asks for a cluster's ID: one broker after another, as kgo sees fit, and one more each
+// second, which is the next seed. Of a broker that stands still kgo waits for an answer until its
+// timeout, so that two of three would take more time than there is. Each of them is asked through
+// kgo, so that it knows the cluster's brokers afterwards. It returns when the context ends, which
+// kgo's dials outlive.
 func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -197,7 +202,8 @@ func ClusterID(ctx context.Context, cl *kgo.Client) (string, error) {
 	}
 }
 
-// hedgeEvery is how long those that were asked have to themselves: what is only slow isn't to be slowed down by logins to all of them at once.
+// hedgeEvery is how long those that were asked have to themselves: what is only slow isn't to be
+// slowed down by logins to all of them at once.
 const hedgeEvery = time.Second
 
 func idOf(resp *kmsg.MetadataResponse, err error) (string, error) {

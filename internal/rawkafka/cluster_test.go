@@ -190,7 +190,8 @@ func TestOffsetsRetryThenFail(t *testing.T) {
 	}
 }
 
-// TestEverywhere: what one broker knows is there, whatever others say, and whoever doesn't answer; its leader is found.
+// TestEverywhere: what one broker knows is there, whatever others say, and whoever doesn't answer;
+// its leader is found.
 func TestEverywhere(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(3), kfake.SeedTopics(2, "orders"))
 	rc := connect(t, c, rawkafka.Config{})

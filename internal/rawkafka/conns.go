@@ -33,7 +33,8 @@ func (cs *Conns) Remove(c net.Conn) {
 	delete(cs.open, c)
 }
 
-// Cut closes all connections, and refuses new ones. TLS takes its time to say goodbye to a peer that doesn't listen: they are closed side by side.
+// Cut closes all connections, and refuses new ones. TLS takes its time to say goodbye to a peer
+// that doesn't listen: they are closed side by side.
 func (cs *Conns) Cut() {
 	cs.mu.Lock()
 	open := cs.open

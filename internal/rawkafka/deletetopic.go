@@ -11,8 +11,9 @@ import (
 
 const deleteTimeoutMillis = 30_000
 
-// DeleteTopic deletes one incarnation of a topic: by its ID, and where the controller takes only names (DeleteTopics before version 6), by name, right after every broker was asked
-// which incarnation has it. One that no broker has is an error for which [Unknown] is true.
+// DeleteTopic deletes one incarnation of a topic: by its ID, and where the controller takes only
+// names (DeleteTopics before version 6), by name, right after every broker was asked which
+// incarnation has it. One that no broker has is an error for which [Unknown] is true.
 func (c *Cluster) DeleteTopic(ctx context.Context, name string, id kadm.TopicID) error {
 	views, err := c.Everywhere(ctx, name)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// TestDeleteTopic: what is deleted is the incarnation that was meant, also where the broker takes only names.
+// TestDeleteTopic: what is deleted is the incarnation that was meant, also where the broker takes
+// only names.
 func TestDeleteTopic(t *testing.T) {
 	for name, opts := range map[string][]kfake.Opt{"by ID": nil, "by name": {kfake.MaxVersions(func() *kversion.Versions {
 		v := kversion.Stable()

@@ -17,16 +17,17 @@ type Ends struct {
 	Err          error
 }
 
-// ErrTwoLeaders says that a partition's log end and its high watermark were answered by two leaders, again and
-// again. It is [Retriable].
+// ErrTwoLeaders says that a partition's log end and its high watermark were answered by two
+// leaders, again and again. It is [Retriable].
 var ErrTwoLeaders = fmt.Errorf("rawkafka: the log's end and its high watermark are of two leaders: %w", kerr.UnknownServerError)
 
 // endsTries is how often ends of two leaders are asked for again, in some 2 s.
 const endsTries = 8
 
-// Ends asks the leaders for the high watermarks and, behind that, for the true ends, which may have grown
-// meanwhile. Both are of one leader in one epoch: a watermark above the end is of a leader that replaced
-// the one that told the end, and is asked for again. Else it is like [Cluster.ListOffsets].
+// Ends asks the leaders for the high watermarks and, behind that, for the true ends, which may have
+// grown meanwhile. Both are of one leader in one epoch: a watermark above the end is of a leader
+// that replaced the one that told the end, and is asked for again. Else it is like
+// [Cluster.ListOffsets].
 func (c *Cluster) Ends(ctx context.Context, ps []Partition) (map[Partition]Ends, error) {
 	all := make(map[Partition]Ends, len(ps))
 	for try := 1; len(ps) > 0; try++ {

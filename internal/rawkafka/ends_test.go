@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestEnds: an end of a leader that is being replaced and a high watermark of the next one are asked for again; where it stays so, that is the answer's error.
+// TestEnds: an end of a leader that is being replaced and a high watermark of the next one are
+// asked for again; where it stays so, that is the answer's error.
 func TestEnds(t *testing.T) {
 	kafka := testkafka.Fake(t, testkafka.Options{})
 	kf := testkafka.Kfake(kafka)

@@ -18,7 +18,8 @@ import (
 var (
 	// ErrUnknownBroker: the cluster's metadata has no broker of that ID now.
 	ErrUnknownBroker = errors.New("rawkafka: unknown broker")
-	// ErrThrottled: a fetch's answer has no partition, as of a broker where a quota is exceeded. It is [Retriable].
+	// ErrThrottled: a fetch's answer has no partition, as of a broker where a quota is exceeded. It
+	// is [Retriable].
 	ErrThrottled = fmt.Errorf("fetch: the answer has no partition (a quota?): %w", kerr.ThrottlingQuotaExceeded)
 
 	errDeadline    = errors.New("rawkafka: no answer within the request timeout")
@@ -35,7 +36,8 @@ const (
 	Unreachable Kind = "unreachable"
 	// Credentials: authentication failed, or is missing.
 	Credentials Kind = "credentials"
-	// TLS: the handshake failed, a certificate wasn't accepted, or one side speaks TLS and the other doesn't.
+	// TLS: the handshake failed, a certificate wasn't accepted, or one side speaks TLS and the
+	// other doesn't.
 	TLS Kind = "tls"
 	// Denied: authenticated, but without the rights.
 	Denied Kind = "denied"
@@ -135,8 +137,8 @@ func Unknown(err error) bool {
 		errors.Is(err, kerr.InconsistentTopicID)
 }
 
-// Unsupported says whether err is that of a request that the broker's ApiVersions doesn't have, or not in
-// a version that this client speaks. kgo doesn't export its own.
+// Unsupported says whether err is that of a request that the broker's ApiVersions doesn't have, or
+// not in a version that this client speaks. kgo doesn't export its own.
 func Unsupported(err error) bool {
 	return err != nil && (errors.Is(err, kerr.UnsupportedVersion) ||
 		strings.Contains(err.Error(), "broker is too old") || strings.Contains(err.Error(), "request key is unknown"))

@@ -63,7 +63,8 @@ type Position struct {
 	LastEpoch int32
 	// Tag comes along with what is fetched from here on.
 	Tag int64
-	// Log is what the topic's configs say of it. Default: cleanup.policy=delete, on the brokers' disks.
+	// Log is what the topic's configs say of it. Default: cleanup.policy=delete, on the brokers'
+	// disks.
 	Log Log
 }
 
@@ -72,8 +73,9 @@ type Fetched struct {
 	Partition
 	// Position is the offset that was asked for, Tag the one that was set with it.
 	Position, Tag int64
-	// Batches are whole batches of magic 2, their CRC checked, back to back,
-	// for [batch.All]. The first may begin before Position. The handler may keep and change them; they keep the Response in memory.
+	// Batches are whole batches of magic 2, their CRC checked, back to back, for [batch.All]. The
+	// first may begin before Position. The handler may keep and change them; they keep the Response
+	// in memory.
 	Batches []byte
 	// Response is what the batches are a part of, the same for all partitions of one.
 	Response *Response

@@ -341,7 +341,8 @@ func TestFetchInTurn(t *testing.T) {
 	}
 }
 
-// rereads has partition 0's data until the request behind it has come, and reads again where something overtook what is missing, as the jobs do.
+// rereads has partition 0's data until the request behind it has come, and reads again where
+// something overtook what is missing, as the jobs do.
 type rereads struct {
 	*collector
 	asked chan struct{}
@@ -365,7 +366,8 @@ func (h *rereads) Fetched(ctx context.Context, f rawkafka.Fetched) error {
 	return h.collector.Fetched(ctx, f)
 }
 
-// TestFetchDamageIsFinal: a damaged batch is read a few times and then given up, though what is behind it was asked for before it was found.
+// TestFetchDamageIsFinal: a damaged batch is read a few times and then given up, though what is
+// behind it was asked for before it was found.
 func TestFetchDamageIsFinal(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(2, "orders"))
 	produce(t, c, "orders", 0, 10)

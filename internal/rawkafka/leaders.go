@@ -21,7 +21,8 @@ func Backoff(n int) time.Duration {
 	return backoff(50*time.Millisecond, n)
 }
 
-// Eager is Backoff from 10 ms on: for a partition that was just made, or has moved, which is often there within milliseconds.
+// Eager is Backoff from 10 ms on: for a partition that was just made, or has moved, which is often
+// there within milliseconds.
 func Eager(n int) time.Duration {
 	return backoff(10*time.Millisecond, n)
 }

@@ -63,9 +63,11 @@ const metadataTries = 4
 // others is how long the brokers that haven't answered are waited for once one has.
 const others = 2 * time.Second
 
-// Everywhere asks each broker for the named topics, or for all (none named), with one request a broker, at once. It returns what each that answers says, by name; topics that a broker
-// doesn't know aren't in its answer. A broker that has just started, or lags behind, doesn't know what others do. Brokers that don't answer, or only 2 s after the first, have no say,
-// unless none does: that is the error.
+// Everywhere asks each broker for the named topics, or for all (none named), with one request a
+// broker, at once. It returns what each that answers says, by name; topics that a broker doesn't
+// know aren't in its answer. A broker that has just started, or lags behind, doesn't know what
+// others do. Brokers that don't answer, or only 2 s after the first, have no say, unless none does:
+// that is the error.
 func (c *Cluster) Everywhere(ctx context.Context, names ...string) ([]map[string]Topic, error) {
 	var views []map[string]Topic
 	err := c.Tries(ctx, "metadata", metadataTries, func() (err error) {

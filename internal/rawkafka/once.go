@@ -12,14 +12,15 @@ import (
 type Read struct {
 	// Answer is the partition's part of the response. Nil: a full response has left it out.
 	Answer *kmsg.FetchResponseTopicPartition
-	// Idle says that the response has no records of any partition, and that no quota held it back: what is at the offset then
-	// isn't there to be read.
+	// Idle says that the response has no records of any partition, and that no quota held it back:
+	// what is at the offset then isn't there to be read.
 	Idle bool
 	Err  error
 }
 
-// ReadOnce asks the leaders for records from offsets on, of open and aborted transactions too: one request a broker, all
-// brokers at once. Leader changes are followed for Config.RetryFor; what is left has Err set. The error is the context's alone.
+// ReadOnce asks the leaders for records from offsets on, of open and aborted transactions too: one
+// request a broker, all brokers at once. Leader changes are followed for Config.RetryFor; what is
+// left has Err set. The error is the context's alone.
 func (c *Cluster) ReadOnce(ctx context.Context, from map[Partition]int64, maxBytes int32, maxWait time.Duration) (map[Partition]Read, error) {
 	ps := make([]Partition, 0, len(from))
 	for p := range from {

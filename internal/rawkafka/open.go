@@ -7,7 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// openHook notes a client's open connections. They are cut where kgo's Close would wait for what some of them read, which of a cluster that is away takes until its timeout.
+// openHook notes a client's open connections. They are cut where kgo's Close would wait for what
+// some of them read, which of a cluster that is away takes until its timeout.
 type openHook struct{ Conns }
 
 // OnBrokerConnect implements kgo.HookBrokerConnect.

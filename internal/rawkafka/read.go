@@ -15,17 +15,19 @@ type ReadConfig struct {
 	Isolation int8
 	// MaxBytes bounds the answer, in bytes; a larger batch comes whole. Default 1 MiB.
 	MaxBytes int32
-	// Log is what the topic's configs say of it. Default: they are asked for when an answer is empty.
+	// Log is what the topic's configs say of it. Default: they are asked for when an answer is
+	// empty.
 	Log *Log
 	// Tries is how often a request is sent that fails for a reason that may pass. Default 8.
 	Tries int
 }
 
-// Read reads raw batches from a partition's leader, from the one that holds an offset on, following the leader for a while.
-// An answer without data below the end (the high watermark, or the last stable offset) isn't believed but by a [Log] that compacts, and after several of them over
-// seconds: then void says that no batch lies in [offset, end), and the answer's two ends are none but what all of those answers had. Where nothing proves it within
-// Config.RetryFor, an *[EmptyError] says so.
-// At the end, the answer has no batches, and void is false.
+// Read reads raw batches from a partition's leader, from the one that holds an offset on, following
+// the leader for a while. An answer without data below the end (the high watermark, or the last
+// stable offset) isn't believed but by a [Log] that compacts, and after several of them over
+// seconds: then void says that no batch lies in [offset, end), and the answer's two ends are none
+// but what all of those answers had. Where nothing proves it within Config.RetryFor, an
+// *[EmptyError] says so. At the end, the answer has no batches, and void is false.
 func (c *Cluster) Read(ctx context.Context, p Partition, offset int64, cfg ReadConfig) (a kmsg.FetchResponseTopicPartition, void bool, err error) {
 	var empty Empties
 	for {

@@ -257,7 +257,8 @@ func size(resp *kmsg.FetchResponse) (n int) {
 	return n
 }
 
-// nothing says that the broker found no batch below the last stable offset. One that fails, or sends elsewhere, hasn't looked.
+// nothing says that the broker found no batch below the last stable offset. One that fails, or
+// sends elsewhere, hasn't looked.
 func (a *asked) nothing() bool {
 	r := a.answer
 	return r.ErrorCode == 0 && r.PreferredReadReplica < 0 && r.DivergingEpoch.EndOffset < 0 && len(r.RecordBatches) == 0 && r.LastStableOffset > a.offset
@@ -371,7 +372,8 @@ func (f *Fetcher) live(a *asked) bool {
 	return a.wanted()
 }
 
-// wanted says that the partition is read still, and not from damage again that lies before what was asked for; f.mu is held.
+// wanted says that the partition is read still, and not from damage again that lies before what was
+// asked for; f.mu is held.
 func (a *asked) wanted() bool { return !a.removed && a.damage == a.corrupt }
 
 func (f *Fetcher) deliver(ctx context.Context, a *asked) error {

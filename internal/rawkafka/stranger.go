@@ -8,10 +8,12 @@ import (
 	"github.com/kafkadr/kafkadr/internal/brokerconn"
 )
 
-// WrongClusterError says that another cluster answers at an address than the one that is meant: Want and Got are their IDs.
+// WrongClusterError says that another cluster answers at an address than the one that is meant:
+// Want and Got are their IDs.
 type WrongClusterError = brokerconn.WrongClusterError
 
-// UnreachableError says that a broker can't be reached at the address that it advertises: Broker and Addr say which, Seeds how the cluster was found.
+// UnreachableError says that a broker can't be reached at the address that it advertises: Broker
+// and Addr say which, Seeds how the cluster was found.
 type UnreachableError = brokerconn.UnreachableError
 
 // newGuard tells what its connections meet those who asked for it, else the log.
@@ -38,13 +40,16 @@ func isWrong(err error) bool {
 	return errors.As(err, &wrong)
 }
 
-// Wrong is the latest answer of another cluster where no broker of the right one has answered since, for two seconds at least, and how long that is; else nil.
+// Wrong is the latest answer of another cluster where no broker of the right one has answered
+// since, for two seconds at least, and how long that is; else nil.
 func (c *Cluster) Wrong() (*WrongClusterError, time.Duration) { return c.guard.Wrong() }
 
-// strangerFor is how long a job that ends waits for the right cluster's answer while another one answers.
+// strangerFor is how long a job that ends waits for the right cluster's answer while another one
+// answers.
 const strangerFor = 30 * time.Second
 
-// Bounded is the context of a job that ends by itself. It is cancelled when another cluster has answered, and the right one hasn't for 30 s. The job hands its error to done: that is the
+// Bounded is the context of a job that ends by itself. It is cancelled when another cluster has
+// answered, and the right one hasn't for 30 s. The job hands its error to done: that is the
 // *[WrongClusterError] then, and the error itself else.
 func (c *Cluster) Bounded(ctx context.Context) (bounded context.Context, done func(error) error) {
 	bounded, cancel := context.WithCancelCause(ctx)

@@ -70,7 +70,8 @@ func requests(cl testkafka.Cluster) func() map[string]int {
 	}
 }
 
-// TestAddressChangesCluster has another cluster answer at the address while connections live: it gets nothing but the opening and the guard's question, and is named.
+// TestAddressChangesCluster has another cluster answer at the address while connections live: it
+// gets nothing but the opening and the guard's question, and is named.
 func TestAddressChangesCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := testkafka.Fake(t, testkafka.Options{Brokers: 3, Network: new(kfake.VirtualNetwork)})
@@ -129,7 +130,8 @@ func TestAddressChangesCluster(t *testing.T) {
 	})
 }
 
-// TestBoundedEndsAfterHalfAMinute has another cluster answer for a while that a job bears, and then for longer.
+// TestBoundedEndsAfterHalfAMinute has another cluster answer for a while that a job bears, and then
+// for longer.
 func TestBoundedEndsAfterHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		one := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
@@ -176,7 +178,8 @@ func TestBoundedEndsAfterHalfAMinute(t *testing.T) {
 	})
 }
 
-// TestAdvertisedAddressUnreachable has a broker advertise what can't be reached: the broker, the address and the seeds are named within 10 s, in the log and in the error.
+// TestAdvertisedAddressUnreachable has a broker advertise what can't be reached: the broker, the
+// address and the seeds are named within 10 s, in the log and in the error.
 func TestAdvertisedAddressUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		vn := new(kfake.VirtualNetwork)
@@ -222,7 +225,8 @@ func TestAdvertisedAddressUnreachable(t *testing.T) {
 	})
 }
 
-// TestCallersDialer holds that a dialer among the options is used, and that no hook sees a client that isn't used.
+// TestCallersDialer holds that a dialer among the options is used, and that no hook sees a client
+// that isn't used.
 func TestCallersDialer(t *testing.T) {
 	cl := testkafka.Fake(t, testkafka.Options{})
 	var mu sync.Mutex

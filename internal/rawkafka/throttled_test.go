@@ -9,7 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// TestReadThrottled: a fetch answer without the partition, as of a broker whose quota is exceeded, is asked for again.
+// TestReadThrottled: a fetch answer without the partition, as of a broker whose quota is exceeded,
+// is asked for again.
 func TestReadThrottled(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
 	rc := connect(t, c, rawkafka.Config{})

@@ -11,23 +11,27 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Log is what a topic's effective configs say of its logs: where records may be missing, and where they may lie. The zero value is a topic with cleanup.policy=delete
-// on the brokers' disks.
+// Log is what a topic's effective configs say of its logs: where records may be missing, and where
+// they may lie. The zero value is a topic with cleanup.policy=delete on the brokers' disks.
 type Log struct {
-	// Compacts says that cleanup.policy compacts. Only there may offsets below the last stable offset have no batch with none behind them.
+	// Compacts says that cleanup.policy compacts. Only there may offsets below the last stable
+	// offset have no batch with none behind them.
 	Compacts bool
-	// Remote says that records are, or may be, in tiered storage (remote.storage.enable): a read may be slow, and an empty answer says that it was.
+	// Remote says that records are, or may be, in tiered storage (remote.storage.enable): a read
+	// may be slow, and an empty answer says that it was.
 	Remote bool
 }
 
-// LogOf reads the configs of a topic. Where they can't be read (get never has a value), anything may be true: the log counts as Remote.
+// LogOf reads the configs of a topic. Where they can't be read (get never has a value), anything
+// may be true: the log counts as Remote.
 func LogOf(get func(key string) string) Log {
 	policy := get("cleanup.policy")
 	remote := policy == "" || get("remote.storage.enable") == "true"
 	return Log{Compacts: !remote && strings.Contains(policy, "compact"), Remote: remote}
 }
 
-// Logs reads what the configs of topics say of their logs; those that can't be read are in tiered storage, maybe.
+// Logs reads what the configs of topics say of their logs; those that can't be read are in tiered
+// storage, maybe.
 func (c *Cluster) Logs(ctx context.Context, topics ...string) (map[string]Log, error) {
 	got, err := c.Admin().DescribeTopicConfigs(ctx, topics...)
 	if err != nil && len(got) == 0 && !Denies(err) {
@@ -56,8 +60,9 @@ const (
 	VoidPause = voidAfter / 6
 )
 
-// EmptyError says that the leader has answered for a while as if no batch lay in [Offset, Stable), and that nothing proves it: the topic isn't compacted, or it is, or
-// may be, in tiered storage, whose reads are too slow or fail. It passes where the data can be read again.
+// EmptyError says that the leader has answered for a while as if no batch lay in [Offset, Stable),
+// and that nothing proves it: the topic isn't compacted, or it is, or may be, in tiered storage,
+// whose reads are too slow or fail. It passes where the data can be read again.
 type EmptyError struct {
 	Partition
 	Offset, Stable int64
@@ -73,11 +78,13 @@ func (e *EmptyError) Error() string {
 	return fmt.Sprintf("%s at %d: the leader has answered without data for %s, and the last stable offset is %d; %s", e.Partition, e.Offset, e.For.Round(time.Second), e.Stable, why)
 }
 
-// Empties counts the answers without data that came of one position, one after the other. The zero value has none.
+// Empties counts the answers without data that came of one position, one after the other. The zero
+// value has none.
 type Empties struct {
 	// N is how many there were.
 	N int
-	// To is the least end that one of them had: the high watermark, the last stable offset, or where reading ends.
+	// To is the least end that one of them had: the high watermark, the last stable offset, or
+	// where reading ends.
 	To int64
 
 	since time.Time
@@ -92,7 +99,8 @@ func (e *Empties) Add(to int64, now time.Time) {
 	e.To = min(e.To, to)
 }
 
-// Proves says that no batch lies before To: the log compacts, and there were several answers over seconds.
+// Proves says that no batch lies before To: the log compacts, and there were several answers over
+// seconds.
 func (e *Empties) Proves(log Log, now time.Time) bool {
 	return log.Compacts && !log.Remote && e.N >= voidAnswers && now.Sub(e.since) >= voidAfter
 }
@@ -110,7 +118,8 @@ func (e *Empties) Error(p Partition, offset int64, log Log, now time.Time) *Empt
 	return &EmptyError{Partition: p, Offset: offset, Stable: e.To, For: e.For(now), Log: log}
 }
 
-// beside is a connection to the same cluster for what brokers may take long to answer: they answer the requests of one connection in turn. Close it.
+// beside is a connection to the same cluster for what brokers may take long to answer: they answer
+// the requests of one connection in turn. Close it.
 func (c *Cluster) beside() (*Cluster, error) {
 	open := &openHook{}
 	cl, err := kgo.NewClient(append(c.cl.Opts(), kgo.WithHooks(open))...)

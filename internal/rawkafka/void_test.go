@@ -15,7 +15,8 @@ import (
 
 var compacts = rawkafka.Log{Compacts: true}
 
-// Where the policy compacts, a broker that has no data below the last stable offset is believed, but not at once; what comes behind is read on.
+// Where the policy compacts, a broker that has no data below the last stable offset is believed,
+// but not at once; what comes behind is read on.
 func TestFetchVoid(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(1), kfake.SeedTopics(1, "orders"))
 	produce(t, c, "orders", 0, 20)
@@ -56,7 +57,8 @@ func TestFetchVoid(t *testing.T) {
 	stop()
 }
 
-// Where it doesn't, or where the data may be elsewhere, an empty answer proves nothing: the data is read once it comes.
+// Where it doesn't, or where the data may be elsewhere, an empty answer proves nothing: the data is
+// read once it comes.
 func TestFetchNotVoid(t *testing.T) {
 	for name, log := range map[string]rawkafka.Log{"delete": {}, "tiered": {Remote: true}, "once": compacts} {
 		t.Run(name, func(t *testing.T) {
@@ -175,7 +177,8 @@ func TestLogOf(t *testing.T) {
 	}
 }
 
-// A leader that sends its readers to another replica answers without data, but with the last stable offset.
+// A leader that sends its readers to another replica answers without data, but with the last stable
+// offset.
 func TestFetchNotVoidWhereSentElsewhere(t *testing.T) {
 	c := fake(t, kfake.NumBrokers(2), kfake.SeedTopics(1, "orders"))
 	rc := connect(t, c, rawkafka.Config{})

@@ -18,7 +18,8 @@ type Cluster interface {
 	Everywhere(ctx context.Context, names ...string) ([]map[string]rawkafka.Topic, error)
 }
 
-// Catalog knows which topics a cluster has, and what has become of those that are followed. It isn't safe for concurrent use.
+// Catalog knows which topics a cluster has, and what has become of those that are followed. It
+// isn't safe for concurrent use.
 type Catalog struct {
 	after  time.Duration
 	topics map[Known]topic // those that aren't there, as of the last looks that asked for them
@@ -33,11 +34,13 @@ func New(after time.Duration) *Catalog {
 type Query struct {
 	// Cluster is asked.
 	Cluster Cluster
-	// Everywhere has every broker list the topics, as a cut needs it; else one broker does, and the others are asked only for what is new, or seems to be gone.
+	// Everywhere has every broker list the topics, as a cut needs it; else one broker does, and the
+	// others are asked only for what is new, or seems to be gone.
 	Everywhere bool
 	// Only are the topics to look for. Default: all.
 	Only []string
-	// Named are topics that were asked for by name: a broker lists only those that may be described.
+	// Named are topics that were asked for by name: a broker lists only those that may be
+	// described.
 	Named []string
 	// Known are the incarnations that are followed.
 	Known []Known
@@ -45,7 +48,8 @@ type Query struct {
 	Takes func(rawkafka.Topic) bool
 }
 
-// Look is what was seen. Topics that no broker knows aren't in it, unless they were to be looked for: Err says so.
+// Look is what was seen. Topics that no broker knows aren't in it, unless they were to be looked
+// for: Err says so.
 type Look struct {
 	Topics   map[string]rawkafka.Topic
 	Verdicts map[Known]Verdict
@@ -151,7 +155,8 @@ func (c *Catalog) judge(known []Known, all View, views []View) map[Known]Verdict
 // again is the pause of Settle.
 const again = 200 * time.Millisecond
 
-// Settle looks until nothing is doubted any more, and no topic that matters is still being made, no longer than wait for these. It is for jobs that end.
+// Settle looks until nothing is doubted any more, and no topic that matters is still being made, no
+// longer than wait for these. It is for jobs that end.
 func (c *Catalog) Settle(ctx context.Context, q Query, wait time.Duration) (Look, error) {
 	for began := time.Now(); ; {
 		l, err := c.Look(ctx, q)

@@ -11,7 +11,8 @@ type Stage int8
 
 // Stages. A partition begins as Waiting.
 const (
-	// Waiting: it is new, or couldn't be looked at, for want of a leader for instance. Nothing of it is read until a look finds its position right.
+	// Waiting: it is new, or couldn't be looked at, for want of a leader for instance. Nothing of
+	// it is read until a look finds its position right.
 	Waiting Stage = iota
 	// Reading: it is read.
 	Reading
@@ -79,7 +80,8 @@ func (s Stage) after(t Turn) Stage {
 	}[s][t]
 }
 
-// Following is where a job stands with a partition: its stage, and when it is looked at. The job guards it. The zero value is a partition that is new.
+// Following is where a job stands with a partition: its stage, and when it is looked at. The job
+// guards it. The zero value is a partition that is new.
 type Following struct {
 	stage Stage
 	life  int64 // raised by each turn that makes void what was asked for
@@ -172,7 +174,8 @@ type Use int8
 const (
 	// Stale: it was asked for before what has become of the partition since.
 	Stale Use = iota
-	// Overtaken: another broker's response has overtaken the one before. The partition is to be steered.
+	// Overtaken: another broker's response has overtaken the one before. The partition is to be
+	// steered.
 	Overtaken
 	// Next: it goes on at the partition's position.
 	Next

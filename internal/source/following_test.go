@@ -26,7 +26,8 @@ func at(t *testing.T, s Stage) (f Following) {
 	return f
 }
 
-// TestTurns holds what the table at Stage.after is for, each cell of it: who reads on, who doesn't, and what nobody comes back from.
+// TestTurns holds what the table at Stage.after is for, each cell of it: who reads on, who doesn't,
+// and what nobody comes back from.
 func TestTurns(t *testing.T) {
 	for _, s := range stages {
 		for _, turn := range turns {
@@ -111,7 +112,8 @@ func TestUse(t *testing.T) {
 	}
 }
 
-// TestLooks: a look that is due is made once, and doesn't count where something becomes of the partition meanwhile.
+// TestLooks: a look that is due is made once, and doesn't count where something becomes of the
+// partition meanwhile.
 func TestLooks(t *testing.T) {
 	now := time.Unix(1000, 0)
 	f := at(t, Broken)

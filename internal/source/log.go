@@ -19,13 +19,14 @@ type Log struct {
 	Stable, High int64
 	// CurrentEpoch is the leader's epoch; -1: it doesn't say.
 	CurrentEpoch int32
-	// EpochEnd is where the epoch ends that was asked for; its EndOffset is -1 where nothing is known.
+	// EpochEnd is where the epoch ends that was asked for; its EndOffset is -1 where nothing is
+	// known.
 	EpochEnd rawkafka.EpochEnd
 	Err      error
 }
 
-// Logs asks the leaders of partitions about their logs, all at once, and where the epochs end that are given. whole asks for stable offsets and high watermarks, too. The error is the
-// context's.
+// Logs asks the leaders of partitions about their logs, all at once, and where the epochs end that
+// are given. whole asks for stable offsets and high watermarks, too. The error is the context's.
 func Logs(ctx context.Context, c *rawkafka.Cluster, ps []rawkafka.Partition, epochs map[rawkafka.Partition]int32, whole bool) (map[rawkafka.Partition]*Log, error) {
 	logs := make(map[rawkafka.Partition]*Log, len(ps))
 	for _, p := range ps {
@@ -71,13 +72,15 @@ func Logs(ctx context.Context, c *rawkafka.Cluster, ps []rawkafka.Partition, epo
 	return logs, nil
 }
 
-// Last is the last batch that was copied of a log: where it ends, and its leader epoch; -1: that isn't known.
+// Last is the last batch that was copied of a log: where it ends, and its leader epoch; -1: that
+// isn't known.
 type Last struct {
 	End   int64
 	Epoch int32
 }
 
-// Parted says by the leader epochs where a log parts from the one that was copied, and why; an empty why: it doesn't.
+// Parted says by the leader epochs where a log parts from the one that was copied, and why; an
+// empty why: it doesn't.
 func (l *Log) Parted(last Last) (at int64, why string) {
 	end := l.EpochEnd
 	switch {

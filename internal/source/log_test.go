@@ -6,7 +6,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// TestParted: where a log parts from the one that was copied is where the epoch of the last copied batch ends; where the log doesn't have that epoch at all, its start.
+// TestParted: where a log parts from the one that was copied is where the epoch of the last copied
+// batch ends; where the log doesn't have that epoch at all, its start.
 func TestParted(t *testing.T) {
 	known := func(leader int32, end int64) rawkafka.EpochEnd {
 		return rawkafka.EpochEnd{LeaderEpoch: leader, EndOffset: end}

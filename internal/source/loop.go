@@ -10,17 +10,21 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Sink is a job that a Loop reads for. Its methods may be called concurrently, for partitions of different brokers.
+// Sink is a job that a Loop reads for. Its methods may be called concurrently, for partitions of
+// different brokers.
 type Sink interface {
 	// Wanted is how a partition is to be read now. One that the job doesn't know isn't read.
 	Wanted(p rawkafka.Partition) Want
-	// Arrived takes a response of a partition in, in order, and waits while there is no room. steer says that the partition isn't to be read as before. An error ends Run.
+	// Arrived takes a response of a partition in, in order, and waits while there is no room. steer
+	// says that the partition isn't to be read as before. An error ends Run.
 	Arrived(ctx context.Context, r rawkafka.Fetched) (steer bool, err error)
-	// Failed says that a partition isn't read any more, and why: where that is [Suspicious], it must be looked at. It must not block, nor steer.
+	// Failed says that a partition isn't read any more, and why: where that is [Suspicious], it
+	// must be looked at. It must not block, nor steer.
 	Failed(p rawkafka.Partition, err error)
 }
 
-// Want is how a partition is to be read: from a position on, or not for a while, though what was asked for still comes, or, where it is zero, not at all.
+// Want is how a partition is to be read: from a position on, or not for a while, though what was
+// asked for still comes, or, where it is zero, not at all.
 type Want struct {
 	Read, Hold bool
 	At         rawkafka.Position
@@ -44,7 +48,8 @@ func NewLoop(c *rawkafka.Cluster, cfg rawkafka.FetchConfig, sink Sink) *Loop {
 // Run reads until the context ends or the sink fails.
 func (l *Loop) Run(ctx context.Context) error { return l.f.Run(ctx) }
 
-// Steer has partitions read as they are wanted now. Whoever changes that calls it afterwards; of several, the last one's holds.
+// Steer has partitions read as they are wanted now. Whoever changes that calls it afterwards; of
+// several, the last one's holds.
 func (l *Loop) Steer(ps ...rawkafka.Partition) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

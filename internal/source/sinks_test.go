@@ -29,7 +29,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/batch"
 )
 
-// world is a source that a sink follows, in simulated time. Its topic t has 20 records in one partition.
+// world is a source that a sink follows, in simulated time. Its topic t has 20 records in one
+// partition.
 type world struct {
 	*testing.T
 	src  testkafka.Cluster
@@ -81,7 +82,8 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
-// fetches has a func look at each fetch of t/0 from there on, with the offset: it may answer with an error or with nothing, which is what a log without records says.
+// fetches has a func look at each fetch of t/0 from there on, with the offset: it may answer with
+// an error or with nothing, which is what a log without records says.
 func (w *world) fetches(answer func(offset int64) (is *kerr.Error, answered bool)) {
 	k := testkafka.Kfake(w.src)
 	k.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
@@ -106,7 +108,8 @@ func (w *world) fetches(answer func(offset int64) (is *kerr.Error, answered bool
 	})
 }
 
-// truncate has the source say that the log of t/0 is empty, as after an unclean election of a replica that has nothing, until grow is called.
+// truncate has the source say that the log of t/0 is empty, as after an unclean election of a
+// replica that has nothing, until grow is called.
 func (w *world) truncate() (grow func()) {
 	var whole atomic.Bool
 	w.fetches(func(offset int64) (*kerr.Error, bool) {
@@ -142,20 +145,23 @@ func (w *world) truncate() (grow func()) {
 type sink interface {
 	start(w *world)
 	stop(w *world)
-	// holds are the records that it has of a partition, of its topic's newest incarnation and the newest history of that.
+	// holds are the records that it has of a partition, of its topic's newest incarnation and the
+	// newest history of that.
 	holds(w *world, topic string, partition int32) []string
 	// told are the kinds of what it said, sorted.
 	told() []string
 }
 
-// following holds what becomes of a partition that is followed, in each case, through both sinks: one table, since they follow by the same code.
+// following holds what becomes of a partition that is followed, in each case, through both sinks:
+// one table, since they follow by the same code.
 var following = []struct {
 	name   string
 	before func(w *world) // before the sink is started
 	down   func(w *world) // while it is stopped, after it has t
 	during func(w *world) // while it runs, after it has t
 	holds  map[string][]string
-	// What either job says. A mirror has a policy for what it can't undo: it stops, and holds what it held.
+	// What either job says. A mirror has a policy for what it can't undo: it stops, and holds what
+	// it held.
 	backup, mirror []string
 	stopped        []string // what a mirror holds of t, where that is something else
 }{

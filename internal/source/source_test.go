@@ -226,7 +226,8 @@ func TestNew(t *testing.T) {
 	}
 }
 
-// TestSettle: a job that ends waits until a topic is gone for certain, and for one that is being made, but not for ever.
+// TestSettle: a job that ends waits until a topic is gone for certain, and for one that is being
+// made, but not for ever.
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &brokers{views: []View{says(fails("new", kerr.LeaderNotAvailable))}}

@@ -15,7 +15,8 @@ type Fact int8
 const (
 	// Unheard: no broker said anything.
 	Unheard Fact = iota
-	// Here: a broker has the incarnation, or something by its name that may be it: one that may not be described, or has no partitions yet.
+	// Here: a broker has the incarnation, or something by its name that may be it: one that may not
+	// be described, or has no partitions yet.
 	Here
 	// Absent: every broker that answers doesn't know the name.
 	Absent
@@ -66,7 +67,8 @@ type topic struct {
 	since time.Time
 }
 
-// next is the state after a fact of a look at now. after is how long no broker may have it until that is believed.
+// next is the state after a fact of a look at now. after is how long no broker may have it until
+// that is believed.
 //
 //	           Here      Absent               Another              Unheard
 //	Present    Present   Doubted              Doubted              Present

@@ -12,8 +12,9 @@ import (
 // View is what one broker says, by topic.
 type View = map[string]rawkafka.Topic
 
-// Union is what brokers together say of all topics. known are the incarnations that are followed, by name: one that any broker has is the topic's, since the others may lag behind as
-// well as be ahead.
+// Union is what brokers together say of all topics. known are the incarnations that are followed,
+// by name: one that any broker has is the topic's, since the others may lag behind as well as be
+// ahead.
 func Union(views []View, known map[string]kadm.TopicID) View {
 	all := make(View)
 	for _, v := range views {
@@ -26,7 +27,8 @@ func Union(views []View, known map[string]kadm.TopicID) View {
 	return all
 }
 
-// unite is what brokers together say of a topic that at least one has: the known incarnation, else the one that most have; of those in equal halves none, until they agree.
+// unite is what brokers together say of a topic that at least one has: the known incarnation, else
+// the one that most have; of those in equal halves none, until they agree.
 func unite(views []View, name string, known kadm.TopicID) rawkafka.Topic {
 	said := make(map[kadm.TopicID][]rawkafka.Topic)
 	var fault rawkafka.Topic
@@ -69,7 +71,8 @@ func isEven(said map[kadm.TopicID][]rawkafka.Topic, most int) bool {
 	return n > 1
 }
 
-// partitionsOf is one incarnation with the partitions that any broker has, each as of its latest leader epoch.
+// partitionsOf is one incarnation with the partitions that any broker has, each as of its latest
+// leader epoch.
 func partitionsOf(ts []rawkafka.Topic) rawkafka.Topic {
 	all := ts[0]
 	all.Partitions = slices.Clone(all.Partitions)

@@ -10,16 +10,19 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// Status reads the store's answer out of an error of a bucket's driver: its HTTP status, 0 where the error isn't an answer, and for
-// a 404 whether it certainly is of the object, rather than of its bucket. It tells what gocloud's codes don't: Google's 403 and
-// Azure's failed DNS are NotFound there, as a missing bucket is on S3. Where it knows nothing, and where it is nil, [AnswerOf] is asked.
+// Status reads the store's answer out of an error of a bucket's driver: its HTTP status, 0 where
+// the error isn't an answer, and for a 404 whether it certainly is of the object, rather than of
+// its bucket. It tells what gocloud's codes don't: Google's 403 and Azure's failed DNS are NotFound
+// there, as a missing bucket is on S3. Where it knows nothing, and where it is nil, [AnswerOf] is
+// asked.
 type Status func(err error) (code int, object bool)
 
 // Errors of operations that ask for an object.
 var (
 	// ErrAbsent is matched where the object certainly isn't there.
 	ErrAbsent = errors.New("no such object")
-	// ErrUnproven is matched where the store says that the object isn't there, and can't be believed.
+	// ErrUnproven is matched where the store says that the object isn't there, and can't be
+	// believed.
 	ErrUnproven = errors.New("whether the object is there can't be told")
 	// ErrThere is returned by proofs of absence that find the object.
 	ErrThere = errors.New("the store lists the object and doesn't give it")
@@ -70,8 +73,9 @@ func hideCode(err error) error {
 	return err
 }
 
-// settle makes of a try's NotFound what it proves. Absent is not forbidden: the object isn't there if the driver's own error is a 404 of the
-// object, or if proof, which begins after that answer, succeeds. A status that says something else stands.
+// settle makes of a try's NotFound what it proves. Absent is not forbidden: the object isn't there
+// if the driver's own error is a 404 of the object, or if proof, which begins after that answer,
+// succeeds. A status that says something else stands.
 func settle(ctx context.Context, p Policy, err error) error {
 	if p.Proof == nil || gcerrors.Code(err) != gcerrors.NotFound {
 		return err

@@ -1,4 +1,5 @@
-// Package storeop runs one operation of a blob store: each try within its deadline, and again where that may help, with a growing pause between.
+// Package storeop runs one operation of a blob store: each try within its deadline, and again where
+// that may help, with a growing pause between.
 package storeop
 
 import (
@@ -24,16 +25,20 @@ type Policy struct {
 	Bytes int64
 	// Retries is how often it is tried again.
 	Retries int
-	// MaxBackoff bounds the pause before a try: 50 ms doubled each time, of which half to three halves are taken.
+	// MaxBackoff bounds the pause before a try: 50 ms doubled each time, of which half to three
+	// halves are taken.
 	MaxBackoff time.Duration
-	// Final says whether trying again is of no use, beside what the store's answer says. Default: nothing more.
+	// Final says whether trying again is of no use, beside what the store's answer says. Default:
+	// nothing more.
 	Final func(error) bool
 	// Status reads the store's answer out of an error. Default: [AnswerOf].
 	Status Status
-	// Proof succeeds if what else the store says, asked afterwards, shows that the object isn't there. With it, an object that isn't there
-	// is an error that matches [ErrAbsent], and one that merely isn't given, for want of rights or of the whole store, [ErrUnproven].
+	// Proof succeeds if what else the store says, asked afterwards, shows that the object isn't
+	// there. With it, an object that isn't there is an error that matches [ErrAbsent], and one that
+	// merely isn't given, for want of rights or of the whole store, [ErrUnproven].
 	Proof func(context.Context) error
-	// Must says that the object has to be there. Then no single answer counts: absence is always proven, and asked for once more before.
+	// Must says that the object has to be there. Then no single answer counts: absence is always
+	// proven, and asked for once more before.
 	Must bool
 	// Tried is told of each try, what it took and its error.
 	Tried func(time.Duration, error)
@@ -41,7 +46,8 @@ type Policy struct {
 	Again func(error)
 }
 
-// Do runs f until it succeeds, fails for good, or has been tried Policy.Retries times again; the error is the last one's. Where ctx has ended it is ctx's cause.
+// Do runs f until it succeeds, fails for good, or has been tried Policy.Retries times again; the
+// error is the last one's. Where ctx has ended it is ctx's cause.
 func Do(ctx context.Context, p Policy, f func(context.Context) error) error {
 	backoff := firstBackoff
 	for again := 0; ; again++ {

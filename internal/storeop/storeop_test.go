@@ -103,7 +103,8 @@ func (a answer) Error() string       { return fmt.Sprint(a.code, " ", a.reason) 
 func (a answer) HTTPStatusCode() int { return a.code }
 func (a answer) ErrorCode() string   { return a.reason }
 
-// TestAbsent: what a NotFound of gocloud proves, by what the driver says and by what else the store shows.
+// TestAbsent: what a NotFound of gocloud proves, by what the driver says and by what else the store
+// shows.
 func TestAbsent(t *testing.T) {
 	bucket := memblob.OpenBucket(nil)
 	defer bucket.Close()

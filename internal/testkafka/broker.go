@@ -102,7 +102,8 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// poll calls f until it returns nil or a permanent error, or ctx ends; then its last error is returned.
+// poll calls f until it returns nil or a permanent error, or ctx ends; then its last error is
+// returned.
 func poll(ctx context.Context, f func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -124,7 +125,8 @@ func poll(ctx context.Context, f func() error) error {
 	}
 }
 
-// Eventually polls until f returns nil; the test fails with its last error when that takes longer than d.
+// Eventually polls until f returns nil; the test fails with its last error when that takes longer
+// than d.
 func Eventually(t testing.TB, d time.Duration, f func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), d)

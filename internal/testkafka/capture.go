@@ -19,14 +19,15 @@ type ReadSpec struct {
 	Opts []kgo.Opt
 	// Topics are names. Default: all but internal ones.
 	Topics []string
-	// Cuts are where to end. A partition without one ends at its last stable offset, or with Uncommitted at its high watermark.
+	// Cuts are where to end. A partition without one ends at its last stable offset, or with
+	// Uncommitted at its high watermark.
 	Cuts Cuts
 	// Uncommitted reads at isolation level read_uncommitted. Default: read_committed.
 	Uncommitted bool
 }
 
-// Capture reads topics at read_committed up to the cuts; nil topics are all, nil cuts the last stable offsets. Keep what it returns when the
-// cluster is about to be lost.
+// Capture reads topics at read_committed up to the cuts; nil topics are all, nil cuts the last
+// stable offsets. Keep what it returns when the cluster is about to be lost.
 func Capture(ctx context.Context, opts []kgo.Opt, topics []string, cuts Cuts) (*Content, error) {
 	return ReadSpec{Opts: opts, Topics: topics, Cuts: cuts}.Read(ctx)
 }

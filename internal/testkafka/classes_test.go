@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestArchived: an archive that couldn't be made is an empty file, which isn't tried again and not used.
+// TestArchived: an archive that couldn't be made is an empty file, which isn't tried again and not
+// used.
 func TestArchived(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "classes.jsa")
 	for _, c := range []struct {

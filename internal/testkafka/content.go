@@ -9,7 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Content is what a reader saw of some topics: enough to compare two readings, and small enough to keep, as JSON too.
+// Content is what a reader saw of some topics: enough to compare two readings, and small enough to
+// keep, as JSON too.
 type Content struct {
 	// Topics by name, then partition.
 	Topics map[string]map[int32]*Partition `json:"topics"`
@@ -25,7 +26,8 @@ type Partition struct {
 	Records []Record `json:"records"`
 }
 
-// Record is a record's place, time and the digests of its parts (the first 8 bytes of a SHA-256; null and empty differ).
+// Record is a record's place, time and the digests of its parts (the first 8 bytes of a SHA-256;
+// null and empty differ).
 type Record struct {
 	Offset    int64 `json:"o"`
 	Timestamp int64 `json:"t"`

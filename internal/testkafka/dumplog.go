@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// DumpLog is what Kafka's DumpLogSegments prints about log files with --deep-iteration --print-data-log. It fails the test where the tool
-// finds fault with them.
+// DumpLog is what Kafka's DumpLogSegments prints about log files with --deep-iteration
+// --print-data-log. It fails the test where the tool finds fault with them.
 func DumpLog(t testing.TB, files ...string) string {
 	t.Helper()
 	j := needJava(t)
@@ -33,8 +33,9 @@ func DumpLog(t testing.TB, files ...string) string {
 	return text
 }
 
-// LogFiles are copies of the .log files that a broker of a real cluster holds for a partition (named as in "orders-3"), in offset order. The broker
-// may run: what the cleaner swaps away while they are copied is tried again.
+// LogFiles are copies of the .log files that a broker of a real cluster holds for a partition
+// (named as in "orders-3"), in offset order. The broker may run: what the cleaner swaps away while
+// they are copied is tried again.
 func LogFiles(t testing.TB, cl Cluster, broker int32, topicPartition string) []string {
 	t.Helper()
 	from, to := filepath.Join(LogDir(t, cl, broker), topicPartition), t.TempDir()

@@ -5,8 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// AnswerEmpty has a kfake answer fetches without data, as brokers do whose tiered storage is slow, where empty says so. Both the high watermark and the last stable
-// offset are told to be end.
+// AnswerEmpty has a kfake answer fetches without data, as brokers do whose tiered storage is slow,
+// where empty says so. Both the high watermark and the last stable offset are told to be end.
 func AnswerEmpty(k *kfake.Cluster, end int64, empty func(*kmsg.FetchRequest) bool) {
 	k.ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		k.KeepControl()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Comparison says what counts when two contents are compared. The zero value compares log start, end, and each record's offset, timestamp, key,
-// value and headers.
+// Comparison says what counts when two contents are compared. The zero value compares log start,
+// end, and each record's offset, timestamp, key, value and headers.
 type Comparison struct {
 	// TimestampType compares it as well. An exact copy can't keep it.
 	TimestampType bool
@@ -21,8 +21,9 @@ type Comparison struct {
 // Equal lists how got differs from want, a line each; empty where they are equal.
 func Equal(want, got *Content) []string { return Comparison{}.Equal(want, got) }
 
-// Diff reads the target at read_committed and at read_uncommitted, to its very end, and lists how it differs from the source, read at
-// read_committed up to src.Cuts. Topics of the target that dst.Topics doesn't name are left out; nil means the source's topics.
+// Diff reads the target at read_committed and at read_uncommitted, to its very end, and lists how
+// it differs from the source, read at read_committed up to src.Cuts. Topics of the target that
+// dst.Topics doesn't name are left out; nil means the source's topics.
 func Diff(t testing.TB, src, dst ReadSpec) []string {
 	t.Helper()
 	want, err := src.Read(t.Context())

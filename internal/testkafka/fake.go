@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// fake is a kfake cluster. A broker that is stopped leaves the cluster where others remain, and only drops off the network where it is the last.
+// fake is a kfake cluster. A broker that is stopped leaves the cluster where others remain, and
+// only drops off the network where it is the last.
 type fake struct {
 	*kfake.Cluster
 	id      string
@@ -26,9 +27,9 @@ type fake struct {
 	gone map[int32]bool // down, and removed from the cluster
 }
 
-// Fake starts kfake, closed when the test ends. With [Options.Network] it may live in a synctest bubble (without Secure:
-// kgo dials either through TLS or through a network in memory).
-// The in-process cluster itself is reached with [Kfake].
+// Fake starts kfake, closed when the test ends. With [Options.Network] it may live in a synctest
+// bubble (without Secure: kgo dials either through TLS or through a network in memory). The
+// in-process cluster itself is reached with [Kfake].
 func Fake(t testing.TB, o Options) Cluster {
 	t.Helper()
 	o = o.withDefaults()
@@ -91,7 +92,8 @@ func Kfake(cl Cluster) *kfake.Cluster {
 	return nil
 }
 
-// ForgetDeletes has an in-process cluster answer a DeleteRecords as if it had obeyed, where forgets says so: as brokers do that are killed before they write down where a log starts.
+// ForgetDeletes has an in-process cluster answer a DeleteRecords as if it had obeyed, where forgets
+// says so: as brokers do that are killed before they write down where a log starts.
 func ForgetDeletes(cl Cluster, forgets func(*kmsg.DeleteRecordsRequest) bool) {
 	k := Kfake(cl)
 	k.ControlKey(int16(kmsg.DeleteRecords), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
@@ -197,7 +199,8 @@ func virtualPorts(n int) []int {
 	return ports
 }
 
-// newID is a random ID in Kafka's form: 16 bytes, base64 for URLs, no padding. A leading '-' would look like a flag to Kafka's tools.
+// newID is a random ID in Kafka's form: 16 bytes, base64 for URLs, no padding. A leading '-' would
+// look like a flag to Kafka's tools.
 func newID() string {
 	for {
 		var b [16]byte

@@ -160,7 +160,8 @@ type gatedConn struct {
 	g *gate
 }
 
-// Read waits on both sides of the read, so that a request that arrives during a pause isn't seen before it ends.
+// Read waits on both sides of the read, so that a request that arrives during a pause isn't seen
+// before it ends.
 func (c *gatedConn) Read(p []byte) (int, error) {
 	c.g.wait()
 	n, err := c.Conn.Read(p)

@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Hard says which hard topics to make, and how large. The zero value makes all kinds, small, with the same records each time.
+// Hard says which hard topics to make, and how large. The zero value makes all kinds, small, with
+// the same records each time.
 type Hard struct {
 	// Seed varies the records.
 	Seed uint64
@@ -24,8 +25,8 @@ type Hard struct {
 	Only []string
 	// Without are kinds to leave out.
 	Without []string
-	// ManyPartitions is the number of partitions of the kind "many". Default 100; 1000 on a real Kafka
-	// where KAFKADR_LONG is set.
+	// ManyPartitions is the number of partitions of the kind "many". Default 100; 1000 on a real
+	// Kafka where KAFKADR_LONG is set.
 	ManyPartitions int32
 }
 
@@ -99,7 +100,8 @@ func Kinds() []string {
 	return names
 }
 
-// Load makes hard topics on cl and waits until they are as they should be: cleaned, cut off, aborted. What kfake can't do, it leaves out.
+// Load makes hard topics on cl and waits until they are as they should be: cleaned, cut off,
+// aborted. What kfake can't do, it leaves out.
 func Load(t testing.TB, cl Cluster, h Hard) []Topic {
 	t.Helper()
 	if h.Records == 0 {

@@ -12,7 +12,8 @@ import (
 var cleaned = []string{"cleanup.policy", "compact", "segment.ms", "100", "segment.bytes", "1048576", "min.cleanable.dirty.ratio", "0.0",
 	"delete.retention.ms", "0", "min.compaction.lag.ms", "0"}
 
-// compacted makes a log of these batches (a key per record), of which the cleaner takes what is in brackets:
+// compacted makes a log of these batches (a key per record), of which the cleaner takes what is in
+// brackets:
 //
 //	0: [a] [b]        whole batch, at the log's start; its producer wrote nothing later, so a real cleaner keeps the batch, empty
 //	2: [c] d [a]      holes first and last in the batch
@@ -78,7 +79,8 @@ func (l *loader) missing(topic string, offsets []int64) bool {
 	return true
 }
 
-// retention writes four segments of 100 records and lets retention take some: it has done all, perhaps in two goes, when not more than two are left.
+// retention writes four segments of 100 records and lets retention take some: it has done all,
+// perhaps in two goes, when not more than two are left.
 func (l *loader) retention() {
 	topic := l.create("hard.retention", 1, "segment.bytes", "1048576", "retention.bytes", "1500000", "retention.ms", "-1", "file.delete.delay.ms", "100")
 	c := l.producer()

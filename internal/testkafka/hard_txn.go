@@ -37,7 +37,8 @@ func (l *loader) open() {
 	l.topics[len(l.topics)-1].Open = true
 }
 
-// interleave runs three transactional producers in turn, each at another place of its transaction, and one without transactions.
+// interleave runs three transactional producers in turn, each at another place of its transaction,
+// and one without transactions.
 func (l *loader) interleave(topic string) {
 	plain := l.producer()
 	defer plain.Close()

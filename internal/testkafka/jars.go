@@ -40,7 +40,8 @@ type java struct {
 
 var findJava = sync.OnceValues(locate)
 
-// needJava finds Java and the jars, fetching them where needed; without them the test is skipped, or fails where they are required.
+// needJava finds Java and the jars, fetching them where needed; without them the test is skipped,
+// or fails where they are required.
 func needJava(t testing.TB) java {
 	t.Helper()
 	if err := lacking(); err != nil {
@@ -114,7 +115,8 @@ func cachedLibs() string {
 	return filepath.Join(cache, "kafkadr", "kafka-"+KafkaVersion+"-tiered") // another set of jars has another name
 }
 
-// cachedJars is the cache's directory of jars, filled by Maven if it isn't yet. A lock file keeps other processes from doing the same at once.
+// cachedJars is the cache's directory of jars, filled by Maven if it isn't yet. A lock file keeps
+// other processes from doing the same at once.
 func cachedJars() (string, error) {
 	libs := cachedLibs()
 	if libs == "" {

@@ -15,10 +15,13 @@ import (
 
 const kcatInstall = "apt-get install kcat (Debian), brew install kcat (macOS)"
 
-// Kcat reads topics with kcat, a client of another family (librdkafka), at read_committed or read_uncommitted, to where kcat sees the end. Compare
-// what it returns with [Comparison.HeaderText]. It skips the test where kcat is missing, or fails it where KAFKADR_REQUIRE holds "kcat".
+// Kcat reads topics with kcat, a client of another family (librdkafka), at read_committed or
+// read_uncommitted, to where kcat sees the end. Compare what it returns with
+// [Comparison.HeaderText]. It skips the test where kcat is missing, or fails it where
+// KAFKADR_REQUIRE holds "kcat".
 //
-// kcat doesn't tell log start and end offsets: they are taken from like, which also names the topics and partitions.
+// kcat doesn't tell log start and end offsets: they are taken from like, which also names the
+// topics and partitions.
 func Kcat(t testing.TB, cl Cluster, like *Content, isolation string) *Content {
 	t.Helper()
 	bin, err := exec.LookPath("kcat")
@@ -47,8 +50,9 @@ func kcatArgs(addrs []string, topic string, partition int32, isolation string) [
 		"-X", "isolation.level=" + isolation, "-X", "broker.address.family=v4", "-X", "check.crcs=true", "-X", "fetch.wait.max.ms=20"}
 }
 
-// kcatAddrs are addresses that kcat can use: librdkafka 2.0, which Debian 12 has, asks for a SASL handshake of version 0, which Kafka 4 (and
-// kfake) no longer knows. A secure real cluster has an internal listener without SASL.
+// kcatAddrs are addresses that kcat can use: librdkafka 2.0, which Debian 12 has, asks for a SASL
+// handshake of version 0, which Kafka 4 (and kfake) no longer knows. A secure real cluster has an
+// internal listener without SASL.
 func kcatAddrs(t testing.TB, cl Cluster) []string {
 	t.Helper()
 	switch c := cl.(type) {

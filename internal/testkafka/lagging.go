@@ -6,8 +6,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Lagging has those brokers of a fake that are meant not know a topic, as one that has just started, or lags behind, doesn't: asked for it they don't have it, asked for all they have others.
-// It returns how often they have said so.
+// Lagging has those brokers of a fake that are meant not know a topic, as one that has just
+// started, or lags behind, doesn't: asked for it they don't have it, asked for all they have
+// others. It returns how often they have said so.
 func Lagging(cl Cluster, topic string, meant func(node int32) bool, others ...string) (told *atomic.Int64) {
 	told = new(atomic.Int64)
 	kf := Kfake(cl)

@@ -37,7 +37,8 @@ func (c *cluster) MoveLeader(t testing.TB, topic string, partition, broker int32
 	})
 }
 
-// InSync waits until every replica of every topic is in sync, those of the coordinators' topics too: until one more broker may go.
+// InSync waits until every replica of every topic is in sync, those of the coordinators' topics
+// too: until one more broker may go.
 func InSync(t testing.TB, cl Cluster) {
 	t.Helper()
 	adm := kadm.NewClient(Client(t, cl, fresh()))
@@ -70,9 +71,9 @@ func Create(t testing.TB, cl Cluster, partitions int32, replicas int16, configs 
 	return rs
 }
 
-// Known waits until every broker knows the topics, and a leader of each partition: one that is asked
-// right after their creation may not have heard of them. The answer to CreateTopics comes from the
-// controller; brokers follow the metadata log, the only broker of a cluster too.
+// Known waits until every broker knows the topics, and a leader of each partition: one that is
+// asked right after their creation may not have heard of them. The answer to CreateTopics comes
+// from the controller; brokers follow the metadata log, the only broker of a cluster too.
 func Known(t testing.TB, cl Cluster, topics ...string) {
 	t.Helper()
 	c := Client(t, cl, fresh())
@@ -141,5 +142,6 @@ func describe(ctx context.Context, adm *kadm.Client, topic string, partition int
 	return p, nil
 }
 
-// fresh lets a client ask for leaders again at once; by default it answers from what it knows for some seconds.
+// fresh lets a client ask for leaders again at once; by default it answers from what it knows for
+// some seconds.
 func fresh() kgo.Opt { return kgo.MetadataMinAge(50 * time.Millisecond) }

@@ -10,8 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Leaderless has a fake of one broker list nothing but a topic, whose one partition has no leader, until lead is called: as Confluent Cloud does with partitions that are new.
-// whole has the topic itself fail instead.
+// Leaderless has a fake of one broker list nothing but a topic, whose one partition has no leader,
+// until lead is called: as Confluent Cloud does with partitions that are new. whole has the topic
+// itself fail instead.
 func Leaderless(t testing.TB, cl Cluster, topic string, whole bool) (lead func()) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(cl.Addrs()[0])

@@ -22,7 +22,8 @@ type S3 struct {
 	Bucket string
 	// URL opens the bucket with gocloud.dev/blob/s3blob; more parameters may be appended with '&'.
 	URL string
-	// Env are the credentials, as environment variables, for other processes. The test's own environment has them already.
+	// Env are the credentials, as environment variables, for other processes. The test's own
+	// environment has them already.
 	Env []string
 	// Dir is where the server keeps its objects.
 	Dir string
@@ -30,9 +31,9 @@ type S3 struct {
 	proc *proc
 }
 
-// MinIO starts a MinIO server, ended with the test, and puts its credentials into the test's environment (so the test can't be
-// parallel). Without the binary ($KAFKADR_MINIO, then PATH, then where go install puts it) the test is skipped, or fails where
-// KAFKADR_REQUIRE holds "minio".
+// MinIO starts a MinIO server, ended with the test, and puts its credentials into the test's
+// environment (so the test can't be parallel). Without the binary ($KAFKADR_MINIO, then PATH, then
+// where go install puts it) the test is skipped, or fails where KAFKADR_REQUIRE holds "minio".
 func MinIO(t testing.TB) *S3 {
 	t.Helper()
 	bin := findMinIO()

@@ -17,14 +17,17 @@ import (
 type MM2Options struct {
 	// Source and Target are the clusters' aliases. Default A and B.
 	Source, Target string
-	// Properties are set over the defaults, which are those of a tuned flow: IdentityReplicationPolicy, topics and groups ".*", four tasks,
-	// checkpoints and synced group offsets every 5 s, topics and groups looked for every 10 s, offset.lag.max 100, offsets flushed every 5 s,
-	// read_committed, lz4, replication factors 1, and offset-syncs where Kafka has them by default (the source). The aliases in their names are
-	// Source and Target. An empty value takes a default away. Heartbeats must stay on: by them StartMM2 sees that it runs.
+	// Properties are set over the defaults, which are those of a tuned flow:
+	// IdentityReplicationPolicy, topics and groups ".*", four tasks, checkpoints and synced group
+	// offsets every 5 s, topics and groups looked for every 10 s, offset.lag.max 100, offsets
+	// flushed every 5 s, read_committed, lz4, replication factors 1, and offset-syncs where Kafka
+	// has them by default (the source). The aliases in their names are Source and Target. An empty
+	// value takes a default away. Heartbeats must stay on: by them StartMM2 sees that it runs.
 	Properties map[string]string
 	// Heap is the JVM's maximum heap, as in -Xmx. Default 512m; a benchmark wants 2g.
 	Heap string
-	// JVM are further options of the JVM. Default: serial collector, first-tier compiler (quick to start); a benchmark wants an empty, non-nil list.
+	// JVM are further options of the JVM. Default: serial collector, first-tier compiler (quick to
+	// start); a benchmark wants an empty, non-nil list.
 	JVM []string
 	// Wait bounds the start. Default 2 min.
 	Wait time.Duration
@@ -49,8 +52,8 @@ func (o MM2Options) withDefaults() MM2Options {
 	return o
 }
 
-// MM2 is Kafka's own MirrorMaker 2 in dedicated mode, a process that copies one cluster to another. It ends with the test, and with the
-// test binary. It is used by the test's goroutine only.
+// MM2 is Kafka's own MirrorMaker 2 in dedicated mode, a process that copies one cluster to another.
+// It ends with the test, and with the test binary. It is used by the test's goroutine only.
 type MM2 struct {
 	o      MM2Options
 	java   java
@@ -59,8 +62,9 @@ type MM2 struct {
 	proc   *proc
 }
 
-// StartMM2 starts MirrorMaker 2 from source to target and waits until it runs: until its first heartbeat is on the target. Both clusters are real
-// ones without security. When the test fails, it logs the end of MirrorMaker's log.
+// StartMM2 starts MirrorMaker 2 from source to target and waits until it runs: until its first
+// heartbeat is on the target. Both clusters are real ones without security. When the test fails, it
+// logs the end of MirrorMaker's log.
 func StartMM2(t testing.TB, source, target Cluster, o MM2Options) *MM2 {
 	t.Helper()
 	j := needJava(t)

@@ -24,9 +24,11 @@ type MM2Offset struct {
 	Offset    int64
 }
 
-// MM2Offsets asks MirrorMaker's own Java client (RemoteClusterUtils.translateOffsets) for the groups' offsets on target, where source is the alias of the
-// source cluster. properties are the client's (replication.policy.class and so on; empty for the defaults). Groups without a checkpoint have no lines.
-// It takes a JDK: the test is skipped where javac is missing, or fails where KAFKADR_REQUIRE holds "kafka".
+// MM2Offsets asks MirrorMaker's own Java client (RemoteClusterUtils.translateOffsets) for the
+// groups' offsets on target, where source is the alias of the source cluster. properties are the
+// client's (replication.policy.class and so on; empty for the defaults). Groups without a
+// checkpoint have no lines. It takes a JDK: the test is skipped where javac is missing, or fails
+// where KAFKADR_REQUIRE holds "kafka".
 func MM2Offsets(t testing.TB, target Cluster, source string, properties map[string]string, groups ...string) []MM2Offset {
 	t.Helper()
 	j := needJava(t)

@@ -9,14 +9,16 @@ import (
 	"time"
 )
 
-// CPU is the processor time, user and system, that MirrorMaker has used since it was started. Where the kernel doesn't tell (/proc), the test is skipped.
+// CPU is the processor time, user and system, that MirrorMaker has used since it was started. Where
+// the kernel doesn't tell (/proc), the test is skipped.
 func (m *MM2) CPU(t testing.TB) time.Duration {
 	t.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.PID()))
 	if err != nil {
 		t.Skip(err)
 	}
-	// The second field is the program's name in parentheses; of those behind it, the 12th and 13th are ticks of a hundredth of a second.
+	// The second field is the program's name in parentheses; of those behind it, the 12th and 13th
+	// are ticks of a hundredth of a second.
 	_, rest, _ := strings.Cut(string(raw), ") ")
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
@@ -33,7 +35,8 @@ func (m *MM2) CPU(t testing.TB) time.Duration {
 	return time.Duration(ticks) * 10 * time.Millisecond
 }
 
-// RSS is MirrorMaker's resident size now and at its largest, in MiB. Where the kernel doesn't tell (/proc), the test is skipped.
+// RSS is MirrorMaker's resident size now and at its largest, in MiB. Where the kernel doesn't tell
+// (/proc), the test is skipped.
 func (m *MM2) RSS(t testing.TB) (now, peak int64) {
 	t.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", m.PID()))

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// DialVirtual dials in a network in memory. Connections end as TCP's do: kgo gives a record up at the
-// error of a closed pipe, and tries it again at a reset.
+// DialVirtual dials in a network in memory. Connections end as TCP's do: kgo gives a record up at
+// the error of a closed pipe, and tries it again at a reset.
 func DialVirtual(vn *kfake.VirtualNetwork) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := vn.DialContext(ctx, network, addr)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Pool starts real clusters that the tests of a package share, each shape once, at the first test that asks for it. The zero value is ready.
+// Pool starts real clusters that the tests of a package share, each shape once, at the first test
+// that asks for it. The zero value is ready.
 //
 //	var pool testkafka.Pool
 //

@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// freePorts are n ports nobody listens on, below the range that the kernel gives to outgoing connections, so that they stay free while
-// a broker is down.
+// freePorts are n ports nobody listens on, below the range that the kernel gives to outgoing
+// connections, so that they stay free while a broker is down.
 func freePorts(n int) ([]int, error) {
 	var ports []int
 	seen := map[int]bool{}

@@ -16,8 +16,8 @@ type proc struct {
 	err  error         // of Wait; read after done
 }
 
-// startProc starts cmd. The goroutine that starts it keeps its thread until the process ends, since the kernel's
-// parent-death signal is bound to that thread.
+// startProc starts cmd. The goroutine that starts it keeps its thread until the process ends, since
+// the kernel's parent-death signal is bound to that thread.
 func startProc(cmd *exec.Cmd) (*proc, error) {
 	p := &proc{cmd: cmd, done: make(chan struct{})}
 	dieWithParent(cmd)

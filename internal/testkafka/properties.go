@@ -46,7 +46,8 @@ func (c *cluster) properties(b *broker) string {
 	return render(p)
 }
 
-// secure adds a listener for clients with TLS and SCRAM; brokers and controllers talk to each other in the clear, as a super user.
+// secure adds a listener for clients with TLS and SCRAM; brokers and controllers talk to each other
+// in the clear, as a super user.
 func (c *cluster) secure(p map[string]string) {
 	maps.Copy(p, map[string]string{
 		"listener.security.protocol.map":                      "CLIENT:SASL_SSL,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",

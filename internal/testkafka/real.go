@@ -22,11 +22,13 @@ type cluster struct {
 	sec     *security
 }
 
-// Real starts a real Kafka of the given shape; the test is skipped, saying what to install, where Java, Maven or the jars
-// are missing, and fails instead where KAFKADR_REQUIRE holds "kafka". All is gone when the test ends.
+// Real starts a real Kafka of the given shape; the test is skipped, saying what to install, where
+// Java, Maven or the jars are missing, and fails instead where KAFKADR_REQUIRE holds "kafka". All
+// is gone when the test ends.
 //
-// Beyond Kafka's defaults: topics are never created unasked, internal topics have as many replicas as there are brokers, and the cleaner
-// and retention run every second. Topics get as many replicas as there are brokers where the creator asks for the default (-1).
+// Beyond Kafka's defaults: topics are never created unasked, internal topics have as many replicas
+// as there are brokers, and the cleaner and retention run every second. Topics get as many replicas
+// as there are brokers where the creator asks for the default (-1).
 func Real(t testing.TB, o Options) Cluster {
 	t.Helper()
 	j := needJava(t)
@@ -48,7 +50,8 @@ func (c *cluster) asCluster() Cluster {
 	return c
 }
 
-// startReal starts a cluster with everything under dir. After an error, what is returned has to be closed.
+// startReal starts a cluster with everything under dir. After an error, what is returned has to be
+// closed.
 func startReal(j java, dir string, o Options) (*cluster, error) {
 	o = o.withDefaults()
 	c := &cluster{o: o, id: newID(), dir: dir, java: j}
@@ -104,8 +107,8 @@ func (c *cluster) layout() error {
 	return nil
 }
 
-// format prepares the brokers' disks: the first one's by Kafka's tool, which takes a JVM, the others'
-// as copies of it. They differ by the ids in meta.properties.
+// format prepares the brokers' disks: the first one's by Kafka's tool, which takes a JVM, the
+// others' as copies of it. They differ by the ids in meta.properties.
 func (c *cluster) format(ctx context.Context) error {
 	first := c.brokers[0]
 	if err := first.format(ctx); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
-// Missing skips the test because a part (kafka, minio, kcat, promtool) isn't there, or fails it where KAFKADR_REQUIRE names the part.
-// install says what to do to have it.
+// Missing skips the test because a part (kafka, minio, kcat, promtool) isn't there, or fails it
+// where KAFKADR_REQUIRE names the part. install says what to do to have it.
 func Missing(t testing.TB, part, install string) {
 	t.Helper()
 	if Required(part) {
@@ -24,8 +24,8 @@ func Required(part string) bool {
 	return slices.Contains(strings.Split(os.Getenv("KAFKADR_REQUIRE"), ","), part)
 }
 
-// OtherProcesses marks a test that starts processes beside its own, as [Real], [Kcat] and [MinIO] do
-// by themselves: where KAFKADR_IN_PROCESS is set the test is skipped. internal/tools/gotest runs
+// OtherProcesses marks a test that starts processes beside its own, as [Real], [Kcat] and [MinIO]
+// do by themselves: where KAFKADR_IN_PROCESS is set the test is skipped. internal/tools/gotest runs
 // the tests in process first, with the race detector, and those that were skipped then after them.
 // A test whose parts are missing should say that first ([Missing]): nothing is left to run it for.
 func OtherProcesses(t testing.TB) {

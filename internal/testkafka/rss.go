@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// PeakRSS is this process's largest resident size since it began or [ResetRSS], in MiB. Where the kernel doesn't tell, the test is skipped.
-// (The rusage of a child counts what its parent held when it was started.)
+// PeakRSS is this process's largest resident size since it began or [ResetRSS], in MiB. Where the
+// kernel doesn't tell, the test is skipped. (The rusage of a child counts what its parent held when
+// it was started.)
 func PeakRSS(t testing.TB) int64 {
 	t.Helper()
 	raw, err := os.ReadFile("/proc/self/status")

@@ -25,7 +25,8 @@ import (
 
 const adminUser = "admin"
 
-// security is what the brokers and clients of a secure cluster share: a certificate authority made for it, the brokers' certificate, and the super user's password.
+// security is what the brokers and clients of a secure cluster share: a certificate authority made
+// for it, the brokers' certificate, and the super user's password.
 type security struct {
 	dir      string
 	password string
@@ -157,7 +158,8 @@ func (f *securedFake) ClientProperties(t testing.TB, user, password string) stri
 	return f.sec.clientProperties(t, user, password)
 }
 
-// Allow gives user the rights of acls, a [kadm.ACLBuilder] with resources and operations, from every host.
+// Allow gives user the rights of acls, a [kadm.ACLBuilder] with resources and operations, from
+// every host.
 func Allow(t testing.TB, cl Cluster, user string, acls *kadm.ACLBuilder) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

@@ -8,7 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Shared are addresses behind which there are two clusters: connections lead to the one, and after Turn those that are opened lead to the other. Methods are safe for concurrent use.
+// Shared are addresses behind which there are two clusters: connections lead to the one, and after
+// Turn those that are opened lead to the other. Methods are safe for concurrent use.
 type Shared struct {
 	one   Cluster
 	other map[string]string // addresses by those of one's brokers
@@ -21,7 +22,8 @@ type Shared struct {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// Share puts other behind the addresses of one, without TLS. In memory each may live on a network of its own.
+// Share puts other behind the addresses of one, without TLS. In memory each may live on a network
+// of its own.
 func Share(one, other Cluster) *Shared {
 	s := &Shared{
 		one: one, other: map[string]string{}, dial: map[bool]dialFunc{false: dialerOf(one), true: dialerOf(other)}, conns: map[net.Conn]bool{},
@@ -45,7 +47,8 @@ func (s *Shared) Opts() []kgo.Opt {
 	return append(s.one.Opts(), kgo.Dialer(s.open))
 }
 
-// Turn makes connections that are opened from now on lead to the other cluster, or back. Those that are open stay.
+// Turn makes connections that are opened from now on lead to the other cluster, or back. Those that
+// are open stay.
 func (s *Shared) Turn(toOther bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// createBucket makes the bucket: one PUT, signed by hand (AWS Signature Version 4), so that the library links no S3 client.
-// createBucket makes the bucket. A server that says it is ready may still answer 503 until it has its disks: that it makes the bucket is the condition.
+// createBucket makes the bucket: one PUT, signed by hand (AWS Signature Version 4), so that the
+// library links no S3 client. createBucket makes the bucket. A server that says it is ready may
+// still answer 503 until it has its disks: that it makes the bucket is the condition.
 func (s *S3) createBucket(t testing.TB, user, password string) {
 	t.Helper()
 	Eventually(t, time.Minute, func(ctx context.Context) error {

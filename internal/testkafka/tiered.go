@@ -39,7 +39,8 @@ func (c *cluster) tier(p map[string]string) {
 	})
 }
 
-// awaitRemote waits until a partition's leader doesn't hold an offset any more: it can only be read from tiered storage.
+// awaitRemote waits until a partition's leader doesn't hold an offset any more: it can only be read
+// from tiered storage.
 func awaitRemote(t testing.TB, cl Cluster, topic string, offset int64) {
 	t.Helper()
 	c := Client(t, cl)
@@ -64,7 +65,8 @@ func awaitRemote(t testing.TB, cl Cluster, topic string, offset int64) {
 	})
 }
 
-// StallRemote has reads of a topic's segments from tiered storage stand still until release is called: what is read then fails, or is empty.
+// StallRemote has reads of a topic's segments from tiered storage stand still until release is
+// called: what is read then fails, or is empty.
 func StallRemote(t testing.TB, cl Cluster, topic string) (release func()) {
 	t.Helper()
 	var c *cluster
@@ -101,8 +103,9 @@ func StallRemote(t testing.TB, cl Cluster, topic string) (release func()) {
 	}
 }
 
-// FillTiered makes a topic of one partition in tiered storage, unless it is there, and writes n records of 10 KB to it. When it returns, most of them, and all before
-// them, are in the storage alone.
+// FillTiered makes a topic of one partition in tiered storage, unless it is there, and writes n
+// records of 10 KB to it. When it returns, most of them, and all before them, are in the storage
+// alone.
 func FillTiered(t testing.TB, cl Cluster, topic string, n int) {
 	t.Helper()
 	set := func(s string) *string { return &s }

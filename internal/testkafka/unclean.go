@@ -10,10 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// UncleanElection makes a partition of a three-broker cluster lose records that were committed: its log end goes back, in a new leader epoch.
-// The partition must have two replicas, min.insync.replicas 1 and unclean.leader.election.enable false (Kafka's default), or its leader
-// would be elected too early. lost is called while the follower is down: what it produces (with acks=all, in sync with the leader alone) is lost.
-// All brokers run when it returns. With kfake the test is skipped.
+// UncleanElection makes a partition of a three-broker cluster lose records that were committed: its
+// log end goes back, in a new leader epoch. The partition must have two replicas,
+// min.insync.replicas 1 and unclean.leader.election.enable false (Kafka's default), or its leader
+// would be elected too early. lost is called while the follower is down: what it produces (with
+// acks=all, in sync with the leader alone) is lost. All brokers run when it returns. With kfake the
+// test is skipped.
 func UncleanElection(t testing.TB, cl Cluster, topic string, partition int32, lost func()) {
 	t.Helper()
 	realCluster(t, cl)

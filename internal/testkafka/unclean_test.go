@@ -33,7 +33,8 @@ func losesRecords(t *testing.T, cl Cluster) {
 	}
 }
 
-// TestCompactedBatches looks at what the real cleaner left on disk: empty batches and batches with holes.
+// TestCompactedBatches looks at what the real cleaner left on disk: empty batches and batches with
+// holes.
 func TestCompactedBatches(t *testing.T) {
 	cl := pool.Real(t, Options{})
 	if _, err := kadm.NewClient(Client(t, cl)).DeleteTopics(t.Context(), "hard.compacted"); err != nil {

@@ -12,7 +12,8 @@ const (
 	Canary = "kafkadr-canary"
 )
 
-// never are Kafka's own topics that mean nothing on another cluster, with where their contents are kept instead.
+// never are Kafka's own topics that mean nothing on another cluster, with where their contents are
+// kept instead.
 var never = map[string]string{
 	"__consumer_offsets":  "committed offsets are kept as those of their groups",
 	"__transaction_state": "it is about producers of that cluster alone",
@@ -31,7 +32,8 @@ func (e *InternalTopicError) Error() string {
 	return fmt.Sprintf("topic %q is Kafka's own and never copied: %s", e.Topic, e.Why)
 }
 
-// owned are topics that belong to one cluster and are copied only where they are named: those of Kafka, of kafkadr, of managed services and of tools that measure a cluster.
+// owned are topics that belong to one cluster and are copied only where they are named: those of
+// Kafka, of kafkadr, of managed services and of tools that measure a cluster.
 func owned(name string) bool {
 	switch name {
 	case "__remote_log_metadata", Canary,

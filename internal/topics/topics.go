@@ -1,12 +1,16 @@
-// Package topics says which topics are copied. Backups, mirrors, restores and switches all use this one selection.
+// Package topics says which topics are copied. Backups, mirrors, restores and switches all use this
+// one selection.
 //
-// A text that has only characters of topic names is a name, and matches the topic of that name alone: test.a isn't test-a. Every other text is a regular expression for the whole name.
+// A text that has only characters of topic names is a name, and matches the topic of that name
+// alone: test.a isn't test-a. Every other text is a regular expression for the whole name.
 //
 // # Topics that are a cluster's own
 //
-// Some are never copied: __consumer_offsets, __transaction_state, __share_group_state, __cluster_metadata. To name one is an [*InternalTopicError].
-// Others are copied only where they are named: __remote_log_metadata, all that begin with __kafkadr, the probe's canary topic, those of managed services and of Cruise Control, and
-// whatever else the cluster calls internal. An expression doesn't name them.
+// Some are never copied: __consumer_offsets, __transaction_state, __share_group_state,
+// __cluster_metadata. To name one is an [*InternalTopicError]. Others are copied only where they
+// are named: __remote_log_metadata, all that begin with __kafkadr, the probe's canary topic, those
+// of managed services and of Cruise Control, and whatever else the cluster calls internal. An
+// expression doesn't name them.
 package topics
 
 import (
@@ -34,8 +38,9 @@ const (
 // Selection chooses topics by name. It is immutable.
 type Selection struct{ take, leave patterns }
 
-// New makes a selection of what is asked for and what is excluded. Without topics, all are asked for. Its error has all faults: expressions that can't be compiled, and an
-// [*InternalTopicError] for each name that is never copied.
+// New makes a selection of what is asked for and what is excluded. Without topics, all are asked
+// for. Its error has all faults: expressions that can't be compiled, and an [*InternalTopicError]
+// for each name that is never copied.
 func New(topics, exclude []string) (*Selection, error) {
 	s := &Selection{}
 	var errs []error
@@ -60,7 +65,8 @@ func New(topics, exclude []string) (*Selection, error) {
 // Takes says whether a topic is copied. internal is what the cluster says of it.
 func (s *Selection) Takes(name string, internal bool) bool { return s.Why(name, internal) == "" }
 
-// Why says why a topic is left out; "" of one that is taken. Of a topic that isn't asked for, that is the reason, whatever else there is.
+// Why says why a topic is left out; "" of one that is taken. Of a topic that isn't asked for, that
+// is the reason, whatever else there is.
 func (s *Selection) Why(name string, internal bool) Reason {
 	switch {
 	case len(s.take) > 0 && !s.take.match(name):
@@ -127,7 +133,8 @@ func (ps patterns) match(name string) bool {
 	})
 }
 
-// IsName says whether a text is a topic's name by Kafka's rule (org.apache.kafka.common.internals.Topic).
+// IsName says whether a text is a topic's name by Kafka's rule
+// (org.apache.kafka.common.internals.Topic).
 func IsName(text string) bool {
 	return text != "" && text != "." && text != ".." && len(text) <= MaxName && Legal(text)
 }

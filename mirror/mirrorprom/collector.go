@@ -20,15 +20,19 @@ type Backup interface{ Status() backup.Status }
 
 // Config is a collector's configuration.
 type Config struct {
-	// Backup adds the age of the last snapshot, under the names that `kdr backup --follow` gives it. Default nil: none.
+	// Backup adds the age of the last snapshot, under the names that `kdr backup --follow` gives
+	// it. Default nil: none.
 	Backup Backup
-	// MaxPartitions is up to how many partitions in all there are series of each of them. Default 1000; negative: never.
+	// MaxPartitions is up to how many partitions in all there are series of each of them. Default
+	// 1000; negative: never.
 	MaxPartitions int
-	// MaxTopics is up to how many topics there are series of each of them. Default 1000; negative: never.
+	// MaxTopics is up to how many topics there are series of each of them. Default 1000; negative:
+	// never.
 	MaxTopics int
 }
 
-// Collector is a prometheus.Collector of one mirror. It may be used concurrently; several of them fit in one registry as long as their mirrors have different names.
+// Collector is a prometheus.Collector of one mirror. It may be used concurrently; several of them
+// fit in one registry as long as their mirrors have different names.
 type Collector struct {
 	mirror Mirror
 	cfg    Config

@@ -120,7 +120,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestUnknown holds that what isn't known has no series: not that of a mirror that hasn't begun, and no age before there is one.
+// TestUnknown holds that what isn't known has no series: not that of a mirror that hasn't begun,
+// and no age before there is one.
 func TestUnknown(t *testing.T) {
 	got := gather(t, New(&fixed{mirror.Status{
 		Flow: "mirror", Heartbeat: mirror.HeartbeatStatus{LatencyMillis: -1, AgeMillis: -1}, Groups: mirror.GroupStatus{AgeMillis: -1},
@@ -192,7 +193,8 @@ func value(f *dto.MetricFamily) float64 {
 	return f.Metric[0].GetGauge().GetValue()
 }
 
-// TestLastEvent holds that the time of an event is known though others have pushed it out of the recent ones.
+// TestLastEvent holds that the time of an event is known though others have pushed it out of the
+// recent ones.
 func TestLastEvent(t *testing.T) {
 	f := &fixed{mirror.Status{Events: map[mirror.EventKind]int64{}}}
 	c := New(f, Config{})
@@ -222,7 +224,8 @@ func TestLastEvent(t *testing.T) {
 	expect("seen again", map[string]float64{"overtaken": 3660, "failed": 3660})
 }
 
-// TestEventsBegin holds that kinds of events are counted from zero, so that a first one is an increase.
+// TestEventsBegin holds that kinds of events are counted from zero, so that a first one is an
+// increase.
 func TestEventsBegin(t *testing.T) {
 	f := gather(t, New(&fixed{healthy()}, Config{}))["kafkadr_mirror_events_total"]
 	if f.GetType() != dto.MetricType_COUNTER || len(f.GetMetric()) != len(kinds()) {

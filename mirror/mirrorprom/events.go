@@ -16,7 +16,8 @@ type seen struct {
 	at    time.Time
 }
 
-// collectEvents sends the counters of all kinds, those that were never seen as well, so that a first event is an increase.
+// collectEvents sends the counters of all kinds, those that were never seen as well, so that a
+// first event is an increase.
 func (c *Collector) collectEvents(ch chan<- prometheus.Metric, s *mirror.Status) {
 	counts := make(map[mirror.EventKind]int64)
 	for _, k := range kinds() {
@@ -34,8 +35,8 @@ func (c *Collector) collectEvents(ch chan<- prometheus.Metric, s *mirror.Status)
 	}
 }
 
-// lastEvents are when the last event of each kind was. The status has only the most recent events; of one that others have pushed out of them it is
-// the time when the count was seen to grow.
+// lastEvents are when the last event of each kind was. The status has only the most recent events;
+// of one that others have pushed out of them it is the time when the count was seen to grow.
 func (c *Collector) lastEvents(s *mirror.Status) map[mirror.EventKind]time.Time {
 	recent := make(map[mirror.EventKind]time.Time)
 	for _, ev := range s.Recent {

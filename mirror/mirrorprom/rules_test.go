@@ -45,7 +45,8 @@ func everything() *Collector {
 	return New(&fixed{s}, Config{Backup: &fixedBackup{}})
 }
 
-// TestRulesKnowTheirMetrics holds that each metric, state and kind of event that a rule names exists.
+// TestRulesKnowTheirMetrics holds that each metric, state and kind of event that a rule names
+// exists.
 func TestRulesKnowTheirMetrics(t *testing.T) {
 	metrics := gather(t, everything())
 	names := regexp.MustCompile(`kafkadr_[a-z_]+`).FindAllString(Rules(), -1)
@@ -83,7 +84,8 @@ func alerts() []string {
 // hour is when statuses are judged: they have stood for an hour.
 const hour = time.Hour
 
-// TestRulesOfStatuses scrapes the real collector, lets the series stand for an hour, and holds which alerts fire then: these and no others.
+// TestRulesOfStatuses scrapes the real collector, lets the series stand for an hour, and holds
+// which alerts fire then: these and no others.
 func TestRulesOfStatuses(t *testing.T) {
 	var f testFile
 	fired := map[string]bool{"KafkadrMirrorGone": true} // rules_test.yml
@@ -194,7 +196,8 @@ func series(t *testing.T, c *Collector) map[string]float64 {
 // testFile is a promtool test of series that stand still for an hour.
 type testFile struct{ tests strings.Builder }
 
-// add holds that exactly these alerts fire. The expression asks for ALERTS, so labels and annotations don't count.
+// add holds that exactly these alerts fire. The expression asks for ALERTS, so labels and
+// annotations don't count.
 func (f *testFile) add(name string, series map[string]float64, want []string) {
 	fmt.Fprintf(&f.tests, "- name: %q\n  interval: 1m\n  input_series:\n", name)
 	for _, s := range slices.Sorted(maps.Keys(series)) {

@@ -5,15 +5,16 @@ import "sort"
 // anchor is a source offset whose place on the target is known.
 type anchor struct {
 	up, down int64
-	// Of an offset sync: again says that copying went back to here or before, and before is the downstream offset of the sync before it in the topic.
+	// Of an offset sync: again says that copying went back to here or before, and before is the
+	// downstream offset of the sync before it in the topic.
 	again  bool
 	before int64
 }
 
 // chain is what the offset syncs of one partition say together: places that grow in both offsets.
 //
-// A MirrorMaker that was killed copies again what it hadn't committed: the upstream offset goes back, the downstream one doesn't. From there
-// on the later places count.
+// A MirrorMaker that was killed copies again what it hadn't committed: the upstream offset goes
+// back, the downstream one doesn't. From there on the later places count.
 type chain struct{ anchors []anchor }
 
 // add takes the partition's next sync, in the order of the offset-syncs topic.
@@ -32,12 +33,14 @@ func (c *chain) add(up, down int64) {
 	}
 }
 
-// lives bounds how many times in a row a MirrorMaker is thought to have died before it had copied again what was there.
+// lives bounds how many times in a row a MirrorMaker is thought to have died before it had copied
+// again what was there.
 const lives = 4
 
-// suspect is where to begin to look for a copying that was begun again and didn't get as far as the one before: it began between two anchors,
-// and from the second to the log's end there are fewer records than between the two. It is end where there are no such anchors. Where lost is
-// true, one was begun again, and what it began with is before the log's start.
+// suspect is where to begin to look for a copying that was begun again and didn't get as far as the
+// one before: it began between two anchors, and from the second to the log's end there are fewer
+// records than between the two. It is end where there are no such anchors. Where lost is true, one
+// was begun again, and what it began with is before the log's start.
 func (c *chain) suspect(start, end int64) (from int64, lost bool) {
 	if len(c.anchors) == 0 {
 		return start, false

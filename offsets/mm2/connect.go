@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// ConnectOffset is an entry of Connect's offset store: the offset of the last source record that was mirrored when MirrorMaker committed last.
-// Copying goes on at one more.
+// ConnectOffset is an entry of Connect's offset store: the offset of the last source record that
+// was mirrored when MirrorMaker committed last. Copying goes on at one more.
 type ConnectOffset struct {
 	// Connector is the connector's name: MirrorSourceConnector, in dedicated mode.
 	Connector string `json:"connector"`
@@ -25,8 +25,8 @@ type connectKey struct {
 	Topic     *string `json:"topic"`
 }
 
-// DecodeConnectOffset decodes a record of an mm2-offsets topic. The error is [ErrOtherConnector] where the key isn't one of a MirrorSourceConnector,
-// by whatever name, or a [*FormatError].
+// DecodeConnectOffset decodes a record of an mm2-offsets topic. The error is [ErrOtherConnector]
+// where the key isn't one of a MirrorSourceConnector, by whatever name, or a [*FormatError].
 func DecodeConnectOffset(key, value []byte) (ConnectOffset, error) {
 	c := ConnectOffset{Offset: -1}
 	var parts []json.RawMessage
@@ -60,7 +60,8 @@ func DecodeConnectOffset(key, value []byte) (ConnectOffset, error) {
 	return c, nil
 }
 
-// Encode is the record's key and value, as Connect's JSON converter writes them. A negative Offset is a null value.
+// Encode is the record's key and value, as Connect's JSON converter writes them. A negative Offset
+// is a null value.
 func (c ConnectOffset) Encode() (key, value []byte, err error) {
 	if key, err = plainJSON([]any{c.Connector, connectKey{&c.Cluster, &c.Partition, &c.Topic}}); err != nil {
 		return nil, nil, err

@@ -2,12 +2,11 @@
 // offsets of consumer groups by it when the source is gone.
 //
 // [Open] reads the checkpoints, the offset syncs where they are on the target
-// (offset-syncs.topic.location=target), Connect's offsets and the heartbeats.
-// [Translator.Groups] says what became of each group's offsets, and
-// [Translator.Translate] of any one offset. Each answer names its evidence. To
-// commit them, make a plan of [Translator.Captured] through the Translator ([offsets.NewGroupsPlan], [offsets.Through]).
-// The Decode functions and [Policy] are of use by themselves; [Store] is
-// MirrorMaker's own translation, to compare with.
+// (offset-syncs.topic.location=target), Connect's offsets and the heartbeats. [Translator.Groups]
+// says what became of each group's offsets, and [Translator.Translate] of any one offset. Each
+// answer names its evidence. To commit them, make a plan of [Translator.Captured] through the
+// Translator ([offsets.NewGroupsPlan], [offsets.Through]). The Decode functions and [Policy] are of
+// use by themselves; [Store] is MirrorMaker's own translation, to compare with.
 //
 // # Answers
 //
@@ -73,7 +72,7 @@
 //     retention had not yet taken.
 //   - The checkpoints are of Kafka 3.5 or later (or 3.4.1): those before could be wrong.
 //
-// Where records can't be read or compared (Config.MaxScan, a compacted topic) a MirrorMaker that died while it
-// copied again isn't found out, and its checkpoints are believed as its own clients do; a group at the end is
-// "at_or_before" then, and its evidence says so.
+// Where records can't be read or compared (Config.MaxScan, a compacted topic) a MirrorMaker that
+// died while it copied again isn't found out, and its checkpoints are believed as its own clients
+// do; a group at the end is "at_or_before" then, and its evidence says so.
 package mm2

@@ -8,11 +8,12 @@ import (
 	"github.com/kafkadr/kafkadr/internal/fault"
 )
 
-// ErrTombstone is a record without a value: what its key names is gone. Java's client dies of one in a checkpoints topic.
+// ErrTombstone is a record without a value: what its key names is gone. Java's client dies of one
+// in a checkpoints topic.
 var ErrTombstone = errors.New("mm2: tombstone")
 
-// ErrOtherConnector is an entry of Connect's offset store that isn't of a MirrorSourceConnector: the heartbeat and checkpoint connectors'
-// entries carry nothing.
+// ErrOtherConnector is an entry of Connect's offset store that isn't of a MirrorSourceConnector:
+// the heartbeat and checkpoint connectors' entries carry nothing.
 var ErrOtherConnector = errors.New("mm2: an entry of another connector")
 
 // FormatError is a record, or a value to be encoded, that isn't what MirrorMaker writes.
@@ -35,8 +36,8 @@ func (e *FormatError) Error() string {
 // Unwrap is the cause.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// NotFoundError says that the target has none of the topics that MirrorMaker keeps there for a source: the alias, the separator or the cluster
-// is another.
+// NotFoundError says that the target has none of the topics that MirrorMaker keeps there for a
+// source: the alias, the separator or the cluster is another.
 type NotFoundError struct {
 	SourceAlias string
 	// Topics were looked for.
@@ -61,7 +62,8 @@ func (e *TopicError) Error() string {
 // Unwrap is the cause.
 func (e *TopicError) Unwrap() error { return e.Err }
 
-// RecordError is a record that was skipped: it isn't what MirrorMaker writes. MirrorMaker's own clients skip it too.
+// RecordError is a record that was skipped: it isn't what MirrorMaker writes. MirrorMaker's own
+// clients skip it too.
 type RecordError struct {
 	Topic     string
 	Partition int32
@@ -76,5 +78,6 @@ func (e *RecordError) Error() string {
 // Unwrap is the cause, a [*FormatError].
 func (e *RecordError) Unwrap() error { return e.Err }
 
-// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same type in all jobs.
+// ConfigError lists what is wrong with a configuration, all of it. No I/O was done. It is the same
+// type in all jobs.
 type ConfigError = fault.ConfigError

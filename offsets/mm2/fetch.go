@@ -23,7 +23,8 @@ func newTarget(cl *kgo.Client, cfg Config) *target {
 	return &target{c: c, adm: c.Admin(), retryFor: cfg.RetryFor, onRetry: cfg.OnRetry}
 }
 
-// target reads records of the target cluster through a client whose own consuming, if any, it leaves alone.
+// target reads records of the target cluster through a client whose own consuming, if any, it
+// leaves alone.
 type target struct {
 	c        *rawkafka.Cluster
 	adm      *kadm.Client
@@ -43,8 +44,8 @@ type span struct {
 // maxRecords bounds the memory of a bounded reading: 16 bytes each.
 const maxRecords = 16 << 20
 
-// read calls each with the span's records, in order. Records that the cleaner took, and control records, aren't there. Past maxBytes the error
-// is errTooLarge.
+// read calls each with the span's records, in order. Records that the cleaner took, and control
+// records, aren't there. Past maxBytes the error is errTooLarge.
 func (t *target) read(ctx context.Context, s span, each func(*kgo.Record)) error {
 	f := fetcher{target: t, span: s, at: s.from}
 	progress := time.Now()

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// TestReadThrottled: a fetch answer without the partition, as of a broker whose quota is exceeded, is asked for again.
+// TestReadThrottled: a fetch answer without the partition, as of a broker whose quota is exceeded,
+// is asked for again.
 func TestReadThrottled(t *testing.T) {
 	l := newLeft(t, "orders")
 	l.produce(&kgo.Record{Topic: "orders", Value: []byte("one")})
@@ -27,8 +28,9 @@ func TestReadThrottled(t *testing.T) {
 	}
 }
 
-// TestReadEmpty: a leader that has nothing to give for a while, as of tiered storage that is slow, has its records all the same. Taken for the cleaner's work, a checkpoint or an
-// offset sync would be left out unsaid.
+// TestReadEmpty: a leader that has nothing to give for a while, as of tiered storage that is slow,
+// has its records all the same. Taken for the cleaner's work, a checkpoint or an offset sync would
+// be left out unsaid.
 func TestReadEmpty(t *testing.T) {
 	for _, isolation := range []kgo.IsolationLevel{kgo.ReadUncommitted(), kgo.ReadCommitted()} {
 		l := newLeft(t, "orders")

@@ -55,8 +55,9 @@ func (t *target) logs(ctx context.Context, topics []string) (map[place]targetLog
 	return found, err
 }
 
-// unfit says why the records of a topic prove nothing: where the cleaner takes some, here or at the source, whose setting MirrorMaker keeps in
-// step, counts say nothing, and what was copied twice may be there once.
+// unfit says why the records of a topic prove nothing: where the cleaner takes some, here or at the
+// source, whose setting MirrorMaker keeps in step, counts say nothing, and what was copied twice
+// may be there once.
 func (t *target) unfit(ctx context.Context, topics []string) (map[string]string, error) {
 	configs, err := retried(ctx, t, "describe configs", func() (kadm.ResourceConfigs, error) { return t.adm.DescribeTopicConfigs(ctx, topics...) })
 	unfit := map[string]string{}

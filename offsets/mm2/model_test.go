@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// model is a MirrorMaker that copies one partition, is killed and goes on where it last committed, and the log that it makes.
+// model is a MirrorMaker that copies one partition, is killed and goes on where it last committed,
+// and the log that it makes.
 type model struct {
 	r      *rand.Rand
 	source []int64 // offsets of the source's records
@@ -67,7 +68,8 @@ func (m *model) run() {
 	}
 }
 
-// firstAgain is where the first record is that was copied again, or the log's end: retention isn't thought to have taken one.
+// firstAgain is where the first record is that was copied again, or the log's end: retention isn't
+// thought to have taken one.
 func (m *model) firstAgain() int64 {
 	at := map[int64]int64{}
 	first := int64(len(m.log))
@@ -176,7 +178,8 @@ func (m *model) right(tr offsets.Translated, up int64) bool {
 	return false
 }
 
-// oneToOne says that the copy was made in one go, without gaps, and that there are offset syncs at both sides.
+// oneToOne says that the copy was made in one go, without gaps, and that there are offset syncs at
+// both sides.
 func (m *model) oneToOne(up int64) bool {
 	n := len(m.source)
 	before := slices.ContainsFunc(m.syncs, func(a anchor) bool { return a.up <= up && a.down >= m.start })
@@ -184,7 +187,8 @@ func (m *model) oneToOne(up int64) bool {
 	return m.passes == 1 && before && behind && m.source[n-1]-m.source[0] == int64(n-1)
 }
 
-// TestModel holds over random histories: nothing is skipped, no more is read again than after Java's answer, and what is called exact is.
+// TestModel holds over random histories: nothing is skipped, no more is read again than after
+// Java's answer, and what is called exact is.
 func TestModel(t *testing.T) {
 	testpass.NoRaces(t)
 	n := uint64(8_000)

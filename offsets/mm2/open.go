@@ -14,8 +14,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Open reads what MirrorMaker has left on the target, through a client of the target that stays the caller's; its own consuming, if any, isn't
-// touched. The source isn't needed. The error is a [*ConfigError], a [*NotFoundError], or a [*TopicError] where a topic can't be read.
+// Open reads what MirrorMaker has left on the target, through a client of the target that stays the
+// caller's; its own consuming, if any, isn't touched. The source isn't needed. The error is a
+// [*ConfigError], a [*NotFoundError], or a [*TopicError] where a topic can't be read.
 func Open(ctx context.Context, cl *kgo.Client, cfg Config) (*Translator, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -48,8 +49,8 @@ type source struct {
 	take      func(*kgo.Record)
 }
 
-// readAll reads MirrorMaker's topics. What it wrote in a transaction that was aborted is true of checkpoints and offset syncs all the same, of
-// Connect's offsets it isn't.
+// readAll reads MirrorMaker's topics. What it wrote in a transaction that was aborted is true of
+// checkpoints and offset syncs all the same, of Connect's offsets it isn't.
 func (o *opening) readAll(ctx context.Context) error {
 	p, alias := o.cfg.Policy, o.cfg.SourceAlias
 	topics := []source{

@@ -208,7 +208,8 @@ func TestDrained(t *testing.T) {
 	l.wants(drained, 600, 390, HowAtOrBefore, "not one to one")
 }
 
-// A transaction's marker takes an offset of the target: an exactly-once MirrorMaker's copy is one to one by records.
+// A transaction's marker takes an offset of the target: an exactly-once MirrorMaker's copy is one
+// to one by records.
 func TestMarkers(t *testing.T) {
 	p := &partition{topic: "t", mirrored: 199, found: true, end: 220, stable: 220}
 	p.finish(nil, true)

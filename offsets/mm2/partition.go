@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// HowAtOrBefore is an answer that skips nothing, but may re-read: the exact offset is this one or a later one.
+// HowAtOrBefore is an answer that skips nothing, but may re-read: the exact offset is this one or a
+// later one.
 const HowAtOrBefore offsets.How = "at_or_before"
 
 // partition is what is known of one partition of the target.
@@ -34,7 +35,8 @@ type partition struct {
 // scanFunc is [target.scan].
 type scanFunc func(ctx context.Context, topic string, partition int32, from, to, maxBytes int64) (*scan, error)
 
-// answer is a translation that grows: lower is never behind the exact offset, upper never before it.
+// answer is a translation that grows: lower is never behind the exact offset, upper never before
+// it.
 type answer struct {
 	up, lower, upper int64
 	from             string // what lower rests on
@@ -89,9 +91,9 @@ func (p *partition) finished(ctx context.Context, read scanFunc, maxScan, up int
 	return p.byRecords(ctx, read, maxScan, a)
 }
 
-// unfinished looks for a MirrorMaker that died while it copied again what it had copied before: the last record is there earlier as well, at
-// the offset returned, and what lies between may not have been copied again. It is -1 where that isn't so; looked is false where it can't be
-// said.
+// unfinished looks for a MirrorMaker that died while it copied again what it had copied before: the
+// last record is there earlier as well, at the offset returned, and what lies between may not have
+// been copied again. It is -1 where that isn't so; looked is false where it can't be said.
 func (p *partition) unfinished(ctx context.Context, read scanFunc, maxScan int64) (again int64, looked bool, err error) {
 	switch {
 	case p.from >= p.stable:
@@ -179,7 +181,8 @@ func (p *partition) byRecords(ctx context.Context, read scanFunc, maxScan int64,
 	return p.count(a, left, right, s), nil
 }
 
-// bracket chooses the places between which records are counted: one at or before the offset, one behind it.
+// bracket chooses the places between which records are counted: one at or before the offset, one
+// behind it.
 func (p *partition) bracket(a answer) (left, right anchor, why string) {
 	left, ok := p.chain.atOrBefore(a.up)
 	switch {
@@ -189,7 +192,8 @@ func (p *partition) bracket(a answer) (left, right anchor, why string) {
 		return left, right, fmt.Sprintf("the target's log starts at %d, and what was before isn't known", p.start)
 	}
 	right, exact := p.chain.after(a.up)
-	// Which record a checkpoint rests on isn't known, only that it isn't behind: it serves where everything before it is read.
+	// Which record a checkpoint rests on isn't known, only that it isn't behind: it serves where
+	// everything before it is read.
 	if c, found := p.points.after(a.up); found && !ok && (!exact || c.up-c.down < right.up-right.down || c.up < right.up && c.up-c.down == right.up-right.down) {
 		right, exact = c, true
 	}
@@ -204,7 +208,8 @@ func (p *partition) bracket(a answer) (left, right anchor, why string) {
 	return left, right, ""
 }
 
-// scanBetween reads from one place to the other, both records included; the whole log's scan will do where it has no equal records.
+// scanBetween reads from one place to the other, both records included; the whole log's scan will
+// do where it has no equal records.
 func (p *partition) scanBetween(ctx context.Context, read scanFunc, maxScan int64, left, right anchor) (*scan, error) {
 	to := min(right.down+1, p.stable)
 	p.mu.Lock()
@@ -234,7 +239,8 @@ func (p *partition) scan(ctx context.Context, read scanFunc, maxScan, from, to i
 	return s, nil
 }
 
-// count narrows the answer by the number of records between: each was copied once, so no more of them than of source offsets.
+// count narrows the answer by the number of records between: each was copied once, so no more of
+// them than of source offsets.
 func (p *partition) count(a answer, left, right anchor, s *scan) offsets.Translated {
 	above := a.upper
 	if i := s.count(left.down) + a.up - left.up; i < s.records {

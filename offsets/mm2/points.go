@@ -6,12 +6,12 @@ import (
 	"sort"
 )
 
-// points are what the checkpoints of one partition say, whatever their groups: the first record at or after up isn't before down. They are
-// sorted by up.
+// points are what the checkpoints of one partition say, whatever their groups: the first record at
+// or after up isn't before down. They are sorted by up.
 type points struct {
 	at []anchor
-	// most is, for each, the greatest down of it and those before; best, of it and those behind, the index of the one with the least up-down,
-	// the nearest of equal ones.
+	// most is, for each, the greatest down of it and those before; best, of it and those behind,
+	// the index of the one with the least up-down, the nearest of equal ones.
 	most []int64
 	best []int
 }

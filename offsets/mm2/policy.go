@@ -5,19 +5,23 @@ import (
 	"strings"
 )
 
-// Policy is a replication policy: how topics are named on the target, and what MirrorMaker's own are called. The zero value is Kafka's
-// DefaultReplicationPolicy with its own settings.
+// Policy is a replication policy: how topics are named on the target, and what MirrorMaker's own
+// are called. The zero value is Kafka's DefaultReplicationPolicy with its own settings.
 type Policy struct {
-	// Identity is IdentityReplicationPolicy: topics keep their names, but those that end in "heartbeats".
+	// Identity is IdentityReplicationPolicy: topics keep their names, but those that end in
+	// "heartbeats".
 	Identity bool
-	// SourceAlias is the source of every topic of an Identity policy (source.cluster.alias). Default: unknown.
+	// SourceAlias is the source of every topic of an Identity policy (source.cluster.alias).
+	// Default: unknown.
 	SourceAlias string
 	// Separator is replication.policy.separator. Default ".".
 	Separator string
-	// DotInternal names MirrorMaker's own topics with "." whatever Separator is (replication.policy.internal.topic.separator.enabled=false,
-	// KIP-949). By default they have the separator too (KIP-690).
+	// DotInternal names MirrorMaker's own topics with "." whatever Separator is
+	// (replication.policy.internal.topic.separator.enabled=false, KIP-949). By default they have
+	// the separator too (KIP-690).
 	DotInternal bool
-	// OldInternal makes [Policy.IsInternal] judge as releases before 4 did: whatever ends in ".internal" or "-internal" is internal.
+	// OldInternal makes [Policy.IsInternal] judge as releases before 4 did: whatever ends in
+	// ".internal" or "-internal" is internal.
 	OldInternal bool
 }
 
@@ -45,8 +49,8 @@ func (p Policy) Remote(sourceAlias, topic string) string {
 	return sourceAlias + p.separator() + topic
 }
 
-// Source is the alias that a name carries; false where it carries none. A topic whose own name has the separator in it looks remote, as it
-// does to MirrorMaker.
+// Source is the alias that a name carries; false where it carries none. A topic whose own name has
+// the separator in it looks remote, as it does to MirrorMaker.
 func (p Policy) Source(topic string) (string, bool) {
 	if p.keeps(topic) {
 		return p.SourceAlias, p.SourceAlias != ""
@@ -59,7 +63,8 @@ func (p Policy) Source(topic string) (string, bool) {
 	return source, true
 }
 
-// Upstream is a remote topic's name one hop nearer to its source; false where the name isn't remote.
+// Upstream is a remote topic's name one hop nearer to its source; false where the name isn't
+// remote.
 func (p Policy) Upstream(topic string) (string, bool) {
 	if p.keeps(topic) {
 		return topic, true
@@ -82,8 +87,8 @@ func (p Policy) Original(topic string) string {
 	}
 }
 
-// OffsetSyncs is the name of the offset-syncs topic: on the source with the target's alias, by default; on the target with the source's
-// (offset-syncs.topic.location=target).
+// OffsetSyncs is the name of the offset-syncs topic: on the source with the target's alias, by
+// default; on the target with the source's (offset-syncs.topic.location=target).
 func (p Policy) OffsetSyncs(otherAlias string) string {
 	return "mm2-offset-syncs" + p.internalSeparator() + otherAlias + p.internalSuffix()
 }
@@ -96,8 +101,9 @@ func (p Policy) Checkpoints(sourceAlias string) string {
 // Heartbeats is the name of the topic that flows write heartbeats to.
 func (p Policy) Heartbeats() string { return heartbeats }
 
-// ConnectOffsets is the name of the topic of Connect's offsets on the target of a MirrorMaker in dedicated mode; the separator doesn't matter.
-// In a Connect cluster it is what offset.storage.topic says.
+// ConnectOffsets is the name of the topic of Connect's offsets on the target of a MirrorMaker in
+// dedicated mode; the separator doesn't matter. In a Connect cluster it is what
+// offset.storage.topic says.
 func (p Policy) ConnectOffsets(sourceAlias string) string {
 	return "mm2-offsets." + sourceAlias + ".internal"
 }

@@ -29,8 +29,8 @@ type history struct {
 // lags are how far behind the end groups are.
 var lags = map[string]int64{"end": 0, "behind-100": 100, "behind-1000": 1000, "behind-10000": 10_000}
 
-// TestRealMirrorMaker lets the real MirrorMaker copy, once with each policy and each place of the offset syncs, kills it and the source, and compares
-// with the Java client and with the truth.
+// TestRealMirrorMaker lets the real MirrorMaker copy, once with each policy and each place of the
+// offset syncs, kills it and the source, and compares with the Java client and with the truth.
 func TestRealMirrorMaker(t *testing.T) {
 	source, target := testkafka.Real(t, testkafka.Options{}), testkafka.Real(t, testkafka.Options{Heap: "768m"})
 	histories := begin(t, source)
@@ -58,7 +58,8 @@ func TestRealMirrorMaker(t *testing.T) {
 	check(t, target, cl, renamed, histories, nil, "plain", "late")
 }
 
-// twoFlows adds a second flow from the same source, under another alias, with the other policy and its offset syncs on the target.
+// twoFlows adds a second flow from the same source, under another alias, with the other policy and
+// its offset syncs on the target.
 func twoFlows(source testkafka.Cluster) map[string]string {
 	p := map[string]string{
 		"clusters":                          "A, B, E",
@@ -79,8 +80,9 @@ func twoFlows(source testkafka.Cluster) map[string]string {
 	return p
 }
 
-// begin makes the source's topics, with a first record in each partition, and groups before it: so MirrorMaker's checkpoint tasks run, and
-// keep offset syncs from the first one on, before there is more. One topic is copied one to one, one has a log that doesn't start at 0, one has
+// begin makes the source's topics, with a first record in each partition, and groups before it: so
+// MirrorMaker's checkpoint tasks run, and keep offset syncs from the first one on, before there is
+// more. One topic is copied one to one, one has a log that doesn't start at 0, one has
 // transactions, and one will be copied partly twice.
 func begin(t *testing.T, source testkafka.Cluster) []*history {
 	t.Helper()
@@ -184,8 +186,8 @@ func (h *history) transactions(t *testing.T, source testkafka.Cluster, n, size i
 	}
 }
 
-// awaitMirrored waits until the last record of each history is noted as mirrored, and the groups have checkpoints of where they are; at the end, if
-// they are there.
+// awaitMirrored waits until the last record of each history is noted as mirrored, and the groups
+// have checkpoints of where they are; at the end, if they are there.
 func awaitMirrored(t *testing.T, cl *kgo.Client, cfg Config, hs []*history, at func(h *history, lag int64) int64) {
 	t.Helper()
 	cfg.MaxScan = -1
@@ -215,7 +217,8 @@ func awaitMirrored(t *testing.T, cl *kgo.Client, cfg Config, hs []*history, at f
 	})
 }
 
-// copyAgain makes MirrorMaker copy the last 3000 records of a topic once more, as after a kill -9, by setting back what Connect has noted.
+// copyAgain makes MirrorMaker copy the last 3000 records of a topic once more, as after a kill -9,
+// by setting back what Connect has noted.
 func copyAgain(t *testing.T, mm *testkafka.MM2, cl *kgo.Client, hs []*history, cfgs ...Config) {
 	t.Helper()
 	mm.Stop(t)
@@ -246,7 +249,8 @@ func copyAgain(t *testing.T, mm *testkafka.MM2, cl *kgo.Client, hs []*history, c
 	}
 }
 
-// check compares ours with Java's and with the truth; of the topics named all answers have to be exact.
+// check compares ours with Java's and with the truth; of the topics named all answers have to be
+// exact.
 func check(t *testing.T, target testkafka.Cluster, cl *kgo.Client, cfg Config, hs []*history, properties map[string]string, exact ...string) {
 	t.Helper()
 	tr, err := Open(t.Context(), cl, cfg)
@@ -290,7 +294,8 @@ func check(t *testing.T, target testkafka.Cluster, cl *kgo.Client, cfg Config, h
 	}
 }
 
-// copies are where the records of a history are on the target, by source offset: the last of their places.
+// copies are where the records of a history are on the target, by source offset: the last of their
+// places.
 func copies(t *testing.T, cl *kgo.Client, h *history, topic string) map[int64]int64 {
 	t.Helper()
 	tg := newTarget(cl, Config{}.withDefaults())

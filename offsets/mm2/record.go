@@ -13,7 +13,8 @@ type OffsetSync struct {
 	Downstream int64  `json:"downstream"`
 }
 
-// Checkpoint is a group's committed offset on the source, and one on the target at or before the same place. It is of one topic by its target name.
+// Checkpoint is a group's committed offset on the source, and one on the target at or before the
+// same place. It is of one topic by its target name.
 type Checkpoint struct {
 	Group      string `json:"group"`
 	Topic      string `json:"topic"`
@@ -30,8 +31,8 @@ type Heartbeat struct {
 	Timestamp int64  `json:"timestamp"`
 }
 
-// DecodeOffsetSync decodes a record of an offset-syncs topic. The error is [ErrTombstone], with the key's fields set, or a [*FormatError];
-// bytes behind what belongs there are ignored, as Java does.
+// DecodeOffsetSync decodes a record of an offset-syncs topic. The error is [ErrTombstone], with the
+// key's fields set, or a [*FormatError]; bytes behind what belongs there are ignored, as Java does.
 func DecodeOffsetSync(key, value []byte) (OffsetSync, error) {
 	var s OffsetSync
 	k := reader{what: "offset sync key", b: key}
@@ -64,7 +65,8 @@ func DecodeCheckpoint(key, value []byte) (Checkpoint, error) {
 	return c, v.err
 }
 
-// Encode is the record's key and value, version 0. A string of more than 32767 bytes is a [*FormatError].
+// Encode is the record's key and value, version 0. A string of more than 32767 bytes is a
+// [*FormatError].
 func (c Checkpoint) Encode() (key, value []byte, err error) {
 	if key, err = appendStrings(nil, "checkpoint key", c.Group, c.Topic); err != nil {
 		return nil, nil, err
@@ -88,7 +90,8 @@ func DecodeHeartbeat(key, value []byte) (Heartbeat, error) {
 	return h, v.err
 }
 
-// Encode is the record's key and value, version 0. A string of more than 32767 bytes is a [*FormatError].
+// Encode is the record's key and value, version 0. A string of more than 32767 bytes is a
+// [*FormatError].
 func (h Heartbeat) Encode() (key, value []byte, err error) {
 	if key, err = appendStrings(nil, "heartbeat key", h.Source, h.Target); err != nil {
 		return nil, nil, err
@@ -113,7 +116,8 @@ type reader struct {
 	err  error
 }
 
-// value reads on in the value of the record whose key r has read. A tombstone's key is read all the same.
+// value reads on in the value of the record whose key r has read. A tombstone's key is read all the
+// same.
 func (r *reader) value(what string, partition int32, value []byte) *reader {
 	switch {
 	case r.err != nil:

@@ -11,7 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// scan is what a piece of the target's log holds: the offsets of its records, and whether two of them are equal.
+// scan is what a piece of the target's log holds: the offsets of its records, and whether two of
+// them are equal.
 type scan struct {
 	from, to int64
 	over     bool // it took more bytes than may be read; nothing else is known
@@ -64,8 +65,8 @@ func (s *scanner) add(r *kgo.Record) {
 	s.hashes = append(s.hashes, content(s.seed, r))
 }
 
-// content digests what MirrorMaker keeps of a record: equal records have equal digests. Where the target stamps records itself, the time isn't
-// one of them.
+// content digests what MirrorMaker keeps of a record: equal records have equal digests. Where the
+// target stamps records itself, the time isn't one of them.
 func content(seed maphash.Seed, r *kgo.Record) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

@@ -3,16 +3,18 @@ package mm2
 // slots is how many offset syncs a partition of a [Store] keeps.
 const slots = 64
 
-// Store is MirrorMaker's OffsetSyncStore: of all offset syncs of one partition it keeps 64, the denser the newer, and translates by them. It
-// is here to tell what MirrorMaker would answer; [Translator] does better. The zero value is empty. It isn't safe for concurrent use.
+// Store is MirrorMaker's OffsetSyncStore: of all offset syncs of one partition it keeps 64, the
+// denser the newer, and translates by them. It is here to tell what MirrorMaker would answer;
+// [Translator] does better. The zero value is empty. It isn't safe for concurrent use.
 type Store struct {
-	// Loading is set while syncs are read that were there before MirrorMaker started and whose checkpoints couldn't be read back: only the
-	// newest sync is kept.
+	// Loading is set while syncs are read that were there before MirrorMaker started and whose
+	// checkpoints couldn't be read back: only the newest sync is kept.
 	Loading bool
 	syncs   *[slots]*OffsetSync
 }
 
-// Add takes the partition's next sync. One with a smaller upstream offset than the newest wipes what was there.
+// Add takes the partition's next sync. One with a smaller upstream offset than the newest wipes
+// what was there.
 func (s *Store) Add(o OffsetSync) {
 	if s.syncs == nil || s.Loading || o.Upstream < s.syncs[0].Upstream {
 		s.syncs = new([slots]*OffsetSync)
@@ -24,8 +26,8 @@ func (s *Store) Add(o OffsetSync) {
 	s.update(&o)
 }
 
-// update is Kafka's updateSyncArray: a sync moves to a higher slot, or stays where it is, as long as the invariants hold. Syncs are told apart
-// by identity, not by value.
+// update is Kafka's updateSyncArray: a sync moves to a higher slot, or stays where it is, as long
+// as the invariants hold. Syncs are told apart by identity, not by value.
 func (s *Store) update(newest *OffsetSync) {
 	old := *s.syncs
 	syncs := s.syncs
@@ -36,7 +38,8 @@ func (s *Store) update(newest *OffsetSync) {
 		for {
 			candidate := old[next]
 			separate := invariantC(syncs[previous], candidate, previous)
-			// A candidate fits if it is near enough to the slot before, far enough from it, and far enough from the slot behind.
+			// A candidate fits if it is near enough to the slot before, far enough from it, and far
+			// enough from the slot behind.
 			fits := invariantB(syncs[previous], candidate, previous, i) && separate && (i+1 >= slots || invariantC(candidate, syncs[i+1], i))
 			if fits {
 				replacement = candidate
@@ -69,8 +72,9 @@ func invariantC(a, b *OffsetSync, i int) bool {
 	return a == b || bound >= 0 && a.Upstream >= bound
 }
 
-// Translate is MirrorMaker's answer: the newest sync at or before upstream, one more where it is before. It is false where there is no sync at all,
-// and -1 where all are newer; MirrorMaker writes no checkpoint then.
+// Translate is MirrorMaker's answer: the newest sync at or before upstream, one more where it is
+// before. It is false where there is no sync at all, and -1 where all are newer; MirrorMaker writes
+// no checkpoint then.
 func (s *Store) Translate(upstream int64) (int64, bool) {
 	if s.syncs == nil {
 		return 0, false

@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/offsets"
 )
 
-// Translator translates by what MirrorMaker left on its target, as it was at [Open]. It is safe for concurrent use.
+// Translator translates by what MirrorMaker left on its target, as it was at [Open]. It is safe for
+// concurrent use.
 type Translator struct {
 	cfg        Config
 	target     *target
@@ -42,17 +43,20 @@ type GroupOffset struct {
 	Group string `json:"group"`
 	// SourceTopic is the source's name of the topic, empty where the policy doesn't tell.
 	SourceTopic string `json:"source_topic"`
-	// Upstream is the offset that the group had committed on the source when MirrorMaker wrote its last checkpoint.
+	// Upstream is the offset that the group had committed on the source when MirrorMaker wrote its
+	// last checkpoint.
 	Upstream int64 `json:"upstream"`
-	// Checkpoint is the target's offset in that checkpoint: the answer of MirrorMaker's own clients.
+	// Checkpoint is the target's offset in that checkpoint: the answer of MirrorMaker's own
+	// clients.
 	Checkpoint int64 `json:"checkpoint"`
 	// Metadata is that of the group's commit.
 	Metadata string `json:"metadata"`
 	offsets.Translated
 }
 
-// Groups translates the offsets of groups, all of them where none is named, sorted by group, topic and partition. A group that MirrorMaker
-// wrote no checkpoint of isn't there. The error is that of a read that failed, a [*TopicError].
+// Groups translates the offsets of groups, all of them where none is named, sorted by group, topic
+// and partition. A group that MirrorMaker wrote no checkpoint of isn't there. The error is that of
+// a read that failed, a [*TopicError].
 func (t *Translator) Groups(ctx context.Context, groups ...string) ([]GroupOffset, error) {
 	var found []GroupOffset
 	for at, c := range t.groups {
@@ -72,9 +76,10 @@ func (t *Translator) Groups(ctx context.Context, groups ...string) ([]GroupOffse
 	return found, nil
 }
 
-// Captured is what the source's groups had committed, as far as MirrorMaker's checkpoints say: for [offsets.NewGroupsPlan], together with
-// [offsets.Through] of this Translator. Its time is that of the last checkpoint. Types, states, topic IDs and leader epochs aren't known, and
-// topics whose source name the policy doesn't tell aren't there.
+// Captured is what the source's groups had committed, as far as MirrorMaker's checkpoints say: for
+// [offsets.NewGroupsPlan], together with [offsets.Through] of this Translator. Its time is that of
+// the last checkpoint. Types, states, topic IDs and leader epochs aren't known, and topics whose
+// source name the policy doesn't tell aren't there.
 func (t *Translator) Captured() *offsets.Groups {
 	byName := map[string][]offsets.Committed{}
 	for at, c := range t.groups {
@@ -94,8 +99,9 @@ func (t *Translator) Captured() *offsets.Groups {
 	return captured
 }
 
-// Translate says what an offset of a source's partition, by the source's name of the topic, is on the target. Of a partition that MirrorMaker
-// says nothing of the answer is [offsets.HowUnknown]. The error is that of a read that failed, a [*TopicError].
+// Translate says what an offset of a source's partition, by the source's name of the topic, is on
+// the target. Of a partition that MirrorMaker says nothing of the answer is [offsets.HowUnknown].
+// The error is that of a read that failed, a [*TopicError].
 func (t *Translator) Translate(ctx context.Context, topic string, partition int32, upstream int64) (offsets.Translated, error) {
 	at := place{t.cfg.Policy.Remote(t.cfg.SourceAlias, topic), partition}
 	p := t.parts[at]
@@ -106,8 +112,8 @@ func (t *Translator) Translate(ctx context.Context, topic string, partition int3
 	return p.translate(ctx, t.target.scan, t.cfg.MaxScan, upstream)
 }
 
-// Mirrored is the offset of the last source record that MirrorMaker had mirrored when it committed last; false where it says nothing. The
-// target may have more.
+// Mirrored is the offset of the last source record that MirrorMaker had mirrored when it committed
+// last; false where it says nothing. The target may have more.
 func (t *Translator) Mirrored(topic string, partition int32) (int64, bool) {
 	p := t.parts[place{t.cfg.Policy.Remote(t.cfg.SourceAlias, topic), partition}]
 	if p == nil || p.mirrored < 0 {
@@ -116,7 +122,8 @@ func (t *Translator) Mirrored(topic string, partition int32) (int64, bool) {
 	return p.mirrored, true
 }
 
-// LastHeartbeat is the time of the flow's last heartbeat, in milliseconds since the epoch by MirrorMaker's clock; false where there is none.
+// LastHeartbeat is the time of the flow's last heartbeat, in milliseconds since the epoch by
+// MirrorMaker's clock; false where there is none.
 func (t *Translator) LastHeartbeat() (int64, bool) {
 	last, ok := int64(0), false
 	for _, ms := range t.heartbeats {
@@ -125,8 +132,9 @@ func (t *Translator) LastHeartbeat() (int64, bool) {
 	return last, ok
 }
 
-// Missing are topics of MirrorMaker's that the target doesn't have, by name. Without offset-syncs (their default place is the source) answers
-// are exact more rarely; without checkpoints there are no groups.
+// Missing are topics of MirrorMaker's that the target doesn't have, by name. Without offset-syncs
+// (their default place is the source) answers are exact more rarely; without checkpoints there are
+// no groups.
 func (t *Translator) Missing() []string { return t.missing }
 
 // Skipped are records that aren't what MirrorMaker writes, at most 1000 of them.

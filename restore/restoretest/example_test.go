@@ -27,7 +27,8 @@ func (t *exampleT) end() {
 	}
 }
 
-// A test writes an archive once, and consumes it from an in-process cluster, with offsets and committed offsets as they were.
+// A test writes an archive once, and consumes it from an in-process cluster, with offsets and
+// committed offsets as they were.
 func Example() {
 	t := &exampleT{ctx: context.Background()}
 	defer t.end()

@@ -19,8 +19,9 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Load restores the newest snapshot of an archive, groups included, into a new in-process cluster, and returns its
-// addresses, for [kgo.SeedBrokers]. The cluster has three brokers and is gone when the test ends. Any fault is the test's end.
+// Load restores the newest snapshot of an archive, groups included, into a new in-process cluster,
+// and returns its addresses, for [kgo.SeedBrokers]. The cluster has three brokers and is gone when
+// the test ends. Any fault is the test's end.
 func Load(t TB, fsys fs.FS) []string {
 	t.Helper()
 	c, err := kfake.NewCluster(kfake.NumBrokers(3))
@@ -32,8 +33,8 @@ func Load(t TB, fsys fs.FS) []string {
 	return c.ListenAddrs()
 }
 
-// LoadInto restores the newest snapshot of an archive, groups included, into the cluster that opts lead to. Where that has fewer brokers than
-// topics had replicas, they get one each.
+// LoadInto restores the newest snapshot of an archive, groups included, into the cluster that opts
+// lead to. Where that has fewer brokers than topics had replicas, they get one each.
 func LoadInto(t TB, fsys fs.FS, opts ...kgo.Opt) {
 	t.Helper()
 	ctx := t.Context()

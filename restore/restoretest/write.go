@@ -27,20 +27,23 @@ const maxBatch = 1000
 type Topic struct {
 	// Name is required.
 	Name string
-	// Partitions is the number of partitions; by default as many as the records need, and one at least.
+	// Partitions is the number of partitions; by default as many as the records need, and one at
+	// least.
 	Partitions int32
 	// Configs are the topic's own.
 	Configs map[string]string
-	// Records go to the partition, and have the offset, timestamp, key, value and headers that they say. Within a partition
-	// offsets ascend; offsets that no record has become holes. Where all are 0 they count up from 0. Records
-	// without a timestamp get one, a millisecond after the one before.
+	// Records go to the partition, and have the offset, timestamp, key, value and headers that they
+	// say. Within a partition offsets ascend; offsets that no record has become holes. Where all
+	// are 0 they count up from 0. Records without a timestamp get one, a millisecond after the one
+	// before.
 	Records []*kgo.Record
 	// Groups are committed offsets: group, partition, offset.
 	Groups map[string]map[int32]int64
 }
 
-// Write makes an archive of one complete snapshot in a directory, which must be empty or not there: a format marker, a
-// segment and a log entry. The same topics give the same bytes. Any fault is the test's end.
+// Write makes an archive of one complete snapshot in a directory, which must be empty or not there:
+// a format marker, a segment and a log entry. The same topics give the same bytes. Any fault is the
+// test's end.
 func Write(t TB, dir string, topics ...Topic) {
 	t.Helper()
 	if err := write(t.Context(), dir, topics); err != nil {

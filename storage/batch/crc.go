@@ -36,8 +36,8 @@ func behind(difference uint32, n int) uint32 {
 // headerSum is the CRC-32C of the part of a batch's header that its CRC covers.
 func headerSum(raw []byte) uint32 { return crc32.Checksum(raw[21:HeaderSize], castagnoli) }
 
-// resum makes the batch's CRC, right or wrong, what it would be with another header, whose checksum was was. The records aren't read: where they have been damaged, the
-// CRC goes on saying so.
+// resum makes the batch's CRC, right or wrong, what it would be with another header, whose checksum
+// was was. The records aren't read: where they have been damaged, the CRC goes on saying so.
 func resum(raw []byte, was uint32) {
 	sum := binary.BigEndian.Uint32(raw[17:])
 	binary.BigEndian.PutUint32(raw[17:], sum^behind(was^headerSum(raw), len(raw)-HeaderSize))

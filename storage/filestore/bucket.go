@@ -22,7 +22,8 @@ import (
 type Options struct {
 	// MustExist refuses a directory that doesn't exist; otherwise it is made. Default off.
 	MustExist bool
-	// StaleAfter is the age at which a temporary file that no process holds is removed. Default 1 h.
+	// StaleAfter is the age at which a temporary file that no process holds is removed. Default 1
+	// h.
 	StaleAfter time.Duration
 }
 
@@ -31,7 +32,8 @@ const (
 	defaultStaleAfter = time.Hour
 )
 
-// OpenBucket opens the directory as a bucket. o may be nil. Close the bucket when done; that has no effect on the directory.
+// OpenBucket opens the directory as a bucket. o may be nil. Close the bucket when done; that has no
+// effect on the directory.
 func OpenBucket(dir string, o *Options) (*blob.Bucket, error) {
 	b, err := open(dir, o)
 	if err != nil {
@@ -98,7 +100,8 @@ func (b *bucket) ErrorCode(err error) gcerrors.ErrorCode {
 	return b.Bucket.ErrorCode(err)
 }
 
-// checkKey accepts what every file system takes, keeps apart, and can't mistake for a way out of the directory.
+// checkKey accepts what every file system takes, keeps apart, and can't mistake for a way out of
+// the directory.
 func checkKey(key string) error {
 	for part := range strings.SplitSeq(key, "/") {
 		if part == "" || len(part) > 255 || !isAlnum(part[0]) || part[len(part)-1] == '.' {

@@ -28,8 +28,9 @@ func (b *bucket) makeRoot() error {
 	return nil
 }
 
-// makeDirs makes a directory below the bucket's and sees that its name is on disk, and the names of those above it. A
-// directory that is there may have been made by a process that hasn't synced it yet, so each is synced once.
+// makeDirs makes a directory below the bucket's and sees that its name is on disk, and the names of
+// those above it. A directory that is there may have been made by a process that hasn't synced it
+// yet, so each is synced once.
 func (b *bucket) makeDirs(dir string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +63,8 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// removeStale removes what killed processes left. Errors don't matter: the files are in nobody's way.
+// removeStale removes what killed processes left. Errors don't matter: the files are in nobody's
+// way.
 func (b *bucket) removeStale(age time.Duration) {
 	dir := filepath.Join(b.dir, tempDir)
 	entries, err := os.ReadDir(dir)

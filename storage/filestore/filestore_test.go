@@ -77,7 +77,8 @@ func child(dir string) int {
 	return 0
 }
 
-// TestCreateOnlyAcrossProcesses has four processes create the same objects: each has one winner, and its bytes.
+// TestCreateOnlyAcrossProcesses has four processes create the same objects: each has one winner,
+// and its bytes.
 func TestCreateOnlyAcrossProcesses(t *testing.T) {
 	dir := t.TempDir()
 	b := openDir(t, dir)
@@ -141,7 +142,8 @@ func writeForever(dir string) int {
 	}
 }
 
-// TestKilled kills a writing process, again and again: every object is whole, and those that were said to be durable are there.
+// TestKilled kills a writing process, again and again: every object is whole, and those that were
+// said to be durable are there.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 5 {
@@ -201,7 +203,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestStale leaves temporary files: of a process that is gone, of one that is writing, and a new one.
+// TestStale leaves temporary files: of a process that is gone, of one that is writing, and a new
+// one.
 func TestStale(t *testing.T) {
 	dir := t.TempDir()
 	b := openDir(t, dir)

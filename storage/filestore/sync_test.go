@@ -14,7 +14,8 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// TestSyncedBeforeItCounts: a write whose last fsync fails isn't there for readers, nor for those who write again, before an fsync has succeeded.
+// TestSyncedBeforeItCounts: a write whose last fsync fails isn't there for readers, nor for those
+// who write again, before an fsync has succeeded.
 func TestSyncedBeforeItCounts(t *testing.T) {
 	own, err := open(t.TempDir(), nil)
 	if err != nil {

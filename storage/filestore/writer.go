@@ -113,7 +113,8 @@ func (b *bucket) publish(temp, key string, create bool) error {
 	return b.syncName(key)
 }
 
-// exists is the error of a create-only write that met an object. Whoever wrote that one may not have it on disk yet, and it counts from now on.
+// exists is the error of a create-only write that met an object. Whoever wrote that one may not
+// have it on disk yet, and it counts from now on.
 func (b *bucket) exists(key string) error {
 	f, err := os.Open(b.path(key))
 	if err != nil {
@@ -125,8 +126,9 @@ func (b *bucket) exists(key string) error {
 	return fmt.Errorf("%w: %s", errExists, key)
 }
 
-// syncName makes an object's name durable. Where that fails, the object is there and may be lost in a power failure: until it has succeeded
-// no read gives the object, so that a write that failed doesn't count by being read back.
+// syncName makes an object's name durable. Where that fails, the object is there and may be lost in
+// a power failure: until it has succeeded no read gives the object, so that a write that failed
+// doesn't count by being read back.
 func (b *bucket) syncName(key string) error {
 	err := b.sync(filepath.Dir(b.path(key)))
 	b.mu.Lock()

@@ -16,15 +16,16 @@ import (
 // Refusing is a store that can be made to refuse, or to be away, behind the driver that is tried.
 type Refusing struct {
 	Bucket *blob.Bucket
-	// Refuse makes the store fail the operations that it is true for, from now on: get, stat, list, put and delete, of a key or
-	// prefix. Nil ends that.
+	// Refuse makes the store fail the operations that it is true for, from now on: get, stat, list,
+	// put and delete, of a key or prefix. Nil ends that.
 	Refuse func(func(op, key string) bool)
 	// Status is what an archive there is opened with.
 	Status func(error) (code int, object bool)
 }
 
-// RunRefusing checks that what a store merely doesn't give is never taken for absent: nothing is called damaged or missing, no snapshot
-// older or none at all, nothing removed, no remedy is told; and that all is as before once the store gives it again. open returns an empty one.
+// RunRefusing checks that what a store merely doesn't give is never taken for absent: nothing is
+// called damaged or missing, no snapshot older or none at all, nothing removed, no remedy is told;
+// and that all is as before once the store gives it again. open returns an empty one.
 func RunRefusing(t *testing.T, open func(t *testing.T) Refusing) {
 	for name, refuse := range map[string]func(op, key string) bool{
 		"Everything": func(string, string) bool { return true },

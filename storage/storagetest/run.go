@@ -14,8 +14,9 @@ import (
 	"gocloud.dev/gcerrors"
 )
 
-// Run checks a store. open returns a handle to a bucket that is empty at its first call in a test t; further calls
-// with the same t must return the same bucket, through another handle where the store has such. Handles are open's to close, with t.Cleanup.
+// Run checks a store. open returns a handle to a bucket that is empty at its first call in a test
+// t; further calls with the same t must return the same bucket, through another handle where the
+// store has such. Handles are open's to close, with t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) *blob.Bucket) {
 	for name, test := range map[string]func(t *testing.T, open func(t *testing.T) *blob.Bucket){
 		"CreateOnly":           createOnly,

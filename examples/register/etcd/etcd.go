@@ -1,4 +1,5 @@
-// Package etcd keeps a register of active clusters in etcd: one key for each epoch, created by a transaction that demands that it isn't there.
+// Package etcd keeps a register of active clusters in etcd: one key for each epoch, created by a
+// transaction that demands that it isn't there.
 //
 // etcd limits a request to 1.5 MiB by default (--max-request-bytes): epochs of about 15 000 forks.
 package etcd
@@ -18,7 +19,8 @@ type Register struct {
 	prefix string
 }
 
-// New returns a register whose keys begin with prefix, such as "/failover/". The client stays the caller's. Reads must be linearizable, as they are unless they ask for something else.
+// New returns a register whose keys begin with prefix, such as "/failover/". The client stays the
+// caller's. Reads must be linearizable, as they are unless they ask for something else.
 func New(kv clientv3.KV, prefix string) *Register { return &Register{kv: kv, prefix: prefix} }
 
 func (r *Register) key(scope string, number int64) string {
@@ -41,7 +43,8 @@ func (r *Register) Get(ctx context.Context, scope string, number int64) (registe
 	return register.Decode(key, scope, number, resp.Kvs[0].Value)
 }
 
-// Create implements register.Register. A transaction that failed and has succeeded is settled by the caller: register.Advance reads what is there.
+// Create implements register.Register. A transaction that failed and has succeeded is settled by
+// the caller: register.Advance reads what is there.
 func (r *Register) Create(ctx context.Context, e register.Epoch) error {
 	raw, err := register.Encode(e)
 	if err != nil {

@@ -1,8 +1,10 @@
-// Package kubernetes keeps a register of active clusters in Leases of Kubernetes (coordination.k8s.io/v1): one object for each epoch, created and never changed. The API server
+// Package kubernetes keeps a register of active clusters in Leases of Kubernetes
+// (coordination.k8s.io/v1): one object for each epoch, created and never changed. The API server
 // refuses to create an object that is there, on etcd's own transactions.
 //
-// The epoch is in an annotation. Annotations have 256 KiB at most together: epochs of about 3 000 forks, or of 10 000 with short names; one that is larger is compressed. Nobody
-// must delete the Leases, and the account needs the verbs get and create on them, no more.
+// The epoch is in an annotation. Annotations have 256 KiB at most together: epochs of about 3 000
+// forks, or of 10 000 with short names; one that is larger is compressed. Nobody must delete the
+// Leases, and the account needs the verbs get and create on them, no more.
 package kubernetes
 
 import (
@@ -36,7 +38,8 @@ type Register struct {
 	prefix string
 }
 
-// New returns a register whose Leases' names begin with prefix, such as "failover-": clientset.CoordinationV1().Leases("kafka"). The client stays the caller's.
+// New returns a register whose Leases' names begin with prefix, such as "failover-":
+// clientset.CoordinationV1().Leases("kafka"). The client stays the caller's.
 func New(leases coordinationclient.LeaseInterface, prefix string) *Register {
 	return &Register{leases: leases, prefix: prefix}
 }
@@ -45,7 +48,8 @@ func (r *Register) name(scope string, number int64) string {
 	return fmt.Sprintf("%s%s.%020d", r.prefix, scope, number)
 }
 
-// Get implements register.Register. With no resource version the API server reads from etcd's quorum, not from its cache.
+// Get implements register.Register. With no resource version the API server reads from etcd's
+// quorum, not from its cache.
 func (r *Register) Get(ctx context.Context, scope string, number int64) (register.Epoch, error) {
 	if err := errors.Join(register.CheckScope(scope), ctx.Err()); err != nil {
 		return register.Epoch{}, err
@@ -65,7 +69,8 @@ func (r *Register) Get(ctx context.Context, scope string, number int64) (registe
 	return register.Decode(name, scope, number, raw)
 }
 
-// Create implements register.Register. A request that failed and has succeeded is settled by the caller: register.Advance reads what is there.
+// Create implements register.Register. A request that failed and has succeeded is settled by the
+// caller: register.Advance reads what is there.
 func (r *Register) Create(ctx context.Context, e register.Epoch) error {
 	raw, err := register.Encode(e)
 	if err != nil {

@@ -21,14 +21,16 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// DefaultLease is what the built-in scenarios' times suit; [drill.Scenario.Scaled] stretches them for a longer one.
+// DefaultLease is what the built-in scenarios' times suit; [drill.Scenario.Scaled] stretches them
+// for a longer one.
 const DefaultLease = 500 * time.Millisecond
 
 // Options change a drill. The zero value suits the built-in scenarios.
 type Options struct {
 	// Lease is the clients' and the controllers'. Default [DefaultLease].
 	Lease time.Duration
-	// Client and Controller change the configuration of each client and controller before it is made.
+	// Client and Controller change the configuration of each client and controller before it is
+	// made.
 	Client     func(*failover.Config)
 	Controller func(*control.Config)
 	// Config changes the whole drill's.
@@ -39,7 +41,8 @@ type Options struct {
 	machine machine // where the clusters live
 }
 
-// Run drills a scenario on a [Pair] with a [Mirror] between, and returns the evidence. A drill that can't be carried out is the test's end, one that isn't passed an error of the test.
+// Run drills a scenario on a [Pair] with a [Mirror] between, and returns the evidence. A drill that
+// can't be carried out is the test's end, one that isn't passed an error of the test.
 func Run(t TB, s drill.Scenario, o Options) *drill.Evidence {
 	t.Helper()
 	e, err := Drill(t.Context(), s, o)
@@ -80,7 +83,8 @@ func Drill(ctx context.Context, s drill.Scenario, o Options) (*drill.Evidence, e
 	return drill.Run(ctx, cfg)
 }
 
-// exactly are regular expressions of these topics. A literal name that isn't there yet would be an error of the mirror; a group of one isn't literal.
+// exactly are regular expressions of these topics. A literal name that isn't there yet would be an
+// error of the mirror; a group of one isn't literal.
 func exactly(topics []string) (patterns []string) {
 	for _, t := range topics {
 		patterns = append(patterns, "(?:"+regexp.QuoteMeta(t)+")")

@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// follower is the simplest client that follows the register: at a closing epoch it waits for what is under way, for a while, and forgets the rest.
+// follower is the simplest client that follows the register: at a closing epoch it waits for what
+// is under way, for a while, and forgets the rest.
 type follower struct {
 	cfg    drill.Config
 	opts   []kgo.Opt

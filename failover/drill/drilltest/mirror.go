@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// Mirror is a mirror between two clusters, as failover wants it: a [control.Replication] and a [control.Resumer]. It may be used by several goroutines.
+// Mirror is a mirror between two clusters, as failover wants it: a [control.Replication] and a
+// [control.Resumer]. It may be used by several goroutines.
 type Mirror struct {
 	from, to string
 	cfg      mirror.Config
@@ -31,7 +32,8 @@ type life struct {
 	err    error
 }
 
-// StartMirror starts a mirror from one cluster to another, by the names that the register has for them. Close ends it.
+// StartMirror starts a mirror from one cluster to another, by the names that the register has for
+// them. Close ends it.
 func StartMirror(from, to string, cfg mirror.Config) (*Mirror, error) {
 	m := &Mirror{from: from, to: to, cfg: cfg}
 	return m, m.start()
@@ -81,7 +83,8 @@ func (m *Mirror) Close() {
 // Status is the mirror's, the last one where it has stopped.
 func (m *Mirror) Status() mirror.Status { return m.now().run.Status() }
 
-// Lag is what the mirror knows to be missing; where the source is away, the last that was known. A mirror that has ended by itself is an error.
+// Lag is what the mirror knows to be missing; where the source is away, the last that was known. A
+// mirror that has ended by itself is an error.
 func (m *Mirror) Lag(_ context.Context, from, to string) (control.Lag, error) {
 	if err := m.is(from, to); err != nil {
 		return control.Lag{}, err
@@ -104,7 +107,8 @@ func (m *Mirror) Lag(_ context.Context, from, to string) (control.Lag, error) {
 	return l, nil
 }
 
-// Drain returns when the standby has what the source's logs hold now, and committed offsets were carried since. A mirror that has just started, or finds no topic, is waited for.
+// Drain returns when the standby has what the source's logs hold now, and committed offsets were
+// carried since. A mirror that has just started, or finds no topic, is waited for.
 func (m *Mirror) Drain(ctx context.Context, from, to string) error {
 	if err := m.is(from, to); err != nil {
 		return err
@@ -127,7 +131,8 @@ func (m *Mirror) Drain(ctx context.Context, from, to string) error {
 	}
 }
 
-// groupLooks counts looks at committed offsets that ended since all records were there. The second began since then, too.
+// groupLooks counts looks at committed offsets that ended since all records were there. The second
+// began since then, too.
 type groupLooks struct {
 	last time.Time
 	n    int
@@ -164,7 +169,8 @@ func (l *life) ends(ctx context.Context, source []kgo.Opt) (kadm.ListedOffsets, 
 	return ends, ends.Error()
 }
 
-// topics are the names at the source of what is mirrored. Those of a mirror that has just started are waited for.
+// topics are the names at the source of what is mirrored. Those of a mirror that has just started
+// are waited for.
 func (l *life) topics(ctx context.Context) (topics []string, err error) {
 	for {
 		for _, t := range l.run.Status().Topics {
@@ -203,7 +209,8 @@ func missing(s mirror.Status, ends kadm.ListedOffsets) (n int64) {
 	return n
 }
 
-// cleanly is how long a mirror may take to end as it should, before it is ended hard: its source may be gone.
+// cleanly is how long a mirror may take to end as it should, before it is ended hard: its source
+// may be gone.
 const cleanly = 500 * time.Millisecond
 
 // Stop ends the mirror: nothing is appended any more.

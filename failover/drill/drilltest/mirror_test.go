@@ -83,7 +83,8 @@ func startMirror(t *testing.T, p *Pair) *Mirror {
 	return m
 }
 
-// What Drain waits for is on the standby, committed offsets too; after Stop nothing comes, after Resume it does.
+// What Drain waits for is on the standby, committed offsets too; after Stop nothing comes, after
+// Resume it does.
 func TestMirror(t *testing.T) {
 	p := newPair(t)
 	m := startMirror(t, p)

@@ -19,7 +19,8 @@ import (
 // Brokers is how many brokers each cluster of a [Pair] has.
 const Brokers = 3
 
-// Pair is two in-process clusters, primary and standby, behind a network that faults can hit. It is a [drill.Injector]: a killed broker leaves its cluster where others remain.
+// Pair is two in-process clusters, primary and standby, behind a network that faults can hit. It is
+// a [drill.Injector]: a killed broker leaves its cluster where others remain.
 type Pair struct {
 	network  *drill.Network
 	clusters map[drill.Place]*kfake.Cluster
@@ -93,7 +94,8 @@ func (p *Pair) Opts(cluster drill.Place, also ...drill.Place) []kgo.Opt {
 	}
 }
 
-// Mirror makes the topics on the primary where they are missing, with three partitions, and starts a mirror of them to the standby. It returns when they are there.
+// Mirror makes the topics on the primary where they are missing, with three partitions, and starts
+// a mirror of them to the standby. It returns when they are there.
 func (p *Pair) Mirror(ctx context.Context, topics ...string) (*Mirror, error) {
 	for _, t := range topics {
 		if p.clusters[drill.Primary].TopicInfo(t) != nil {

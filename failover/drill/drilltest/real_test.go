@@ -18,7 +18,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// realPair is two real clusters of three brokers, which all tests share. Faults on brokers are kill -9 where hard says so; others are on the clients' network.
+// realPair is two real clusters of three brokers, which all tests share. Faults on brokers are kill
+// -9 where hard says so; others are on the clients' network.
 type realPair struct {
 	*testing.T
 	clusters map[drill.Place]testkafka.Cluster
@@ -112,7 +113,8 @@ func (p *realPair) drill(s drill.Scenario, id string, o Options) *drill.Evidence
 	return e
 }
 
-// realScenario suits a scenario to brokers that take seconds to elect a leader, and to a lease that is twice as long.
+// realScenario suits a scenario to brokers that take seconds to elect a leader, and to a lease that
+// is twice as long.
 func realScenario(s drill.Scenario) drill.Scenario {
 	s.Timeout = drill.Duration(2 * time.Minute)
 	switch s.Name {
@@ -134,7 +136,8 @@ func TestRealScenarios(t *testing.T) {
 	}
 }
 
-// With KAFKADR_LONG, every scenario again and again, with a load of many keys, and brokers that are killed.
+// With KAFKADR_LONG, every scenario again and again, with a load of many keys, and brokers that are
+// killed.
 func TestRealLong(t *testing.T) {
 	if os.Getenv("KAFKADR_LONG") == "" {
 		t.Skip("set KAFKADR_LONG=1: half an hour")

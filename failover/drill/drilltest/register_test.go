@@ -71,7 +71,8 @@ func quorumOf(misbehave func(*testing.T, *faultbucket.Faults)) func(*testing.T) 
 	}
 }
 
-// outage is a register in one bucket, where a fault hits everything for a while from the write of an epoch on, that one included.
+// outage is a register in one bucket, where a fault hits everything for a while from the write of
+// an epoch on, that one included.
 func outage(epoch string, fault faultbucket.Fault) func(*testing.T) register.Register {
 	return func(t *testing.T) register.Register {
 		t.Helper()
@@ -184,8 +185,10 @@ func (c *leasedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestRegisterFaults drills with a register that isn't as it ought to be: of three stores one lies about what it keeps, ignores create-only writes, is slow, fails or is stale; or the only one fails in the
-// middle of the switch. Nothing is lost, doubled or reordered, and nothing is sent outside of the lease.
+// TestRegisterFaults drills with a register that isn't as it ought to be: of three stores one lies
+// about what it keeps, ignores create-only writes, is slow, fails or is stale; or the only one
+// fails in the middle of the switch. Nothing is lost, doubled or reordered, and nothing is sent
+// outside of the lease.
 func TestRegisterFaults(t *testing.T) {
 	faults := map[string]func(*testing.T) register.Register{
 		"one of three drops what it takes": quorumOf(func(_ *testing.T, f *faultbucket.Faults) { f.Set(faultbucket.On(faultbucket.Put, faultbucket.Drop)) }),

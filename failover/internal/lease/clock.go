@@ -11,5 +11,6 @@ type Clock = clock.Clock
 // System is the machine's clocks.
 func System() Instant { return clock.System() }
 
-// Go is [time.Now] alone, for testing/synctest: time in a bubble stands still while the machine's clocks go on.
+// Go is [time.Now] alone, for testing/synctest: time in a bubble stands still while the machine's
+// clocks go on.
 func Go() Instant { return clock.Go() }

@@ -9,7 +9,8 @@ import (
 	"sync"
 )
 
-// Guard is asked for each Kafka request, by its API key, before it is sent; an error refuses it. It must be safe for concurrent use.
+// Guard is asked for each Kafka request, by its API key, before it is sent; an error refuses it. It
+// must be safe for concurrent use.
 type Guard func(apiKey int16) error
 
 var errFrame = errors.New("lease: not a Kafka request: its length makes no sense")
@@ -20,13 +21,18 @@ const (
 	noKey       = -1
 )
 
-// Conn returns a connection to a broker whose requests the guard is asked for. A Write with a refused request in it fails with the guard's error, and no byte of it is sent.
+// Conn returns a connection to a broker whose requests the guard is asked for. A Write with a
+// refused request in it fails with the guard's error, and no byte of it is sent.
 //
-// kgo writes one request with each Write. Where a writer splits a request, the guard is asked at its first bytes and again at each further part, so that the rest of a request
-// whose lease is over stays away and the broker drops it; the connection is useless then, and every further Write fails with the same error. Fewer than six bytes are held back until there are more.
-// Several requests in one Write are all asked for before the first byte is sent.
+// kgo writes one request with each Write. Where a writer splits a request, the guard is asked at
+// its first bytes and again at each further part, so that the rest of a request whose lease is over
+// stays away and the broker drops it; the connection is useless then, and every further Write fails
+// with the same error. Fewer than six bytes are held back until there are more. Several requests in
+// one Write are all asked for before the first byte is sent.
 //
-// Where TLS is spoken, c is the [crypto/tls.Conn], not the one beneath it. Tokens of SASL handshake version 0 (brokers before Kafka 1.0) have no API key: the guard sees two bytes of them, never 0 to 31 with PLAIN and SCRAM.
+// Where TLS is spoken, c is the [crypto/tls.Conn], not the one beneath it. Tokens of SASL handshake
+// version 0 (brokers before Kafka 1.0) have no API key: the guard sees two bytes of them, never 0
+// to 31 with PLAIN and SCRAM.
 func Conn(c net.Conn, guard Guard) net.Conn { return &conn{Conn: c, guard: guard} }
 
 type conn struct {

@@ -51,7 +51,8 @@ func (s *switched) count(key int16) int {
 	return s.counts[key]
 }
 
-// TestOptsTLS refuses and admits through TLS and SASL: what is refused stays in the client and goes out when it is admitted.
+// TestOptsTLS refuses and admits through TLS and SASL: what is refused stays in the client and goes
+// out when it is admitted.
 func TestOptsTLS(t *testing.T) {
 	cl := testkafka.Fake(t, testkafka.Options{Secure: true})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

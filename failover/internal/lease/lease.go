@@ -14,9 +14,11 @@ var ErrExpired = errors.New("lease: expired")
 const Default = 10 * time.Second
 
 const (
-	// drift is the part of the elapsed time by which a clock may be slow: NTP slews by at most 1/2000, and a crystal is better than that.
+	// drift is the part of the elapsed time by which a clock may be slow: NTP slews by at most
+	// 1/2000, and a crystal is better than that.
 	drift = 1000
-	// looks are how often Wait looks at the clocks during one lease, because a timer doesn't see a suspended machine.
+	// looks are how often Wait looks at the clocks during one lease, because a timer doesn't see a
+	// suspended machine.
 	looks = 20
 )
 
@@ -33,7 +35,8 @@ type Config struct {
 	Clock Clock
 }
 
-// Lease is the right to send in one epoch. It begins expired: the first [Lease.Confirm] starts it, a later one revives it. Safe for concurrent use.
+// Lease is the right to send in one epoch. It begins expired: the first [Lease.Confirm] starts it,
+// a later one revives it. Safe for concurrent use.
 type Lease struct {
 	length time.Duration
 	clock  Clock
@@ -67,7 +70,8 @@ func (l *Lease) Begin() Start {
 	return Start{at: l.clock(), n: l.begun}
 }
 
-// Confirm takes note that the read that began at s found the epoch to be the last one. Of several reads the one counts that began last, in whatever order they end.
+// Confirm takes note that the read that began at s found the epoch to be the last one. Of several
+// reads the one counts that began last, in whatever order they end.
 func (l *Lease) Confirm(s Start) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,8 +113,9 @@ func (l *Lease) Err() error {
 	return ErrExpired
 }
 
-// Wait returns [ErrExpired] when the lease is over, at once where it is already, or the context's cause. It may notice a suspended machine a twentieth of the lease
-// late: it is for giving up what is under way, [Lease.Valid] for what begins.
+// Wait returns [ErrExpired] when the lease is over, at once where it is already, or the context's
+// cause. It may notice a suspended machine a twentieth of the lease late: it is for giving up what
+// is under way, [Lease.Valid] for what begins.
 func (l *Lease) Wait(ctx context.Context) error {
 	for {
 		left, changed := l.look()

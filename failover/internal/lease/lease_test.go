@@ -39,7 +39,8 @@ func (w *world) pass(d time.Duration, suspended bool) {
 	}
 }
 
-// TestSchedules holds that a lease is never valid when it is truly over, whatever the clocks do, and that it lasts where they do nothing.
+// TestSchedules holds that a lease is never valid when it is truly over, whatever the clocks do,
+// and that it lasts where they do nothing.
 func TestSchedules(t *testing.T) {
 	for seed := range uint64(5000) {
 		r := rand.New(rand.NewPCG(seed, 1))

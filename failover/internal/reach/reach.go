@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Connect tries a cluster's paths in their order. That the cluster is the right one is for the caller to know. onRetry may be nil.
+// Connect tries a cluster's paths in their order. That the cluster is the right one is for the
+// caller to know. onRetry may be nil.
 func Connect(ctx context.Context, paths [][]kgo.Opt, onRetry func(op string, err error)) (*rawkafka.Cluster, error) {
 	var errs []error
 	for i, opts := range paths {

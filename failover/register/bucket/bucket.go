@@ -19,18 +19,24 @@ import (
 
 // Config is how a bucket is used. The zero value is the default.
 type Config struct {
-	// Prefix is put before all keys, such as "failover/". Default none. All who share the register need the same.
+	// Prefix is put before all keys, such as "failover/". Default none. All who share the register
+	// need the same.
 	Prefix string
 	// Timeout is how long the store may take for one try of an operation. Default 5 s.
 	Timeout time.Duration
-	// Retries bounds how often an operation is tried again, with backoff (50 ms, doubled up to 2 s, with jitter), before its error is returned. Default 4; negative: never.
+	// Retries bounds how often an operation is tried again, with backoff (50 ms, doubled up to 2 s,
+	// with jitter), before its error is returned. Default 4; negative: never.
 	Retries int
-	// ReadOnly opens with reading rights alone: the store isn't tried, and Create is refused with [register.ErrReadOnly].
+	// ReadOnly opens with reading rights alone: the store isn't tried, and Create is refused with
+	// [register.ErrReadOnly].
 	ReadOnly bool
-	// Later tries the store before the first Create instead of at open, which then needs no store: for those of a quorum, one of which may be away. Default off.
+	// Later tries the store before the first Create instead of at open, which then needs no store:
+	// for those of a quorum, one of which may be away. Default off.
 	Later bool
-	// Status reads out of an error of the bucket's driver which HTTP status the store answered, 0 where it is no answer, and whether a 404 certainly is of the object rather than of
-	// its bucket: gocloud's codes don't tell. Default: as S3's driver tells. Where nothing does, a Get that finds nothing takes a second GET request.
+	// Status reads out of an error of the bucket's driver which HTTP status the store answered, 0
+	// where it is no answer, and whether a 404 certainly is of the object rather than of its
+	// bucket: gocloud's codes don't tell. Default: as S3's driver tells. Where nothing does, a Get
+	// that finds nothing takes a second GET request.
 	Status func(err error) (code int, object bool)
 	// Hooks are called at operations.
 	Hooks Hooks
@@ -43,21 +49,29 @@ const (
 
 // Hooks are called synchronously, from any goroutine that uses the register; nil ones are skipped.
 type Hooks struct {
-	// OnOperation is called after each try of an operation, "get" or "put": what it took, and its error, which an absent object or one that is there already is as well.
+	// OnOperation is called after each try of an operation, "get" or "put": what it took, and its
+	// error, which an absent object or one that is there already is as well.
 	OnOperation func(op, key string, took time.Duration, err error)
 	// OnRetry is called before an operation is tried again.
 	OnRetry func(op, key string, err error)
 }
 
-// Register is a register in a bucket of any store that creates objects only where there is none, and a [register.Store] for a quorum: one object for each epoch. A Get is one GET request, and a second
-// where an epoch isn't there and the driver doesn't say that this is a 404 of the object ([Config.Status]). Nothing is ever written over or deleted, and listed only where nothing is known yet. Safe for concurrent use.
+// Register is a register in a bucket of any store that creates objects only where there is none,
+// and a [register.Store] for a quorum: one object for each epoch. A Get is one GET request, and a
+// second where an epoch isn't there and the driver doesn't say that this is a 404 of the object
+// ([Config.Status]). Nothing is ever written over or deleted, and listed only where nothing is
+// known yet. Safe for concurrent use.
 //
-// An epoch isn't there only if that is proven: by the status, or by an object that is known to be there (the newest epoch that was seen, else the marker) and is read after the store's answer.
-// So lost rights, a lost bucket, directory or network are errors other than [register.ErrNoEpoch], and confirm no lease.
+// An epoch isn't there only if that is proven: by the status, or by an object that is known to be
+// there (the newest epoch that was seen, else the marker) and is read after the store's answer. So
+// lost rights, a lost bucket, directory or network are errors other than [register.ErrNoEpoch], and
+// confirm no lease.
 //
-// The store isn't believed more than needed. What was written is read back, so a PUT that failed and has succeeded counts, one that is said to have succeeded and isn't
-// there is [register.ErrStale], and one that was written over is [register.ErrNotCreateOnly]. What this value has seen once and the store shows no more, or otherwise, is the same errors.
-// A stale read of an epoch that nobody here has seen can't be told from its absence.
+// The store isn't believed more than needed. What was written is read back, so a PUT that failed
+// and has succeeded counts, one that is said to have succeeded and isn't there is
+// [register.ErrStale], and one that was written over is [register.ErrNotCreateOnly]. What this
+// value has seen once and the store shows no more, or otherwise, is the same errors. A stale read
+// of an epoch that nobody here has seen can't be told from its absence.
 type Register struct {
 	b   *blob.Bucket
 	cfg Config
@@ -75,8 +89,10 @@ type seen struct {
 	digest [sha256.Size]byte
 }
 
-// Open opens a register in a bucket, which stays the caller's. It writes the marker object "register" and tries to write it again: a store that lets it, and so ignores
-// create-only writes, is refused with [register.ErrNotCreateOnly]. A marker of a newer version is a *[register.VersionError], another object of that name a *[register.DamageError].
+// Open opens a register in a bucket, which stays the caller's. It writes the marker object
+// "register" and tries to write it again: a store that lets it, and so ignores create-only writes,
+// is refused with [register.ErrNotCreateOnly]. A marker of a newer version is a
+// *[register.VersionError], another object of that name a *[register.DamageError].
 func Open(ctx context.Context, b *blob.Bucket, cfg Config) (*Register, error) {
 	if b == nil {
 		return nil, errors.New("register: no bucket")
@@ -173,8 +189,9 @@ func (b *Register) know(key string) {
 	b.known = key
 }
 
-// proveAbsent succeeds if an object that is known to be there can be read. Where nothing was seen yet that is the marker; a register that nobody has written to doesn't have one either:
-// then nothing may be listed.
+// proveAbsent succeeds if an object that is known to be there can be read. Where nothing was seen
+// yet that is the marker; a register that nobody has written to doesn't have one either: then
+// nothing may be listed.
 func (b *Register) proveAbsent(ctx context.Context, key string) error {
 	b.mu.Lock()
 	known := b.known
@@ -214,7 +231,8 @@ func (b *Register) readOnce(ctx context.Context, key string) ([]byte, error) {
 	return value, err
 }
 
-// CreateObject implements [register.Store]. The object is read back, whatever the store has answered.
+// CreateObject implements [register.Store]. The object is read back, whatever the store has
+// answered.
 func (b *Register) CreateObject(ctx context.Context, key string, value []byte) error {
 	if b.cfg.ReadOnly {
 		return register.ErrReadOnly

@@ -36,7 +36,8 @@ func openBucket(t testing.TB, b *blob.Bucket, cfg bucket.Config) *bucket.Registe
 	return r
 }
 
-// TestBucketRequests: a poll is one GET, and one of what is known where the driver doesn't say that its NotFound is a 404 of the object; nothing is listed, and the keys are what they are.
+// TestBucketRequests: a poll is one GET, and one of what is known where the driver doesn't say that
+// its NotFound is a 404 of the object; nothing is listed, and the keys are what they are.
 func TestBucketRequests(t *testing.T) {
 	b, faults, inner := faulty(t)
 	says := func(error) (int, bool) { return http.StatusNotFound, true }
@@ -126,7 +127,8 @@ func TestOpenBucket(t *testing.T) {
 	}
 }
 
-// TestBucketFaults makes every operation go wrong in turn, in every way: opening and creating succeed, or say so, and what is there is whole.
+// TestBucketFaults makes every operation go wrong in turn, in every way: opening and creating
+// succeed, or say so, and what is there is whole.
 func TestBucketFaults(t *testing.T) {
 	for _, fault := range []faultbucket.Fault{faultbucket.Before, faultbucket.After, faultbucket.Drop, faultbucket.Cut, faultbucket.Short, faultbucket.Full} {
 		for _, retries := range []int{-1, 3} {
@@ -169,7 +171,8 @@ func bucketFault(t *testing.T, fault faultbucket.Fault, retries, n int) (done bo
 	return done
 }
 
-// TestBucketLies: a store that says success and keeps nothing, one that writes over what is there, one that forgets.
+// TestBucketLies: a store that says success and keeps nothing, one that writes over what is there,
+// one that forgets.
 func TestBucketLies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, faults, inner := faulty(t)
@@ -234,7 +237,8 @@ func TestBucketSilence(t *testing.T) {
 	})
 }
 
-// TestBucketConflict: one of many creators wins, through handles of their own, whatever their PUTs come to.
+// TestBucketConflict: one of many creators wins, through handles of their own, whatever their PUTs
+// come to.
 func TestBucketConflict(t *testing.T) {
 	b, faults, inner := faulty(t)
 	faults.Set(func(op faultbucket.Op) faultbucket.Fault {

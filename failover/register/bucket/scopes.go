@@ -12,14 +12,16 @@ import (
 )
 
 const (
-	// maxListed bounds what Scopes lists of one directory, maxBeside the directories that it looks into.
+	// maxListed bounds what Scopes lists of one directory, maxBeside the directories that it looks
+	// into.
 	maxListed = 1000
 	maxBeside = 100
 )
 
-// Scopes implements [register.Lister]. Where this register has none, it looks into the bucket's directories for others, and
-// names their scopes with the prefixes that they have: a prefix that is mistyped is found out so. It takes one LIST request for
-// what is there, and up to 201 where nothing is.
+// Scopes implements [register.Lister]. Where this register has none, it looks into the bucket's
+// directories for others, and names their scopes with the prefixes that they have: a prefix that is
+// mistyped is found out so. It takes one LIST request for what is there, and up to 201 where
+// nothing is.
 func (b *Register) Scopes(ctx context.Context) ([]string, error) {
 	scopes, err := b.names(ctx, b.cfg.Prefix+"epochs/")
 	if err != nil || len(scopes) > 0 {

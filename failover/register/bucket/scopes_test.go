@@ -11,8 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/faultbucket"
 )
 
-// TestScopes: who comes with a mistyped scope or prefix is told what there is; nothing is written, and a store that can't be listed
-// is no other error.
+// TestScopes: who comes with a mistyped scope or prefix is told what there is; nothing is written,
+// and a store that can't be listed is no other error.
 func TestScopes(t *testing.T) {
 	b, faults, _ := faulty(t)
 	for _, c := range []struct{ prefix, scope string }{{"dr/", "shop"}, {"dr/", "billing"}, {"other/dr/", "orders"}} {

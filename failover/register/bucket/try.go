@@ -21,8 +21,9 @@ const (
 
 func marker() []byte { return []byte(markerStart + strconv.Itoa(markerVersion) + "\n") }
 
-// try writes the marker until the store says that it is there: at the second time at the latest. A store that lets it be written over is found, and has done no harm. What
-// succeeded once isn't tried again.
+// try writes the marker until the store says that it is there: at the second time at the latest. A
+// store that lets it be written over is found, and has done no harm. What succeeded once isn't
+// tried again.
 func (b *Register) try(ctx context.Context) error {
 	b.mu.Lock()
 	tried := b.tried
@@ -64,7 +65,8 @@ func (b *Register) checkMarker(ctx context.Context) error {
 
 const maxBackoff = 2 * time.Second
 
-// retry runs one operation until it succeeds, fails for good, or has been tried Config.Retries times again.
+// retry runs one operation until it succeeds, fails for good, or has been tried Config.Retries
+// times again.
 func (b *Register) retry(ctx context.Context, op, key string, f func(context.Context) error) error {
 	hooks := b.cfg.Hooks
 	policy := storeop.Policy{Timeout: b.cfg.Timeout, Retries: b.cfg.Retries, MaxBackoff: maxBackoff, Final: damaged, Status: b.cfg.Status}

@@ -26,18 +26,26 @@ import (
 //     and needs to go no further.
 //  4. An epoch is decided when a majority holds it as the value of one ballot.
 //
-// Safety. A majority can't hold two ids, so by 1 and 2 the values of a ballot are one epoch, and blocked. Let v be decided at ballot k, and be w the epoch of a ballot l > k;
-// by induction over l, w is v. The owner of l went down from l-1. It can't have passed k: it would have known a majority whose value was blocked, and each two
-// majorities share a store, whose value is written once and is v. So it found an epoch at a ballot from k to l-1, which is v by induction, and took it. Nothing depends on when a
-// write arrives: one that comes late, or twice, or from a writer that has gone on, is one that the rules allowed.
+// Safety. A majority can't hold two ids, so by 1 and 2 the values of a ballot are one epoch, and
+// blocked. Let v be decided at ballot k, and be w the epoch of a ballot l > k; by induction over l,
+// w is v. The owner of l went down from l-1. It can't have passed k: it would have known a majority
+// whose value was blocked, and each two majorities share a store, whose value is written once and
+// is v. So it found an epoch at a ballot from k to l-1, which is v by induction, and took it.
+// Nothing depends on when a write arrives: one that comes late, or twice, or from a writer that has
+// gone on, is one that the rules allowed.
 //
-// Reading. A reader goes up from ballot 0. At a ballot whose claim is absent on a majority it ends: by 1 nobody who was done before it began has been at this ballot
-// or above. At each ballot below it reads the values of a majority. All hold the same epoch: that is decided, and as nothing is ever written over, it is decided for all who read later; the
-// reader need not write it back, as those must do whose registers forget. None holds one: nothing had been decided there when it began. Else the reader copies the epoch
-// (rule 2) where none is. Where a blocked value or a store's absence leaves even then open what the majority is, the reader becomes a writer without an epoch of its own: by 3 it decides the one that
-// might have been decided, or finds that there is none.
+// Reading. A reader goes up from ballot 0. At a ballot whose claim is absent on a majority it ends:
+// by 1 nobody who was done before it began has been at this ballot or above. At each ballot below
+// it reads the values of a majority. All hold the same epoch: that is decided, and as nothing is
+// ever written over, it is decided for all who read later; the reader need not write it back, as
+// those must do whose registers forget. None holds one: nothing had been decided there when it
+// began. Else the reader copies the epoch (rule 2) where none is. Where a blocked value or a
+// store's absence leaves even then open what the majority is, the reader becomes a writer without
+// an epoch of its own: by 3 it decides the one that might have been decided, or finds that there is
+// none.
 //
-// This is Paxos with registers that are written once: Howard and Mortier, "A generalised solution to distributed consensus", 2019.
+// This is Paxos with registers that are written once: Howard and Mortier, "A generalised solution
+// to distributed consensus", 2019.
 
 // decision is one epoch's, as one call sees it.
 type decision struct {
@@ -55,7 +63,8 @@ const blocked = `{"version":1,"blocked":true}`
 
 const (
 	maxBallots = 1_000_000
-	// looks is how often a writer looks for the decision of a ballot that another owns, before it goes to the next.
+	// looks is how often a writer looks for the decision of a ballot that another owns, before it
+	// goes to the next.
 	looks             = 3
 	firstBallotPause  = 20 * time.Millisecond
 	longestBallotTime = time.Second
@@ -95,7 +104,8 @@ func (d *decision) read(ctx context.Context) ([]byte, error) {
 	return d.write(ctx, nil)
 }
 
-// write has a value decided, mine or another, and returns it. Where mine is nil and there is no other it returns nil.
+// write has a value decided, mine or another, and returns it. Where mine is nil and there is no
+// other it returns nil.
 func (d *decision) write(ctx context.Context, mine []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Patience, register.ErrContended)
 	defer cancel()
@@ -135,7 +145,8 @@ func (d *decision) settled(a answers, value string) bool {
 	return n >= d.q.majority || n+len(d.q.cfg.Stores)-len(a) < d.q.majority
 }
 
-// propose brings the owner's value into its ballot, or that of a lower ballot. It is done where the value is decided, and where there is none.
+// propose brings the owner's value into its ballot, or that of a lower ballot. It is done where the
+// value is decided, and where there is none.
 func (d *decision) propose(ctx context.Context, ballot int, mine []byte) (value []byte, done bool, err error) {
 	value = mine
 	for below := ballot - 1; below >= 0; below-- {
@@ -155,7 +166,8 @@ func (d *decision) propose(ctx context.Context, ballot int, mine []byte) (value 
 	return value, s.decided, err
 }
 
-// await looks for the decision of a ballot, a few times unless there can't be one. It returns nil where there is none.
+// await looks for the decision of a ballot, a few times unless there can't be one. It returns nil
+// where there is none.
 func (d *decision) await(ctx context.Context, ballot int, pause *time.Duration) ([]byte, error) {
 	for range looks {
 		s, err := d.look(ctx, ballot)
@@ -176,7 +188,8 @@ func (d *decision) await(ctx context.Context, ballot int, pause *time.Duration) 
 	return nil, nil
 }
 
-// look reads the values of a ballot. One that isn't on enough stores is copied to those that have none.
+// look reads the values of a ballot. One that isn't on enough stores is copied to those that have
+// none.
 func (d *decision) look(ctx context.Context, ballot int) (state, error) {
 	s, err := d.state(ctx, ballot, readObject, func(a answers) bool {
 		value := proposed(a)

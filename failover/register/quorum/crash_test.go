@@ -12,7 +12,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testpass"
 )
 
-// crashing is a store as a client sees it that is killed after some operations, and that doesn't reach every store.
+// crashing is a store as a client sees it that is killed after some operations, and that doesn't
+// reach every store.
 type crashing struct {
 	*register.Memory
 	c    *chaos
@@ -46,7 +47,8 @@ func (s *crashing) ReadObject(ctx context.Context, key string) (value []byte, er
 	return value, err
 }
 
-// crashes has writers and readers that follow each other; each reaches some of the stores, and most are killed in the middle.
+// crashes has writers and readers that follow each other; each reaches some of the stores, and most
+// are killed in the middle.
 func crashes(t *testing.T, seed uint64, open func([]register.Store) register.Register) error {
 	c := newChaos(seed)
 	c.before, c.after = c.before/5, c.after/5
@@ -81,7 +83,8 @@ func crashes(t *testing.T, seed uint64, open func([]register.Store) register.Reg
 	return h.check()
 }
 
-// TestQuorumCrashes: writers and readers that are killed at any operation leave nothing that two could read otherwise.
+// TestQuorumCrashes: writers and readers that are killed at any operation leave nothing that two
+// could read otherwise.
 func TestQuorumCrashes(t *testing.T) {
 	testpass.NoRaces(t)
 	for seed := range uint64(2 * schedules(t)) {

@@ -51,8 +51,8 @@ func (c *chaos) patience(scale time.Duration) time.Duration {
 
 func (c *chaos) hit(perMille int) bool { return c.n(1000) < perMille }
 
-// chaosStore is a store as one client sees it: it delays, fails, fails and succeeds, succeeds after the caller has gone, hangs, and is away from time to time, for this client or
-// for all.
+// chaosStore is a store as one client sees it: it delays, fails, fails and succeeds, succeeds after
+// the caller has gone, hangs, and is away from time to time, for this client or for all.
 type chaosStore struct {
 	*register.Memory
 	c             *chaos
@@ -97,7 +97,8 @@ func (o *outages) now() bool {
 
 var errChaos = errors.New("chaos")
 
-// do runs an operation with faults. The operation itself doesn't end with the context: it may take effect when nobody waits any more.
+// do runs an operation with faults. The operation itself doesn't end with the context: it may take
+// effect when nobody waits any more.
 func (s *chaosStore) do(ctx context.Context, op func() error) error {
 	if s.store.now() || s.client.now() || s.c.hit(s.c.hang) {
 		if s.c.hit(500) {
@@ -246,7 +247,8 @@ func (h *history) create(ctx context.Context, r register.Register, e register.Ep
 	return err
 }
 
-// check holds that there is one epoch, and that it is there for all who began after somebody knew of it.
+// check holds that there is one epoch, and that it is there for all who began after somebody knew
+// of it.
 func (h *history) check() error {
 	var value *register.Epoch
 	known := h.clock + 1
@@ -267,7 +269,8 @@ func (h *history) check() error {
 	return nil
 }
 
-// schedule has some writers and readers at one epoch, each with a handle of its own, and looks at what came of it, and that with sound stores it ends well.
+// schedule has some writers and readers at one epoch, each with a handle of its own, and looks at
+// what came of it, and that with sound stores it ends well.
 func schedule(t *testing.T, seed uint64, open func([]register.Store) register.Register) error {
 	c := newChaos(seed)
 	stores := newWorld(c, 3+2*min(1, c.n(8)/7))

@@ -15,14 +15,17 @@ import (
 type Config struct {
 	// Required.
 
-	// Stores are three, or another odd number above it, that fail independently. All who share the register need the same ones; the set can't be changed under a scope that is in use.
+	// Stores are three, or another odd number above it, that fail independently. All who share the
+	// register need the same ones; the set can't be changed under a scope that is in use.
 	Stores []register.Store
 
 	// Optional.
 
-	// Timeout is how long one operation of one store may take, its own retries included. Default 5 s.
+	// Timeout is how long one operation of one store may take, its own retries included. Default 5
+	// s.
 	Timeout time.Duration
-	// Patience is how long a Create goes on against others that write the same epoch, before it returns [register.ErrContended]. Default 30 s.
+	// Patience is how long a Create goes on against others that write the same epoch, before it
+	// returns [register.ErrContended]. Default 30 s.
 	Patience time.Duration
 	// Hooks are called at what an operator may want to know.
 	Hooks Hooks
@@ -37,16 +40,21 @@ const (
 
 // Hooks are called synchronously, from any goroutine that uses the register; nil ones are skipped.
 type Hooks struct {
-	// OnStoreError is called for each store that fails in a round, also where a majority served it. Store is its index.
+	// OnStoreError is called for each store that fails in a round, also where a majority served it.
+	// Store is its index.
 	OnStoreError func(store int, key string, err error)
-	// OnBallot is called when a writer begins a ballot. One above 0 means that others wrote the same epoch, or that a writer died.
+	// OnBallot is called when a writer begins a ballot. One above 0 means that others wrote the
+	// same epoch, or that a writer died.
 	OnBallot func(scope string, number int64, ballot int)
 }
 
-// Register is a register over three stores or more that stays what it is, linearizable, while a majority of them answers. Each request goes to all stores at once and is done
-// with the first majority, so a slow store delays nothing. A Get of an epoch that isn't there is one read of each store, of one that is there two. Safe for concurrent use.
+// Register is a register over three stores or more that stays what it is, linearizable, while a
+// majority of them answers. Each request goes to all stores at once and is done with the first
+// majority, so a slow store delays nothing. A Get of an epoch that isn't there is one read of each
+// store, of one that is there two. Safe for concurrent use.
 //
-// A Get may have to finish what a writer that died has begun, or put a copy on a store that missed it; it needs rights to write then, and returns the store's error where it has none.
+// A Get may have to finish what a writer that died has begun, or put a copy on a store that missed
+// it; it needs rights to write then, and returns the store's error where it has none.
 type Register struct {
 	cfg      Config
 	majority int

@@ -78,7 +78,8 @@ func three(t testing.TB, hooks quorum.Hooks) (*quorum.Register, []*switched) {
 	return q, all
 }
 
-// TestQuorumOutage: one store's outage, of any kind, stops nobody and delays nobody; two stop all, and nothing is said that isn't known.
+// TestQuorumOutage: one store's outage, of any kind, stops nobody and delays nobody; two stop all,
+// and nothing is said that isn't known.
 func TestQuorumOutage(t *testing.T) {
 	for away := range 3 {
 		for _, silent := range []bool{false, true} {
@@ -144,7 +145,8 @@ func TestQuorumRequests(t *testing.T) {
 
 const blockedValue = `{"version":1,"blocked":true}`
 
-// TestQuorumStates are states that writers who died have left, with a store away that may hold more.
+// TestQuorumStates are states that writers who died have left, with a store away that may hold
+// more.
 func TestQuorumStates(t *testing.T) {
 	v, w := first("s"), first("s")
 	v.By, w.By = "v", "w"
@@ -215,7 +217,8 @@ func TestQuorumStates(t *testing.T) {
 	})
 }
 
-// TestQuorumDamage: a store with something else in an epoch's place is one that is away; what is there is named.
+// TestQuorumDamage: a store with something else in an epoch's place is one that is away; what is
+// there is named.
 func TestQuorumDamage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, stores := three(t, quorum.Hooks{})

@@ -61,8 +61,9 @@ type answer struct {
 	err   error
 }
 
-// round does something on all stores at once. It returns when a majority has answered and that is enough; where it isn't enough, when all have or grace is over. The others
-// are cancelled, and may yet do what they were told: the rules allow that at any time. nil is enough with a majority.
+// round does something on all stores at once. It returns when a majority has answered and that is
+// enough; where it isn't enough, when all have or grace is over. The others are cancelled, and may
+// yet do what they were told: the rules allow that at any time. nil is enough with a majority.
 func (d *decision) round(ctx context.Context, key string, do operation, enough func(answers) bool) (answers, error) {
 	rctx, cancel := context.WithTimeoutCause(ctx, d.q.cfg.Timeout, errTimeout)
 	defer cancel()

@@ -8,7 +8,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/register"
 )
 
-// Directories is a [register.Store] that can list the directories right below a key prefix, as a bucket's can.
+// Directories is a [register.Store] that can list the directories right below a key prefix, as a
+// bucket's can.
 type Directories interface {
 	Directories(ctx context.Context, prefix string) ([]string, error)
 }

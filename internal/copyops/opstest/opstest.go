@@ -1,4 +1,5 @@
-// Package opstest has logs with every kind of batch and hole, and the plain model of what a consumer sees of them.
+// Package opstest has logs with every kind of batch and hole, and the plain model of what a
+// consumer sees of them.
 package opstest
 
 import (

@@ -33,8 +33,9 @@ func (w Way) streams() []string {
 	return []string{"upstream", "downstream"}
 }
 
-// Blackhole swallows what is sent, silently: connections stay open, new ones are accepted, nothing arrives. Without brokers, it is all of them.
-// What was swallowed is lost, so [Net.Heal] closes the connections.
+// Blackhole swallows what is sent, silently: connections stay open, new ones are accepted, nothing
+// arrives. Without brokers, it is all of them. What was swallowed is lost, so [Net.Heal] closes the
+// connections.
 func (n *Net) Blackhole(t testing.TB, way Way, brokers ...int32) {
 	t.Helper()
 	n.add(t, "timeout", way, map[string]int64{"timeout": 0}, brokers)
@@ -75,8 +76,9 @@ func (n *Net) Slow(t testing.TB, way Way, s Slowness, brokers ...int32) {
 	n.add(t, "latency", way, map[string]int64{"latency": s.Latency.Milliseconds(), "jitter": s.Jitter.Milliseconds()}, brokers)
 }
 
-// Lossy cuts what is sent into pieces of some 200 bytes to 1.8 KB that arrive one by one, and now and then (each 20 to 500 ms, by the seed)
-// closes all connections to one broker, in the middle of whatever they carry. Without brokers, it is all of them.
+// Lossy cuts what is sent into pieces of some 200 bytes to 1.8 KB that arrive one by one, and now
+// and then (each 20 to 500 ms, by the seed) closes all connections to one broker, in the middle of
+// whatever they carry. Without brokers, it is all of them.
 func (n *Net) Lossy(t testing.TB, way Way, seed uint64, brokers ...int32) {
 	t.Helper()
 	n.add(t, "slicer", way, map[string]int64{"average_size": 1000, "size_variation": 800, "delay": 50}, brokers)

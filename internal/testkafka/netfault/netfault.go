@@ -1,5 +1,6 @@
-// Package netfault puts a network that can be broken between some clients and a cluster's brokers: toxiproxy, in the test's own process, one
-// proxy for each broker. The cluster knows nothing of it: its brokers talk to each other as before, and so do clients without [Net.Opts].
+// Package netfault puts a network that can be broken between some clients and a cluster's brokers:
+// toxiproxy, in the test's own process, one proxy for each broker. The cluster knows nothing of it:
+// its brokers talk to each other as before, and so do clients without [Net.Opts].
 //
 // It is a package of its own so that only tests that break networks are built with toxiproxy.
 package netfault
@@ -22,7 +23,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// Net is the network between a cluster and the clients that have its [Net.Opts]. Faults add up until [Net.Heal]. Methods are for one goroutine.
+// Net is the network between a cluster and the clients that have its [Net.Opts]. Faults add up
+// until [Net.Heal]. Methods are for one goroutine.
 type Net struct {
 	cl     testkafka.Cluster
 	server *toxiproxy.ApiServer
@@ -41,7 +43,8 @@ type wire struct {
 	toxic, dead bool // it has toxics; it is down
 }
 
-// New makes a network to cl, without a fault, that ends with the test. cl must not be a [testkafka.Secured], nor live on a network in memory.
+// New makes a network to cl, without a fault, that ends with the test. cl must not be a
+// [testkafka.Secured], nor live on a network in memory.
 func New(t testing.TB, cl testkafka.Cluster) *Net {
 	t.Helper()
 	if _, ok := cl.(testkafka.Secured); ok {
@@ -61,7 +64,8 @@ func New(t testing.TB, cl testkafka.Cluster) *Net {
 	return n
 }
 
-// wire listens on a port below the range that the kernel gives to outgoing connections, so that it stays free while the proxy is down.
+// wire listens on a port below the range that the kernel gives to outgoing connections, so that it
+// stays free while the proxy is down.
 func (n *Net) wire(broker int32, addr string) (*wire, error) {
 	for try := 1; ; try++ {
 		w := &wire{broker: broker, addr: addr, listen: fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000))}
@@ -89,7 +93,8 @@ func (n *Net) Opts() []kgo.Opt {
 	return append(n.cl.Opts(), kgo.Dialer(Dial(n.Via())))
 }
 
-// Via are the proxies' addresses by the brokers' own, for a process of its own: there, [Dial] makes the dialer of it.
+// Via are the proxies' addresses by the brokers' own, for a process of its own: there, [Dial] makes
+// the dialer of it.
 func (n *Net) Via() map[string]string {
 	via := map[string]string{}
 	for _, w := range n.wires {
@@ -98,8 +103,9 @@ func (n *Net) Via() map[string]string {
 	return via
 }
 
-// Dial is a function for [kgo.Dialer] that reaches a broker by the address that via has for the broker's own. Clients learn the brokers' own
-// addresses from the cluster; one that via lacks is an error, so that nothing goes round the network.
+// Dial is a function for [kgo.Dialer] that reaches a broker by the address that via has for the
+// broker's own. Clients learn the brokers' own addresses from the cluster; one that via lacks is an
+// error, so that nothing goes round the network.
 func Dial(via map[string]string) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		proxy, ok := via[addr]
@@ -136,8 +142,8 @@ func (w *wire) down() {
 	w.dead = true
 }
 
-// heal takes the proxy up where it is down, and puts a new one in its place where it has toxics: toxiproxy may wait for ever when it takes a toxic
-// from a connection that has ended.
+// heal takes the proxy up where it is down, and puts a new one in its place where it has toxics:
+// toxiproxy may wait for ever when it takes a toxic from a connection that has ended.
 func (w *wire) heal(fresh func(*wire) *toxiproxy.Proxy) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -65,7 +65,8 @@ func (w *world) silent(cl *kgo.Client, broker int32) {
 	}
 }
 
-// TestBlackhole: nothing comes from the brokers that it is for, on open connections and new ones, until it is healed; the others answer.
+// TestBlackhole: nothing comes from the brokers that it is for, on open connections and new ones,
+// until it is healed; the others answer.
 func TestBlackhole(t *testing.T) {
 	for _, way := range []Way{Both, ToBroker, FromBroker} {
 		t.Run(fmt.Sprint(way), func(t *testing.T) {
@@ -88,7 +89,8 @@ func TestBlackhole(t *testing.T) {
 	}
 }
 
-// TestWay: what is swallowed on the way to a broker isn't done; what is swallowed on the way back is.
+// TestWay: what is swallowed on the way to a broker isn't done; what is swallowed on the way back
+// is.
 func TestWay(t *testing.T) {
 	for way, want := range map[Way]bool{ToBroker: false, FromBroker: true} {
 		w := newWorld(t)
@@ -143,7 +145,8 @@ func TestSlow(t *testing.T) {
 	w.answers()
 }
 
-// TestLossy: through a network that loses connections all the time, a producer that tries again brings everything, once.
+// TestLossy: through a network that loses connections all the time, a producer that tries again
+// brings everything, once.
 func TestLossy(t *testing.T) {
 	w := newWorld(t)
 	inside := kadm.NewClient(testkafka.Client(t, w.kafka))

@@ -13,8 +13,9 @@ type Writes string
 
 // Policies for rights to write.
 const (
-	// WritesWithheld: of what is allowed on topics, only READ, DESCRIBE and DESCRIBE_CONFIGS is carried, so that nobody writes to a copy while it is one. ALL becomes
-	// these three. What is withheld is noted in the ledger, for the day of the failover. The default.
+	// WritesWithheld: of what is allowed on topics, only READ, DESCRIBE and DESCRIBE_CONFIGS is
+	// carried, so that nobody writes to a copy while it is one. ALL becomes these three. What is
+	// withheld is noted in the ledger, for the day of the failover. The default.
 	WritesWithheld Writes = "withheld"
 	// WritesCarried: everything is carried.
 	WritesCarried Writes = "carried"
@@ -68,8 +69,10 @@ const (
 // harmless are the rights to topics that let nobody change a copy.
 func harmless() []string { return []string{"READ", "DESCRIBE", "DESCRIBE_CONFIGS"} }
 
-// rename gives an entry the name that it has on the standby; false where it is of a topic that isn't mirrored. A literal entry is carried for mirrored topics, a prefixed one always: its topics may be
-// yet to come. All topics of the source, *, are all that begin with the prefix, where there is one.
+// rename gives an entry the name that it has on the standby; false where it is of a topic that
+// isn't mirrored. A literal entry is carried for mirrored topics, a prefixed one always: its topics
+// may be yet to come. All topics of the source, *, are all that begin with the prefix, where there
+// is one.
 func rename(a ACL, targets map[string]string, prefix string) (ACL, bool) {
 	switch {
 	case a.ResourceType != typeTopic:
@@ -100,7 +103,8 @@ func withhold(a ACL, writes Writes) (carried, withheld []ACL) {
 	return carried, []ACL{a}
 }
 
-// planACLs compares the entries. owned are those that were created from here before; others on the standby stay.
+// planACLs compares the entries. owned are those that were created from here before; others on the
+// standby stay.
 func planACLs(v View, prefix string, writes Writes, src, dst, owned []ACL) *ACLPlan {
 	targets := make(map[string]string, len(v.Topics))
 	for _, t := range v.Topics {

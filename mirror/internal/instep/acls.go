@@ -14,11 +14,13 @@ import (
 
 const aclChunk = 200 // entries in one request
 
-// ACLs keeps the ACLs of all resource and pattern types in step, those of topics under the copies' names. Entries that were created from here are deleted when the source has them no
-// more; others on the standby stay. Use [NewACLs]; one Sync at a time.
+// ACLs keeps the ACLs of all resource and pattern types in step, those of topics under the copies'
+// names. Entries that were created from here are deleted when the source has them no more; others
+// on the standby stay. Use [NewACLs]; one Sync at a time.
 //
-// Rights to the cluster, to groups, transactional IDs, delegation tokens and users are carried as they are, whatever the policy for writes: what an administrator may do at
-// the source, he may do on the standby. An entry that denies something is always carried.
+// Rights to the cluster, to groups, transactional IDs, delegation tokens and users are carried as
+// they are, whatever the policy for writes: what an administrator may do at the source, he may do
+// on the standby. An entry that denies something is always carried.
 type ACLs struct {
 	sides   Sides
 	writes  Writes
@@ -142,7 +144,8 @@ func describeACLs(ctx context.Context, cl *rawkafka.Cluster) (acls []ACL, unknow
 // withheldKey is where the ledger has what is withheld.
 func (s *ACLs) withheldKey() string { return s.sides.key("acls-withheld") }
 
-// apply notes what becomes ours, creates and deletes, and notes what no more is ours. What the standby doesn't take stays noted as ours: it may have been taken after all.
+// apply notes what becomes ours, creates and deletes, and notes what no more is ours. What the
+// standby doesn't take stays noted as ours: it may have been taken after all.
 func (s *ACLs) apply(ctx context.Context, r *Report, p *ACLPlan) error {
 	l := s.sides.Ledger
 	if err := writePages(ctx, l, s.sides.key("acls"), p.owned); err != nil {

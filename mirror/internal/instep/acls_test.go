@@ -122,7 +122,8 @@ func TestFakeACLs(t *testing.T) { testACLs(t, fakes(t, testkafka.Options{Secure:
 
 func TestRealACLs(t *testing.T) { testACLs(t, reals(t)) }
 
-// ACLs appear and disappear with the source's; those of the standby's own stay; a process that starts anew knows what was created by the one before.
+// ACLs appear and disappear with the source's; those of the standby's own stay; a process that
+// starts anew knows what was created by the one before.
 func testACLs(t *testing.T, p *pair) {
 	p.sides.Prefix = "A."
 	v := View{Topics: []Topic{p.topic("orders", "A.orders", 1, nil, nil)}}

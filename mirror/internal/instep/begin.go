@@ -10,8 +10,10 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// Begin gives topics that are there already the configs that a copy needs before its first record comes: one that stamps records itself would make the copy wrong at
-// once. Those that aren't [Topic.Ready], which are empty and that no mirror has begun yet, are held as new ones are. refused says why not, by the copy's name.
+// Begin gives topics that are there already the configs that a copy needs before its first record
+// comes: one that stamps records itself would make the copy wrong at once. Those that aren't
+// [Topic.Ready], which are empty and that no mirror has begun yet, are held as new ones are.
+// refused says why not, by the copy's name.
 func (s *Configs) Begin(ctx context.Context, topics []Topic) (refused map[string]error, err error) {
 	ctx, cancel := s.sides.budget(ctx)
 	defer cancel()

@@ -39,7 +39,8 @@ func init() { //nolint:gochecknoinits // TestMain is for all systems, this file 
 	}
 }
 
-// BenchmarkIdleGroups is one interval of 10 000 groups x 10 partitions of which none has moved. The clusters are kfakes in a process of their own, so that cpu-ms/op is the mirror's.
+// BenchmarkIdleGroups is one interval of 10 000 groups x 10 partitions of which none has moved. The
+// clusters are kfakes in a process of their own, so that cpu-ms/op is the mirror's.
 func BenchmarkIdleGroups(b *testing.B) {
 	s, v := benchPair(b)
 	began, cpu := time.Now(), cpuTime()

@@ -40,7 +40,8 @@ func (s *Configs) apply(ctx context.Context, r *Report, changes []ConfigChange) 
 	return s.sides.Ledger.Put(ctx, after)
 }
 
-// alter changes configs, or asks whether they would be taken. It returns the topics of which all was taken.
+// alter changes configs, or asks whether they would be taken. It returns the topics of which all
+// was taken.
 func (s *Configs) alter(ctx context.Context, r *Report, changes []ConfigChange, validate bool) map[string]bool {
 	done := map[string]bool{}
 	for name, err := range s.request(ctx, changes, validate) {

@@ -47,7 +47,8 @@ type setting struct {
 type settings map[string]setting
 
 // carried are the configs that are carried, with their values, and what there is to say about them.
-// What is held, retention and cleanup, is carried as it is in effect: a default of the standby's brokers may be another one.
+// What is held, retention and cleanup, is carried as it is in effect: a default of the standby's
+// brokers may be another one.
 func carried(t Topic, src, dst settings, owned []string) (map[string]string, []Event) {
 	var events []Event
 	want := map[string]string{}
@@ -86,7 +87,8 @@ func carried(t Topic, src, dst settings, owned []string) (map[string]string, []E
 // differs says that a default of the source's isn't the copy's, where nothing is set on either.
 func (s setting) differs(is setting) bool { return !s.own && s.known && is.hasDef && is.def != s.value }
 
-// largest keeps max.message.bytes at least at the source's effective value. It is never lowered: batches that were written under a larger limit may still have to be copied.
+// largest keeps max.message.bytes at least at the source's effective value. It is never lowered:
+// batches that were written under a larger limit may still have to be copied.
 func largest(want map[string]string, src, dst settings) {
 	delete(want, cfgMaxMessage)
 	at, err := strconv.ParseInt(src[cfgMaxMessage].value, 10, 64)
@@ -99,7 +101,8 @@ func largest(want map[string]string, src, dst settings) {
 	}
 }
 
-// planConfigs compares a topic with its copy. owned are the configs that were set from here before. Configs that only the copy has stay.
+// planConfigs compares a topic with its copy. owned are the configs that were set from here before.
+// Configs that only the copy has stay.
 func planConfigs(t Topic, src, dst settings, owned []string) (ConfigChange, []Event) {
 	want, events := carried(t, src, dst, owned)
 	c := ConfigChange{Topic: t.Target, Set: map[string]string{}, owned: slices.Clone(owned)}
@@ -137,7 +140,8 @@ func (c *ConfigChange) set(name, value string, is setting) {
 	c.owned = append(c.owned, name)
 }
 
-// stays says whether a config of ours stays although the source doesn't set it (any more): what the copy needs, and what is held.
+// stays says whether a config of ours stays although the source doesn't set it (any more): what the
+// copy needs, and what is held.
 func stays(t Topic, name string) bool {
 	if _, ok := fixed()[name]; ok || name == cfgMaxMessage {
 		return true

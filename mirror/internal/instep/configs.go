@@ -20,8 +20,9 @@ const (
 	tryRefused     = 10 * time.Minute
 )
 
-// Configs keeps the configs of copies in step: what is set on a topic at the source is set on its copy, but for [LeftOutConfigs]. What only the copy has stays; what
-// was removed at the source is removed where it was set from here. Use [NewConfigs]; one Sync at a time.
+// Configs keeps the configs of copies in step: what is set on a topic at the source is set on its
+// copy, but for [LeftOutConfigs]. What only the copy has stays; what was removed at the source is
+// removed where it was set from here. Use [NewConfigs]; one Sync at a time.
 type Configs struct {
 	sides   Sides
 	notices notices
@@ -50,7 +51,8 @@ type configsNote struct {
 
 func configsKey(target string) string { return "configs/" + target }
 
-// Created notes that copies are about to be created with [NewTopicConfigs], so that the hold can be taken off again. Call it before.
+// Created notes that copies are about to be created with [NewTopicConfigs], so that the hold can be
+// taken off again. Call it before.
 func (s *Configs) Created(ctx context.Context, targets ...string) error {
 	put := map[string]any{}
 	for _, name := range targets {
@@ -192,7 +194,8 @@ func (s *Configs) dropRefused(r *Report, c *ConfigChange) {
 	}
 }
 
-// describe reads the configs of topics of one side. Topics that are gone, or can't be read, are left out.
+// describe reads the configs of topics of one side. Topics that are gone, or can't be read, are
+// left out.
 func (s *Configs) describe(ctx context.Context, r *Report, cl *rawkafka.Cluster, topics []Topic, name func(Topic) string) (map[string]settings, error) {
 	if len(topics) == 0 {
 		return nil, nil
@@ -224,7 +227,8 @@ func (s *Configs) describe(ctx context.Context, r *Report, cl *rawkafka.Cluster,
 	return all, nil
 }
 
-// brokers are the standby's defaults of what is held, for copies that aren't there yet; none where they may not be read.
+// brokers are the standby's defaults of what is held, for copies that aren't there yet; none where
+// they may not be read.
 func (s *Configs) brokers(ctx context.Context) settings {
 	meta, err := s.sides.Target.Admin().BrokerMetadata(ctx)
 	if err != nil {

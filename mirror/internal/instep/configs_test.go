@@ -80,7 +80,8 @@ func TestPlanConfigs(t *testing.T) {
 	}
 }
 
-// A topic is created held, gets the source's configs, and loses those that were set from here; another process goes on where this one ended.
+// A topic is created held, gets the source's configs, and loses those that were set from here;
+// another process goes on where this one ended.
 func TestConfigs(t *testing.T) { testConfigs(t, fakes(t, testkafka.Options{})) }
 
 func TestRealConfigs(t *testing.T) { testConfigs(t, reals(t)) }
@@ -203,7 +204,8 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-// Clusters whose defaults would delete at different times are named, with the topics that have nothing else.
+// Clusters whose defaults would delete at different times are named, with the topics that have
+// nothing else.
 func TestOtherDefaults(t *testing.T) {
 	var o otherDefaults
 	week, day := settings{cfgRetentionMs: dflt("604800000"), cfgCleanup: dflt("delete")}, settings{cfgRetentionMs: dflt("86400000"), cfgCleanup: dflt("delete")}

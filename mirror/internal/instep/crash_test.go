@@ -13,8 +13,9 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A process that is killed at any of its writes to the standby, before or after it is done there, leaves nothing that the next one doesn't know as ours: all is set in the end, all is removed when the
-// source has it no more, and no group looks as if somebody else had moved it.
+// A process that is killed at any of its writes to the standby, before or after it is done there,
+// leaves nothing that the next one doesn't know as ours: all is set in the end, all is removed when
+// the source has it no more, and no group looks as if somebody else had moved it.
 func TestCrash(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		t.Run(fmt.Sprintf("done=%v", after), func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// otherDefaults are copies whose topics have a default of the source's brokers, where the standby's is another: it is set on the copy, which would lose records sooner or
-// later else.
+// otherDefaults are copies whose topics have a default of the source's brokers, where the standby's
+// is another: it is set on the copy, which would lose records sooner or later else.
 type otherDefaults struct{ topics map[[3]string][]string }
 
 func (o *otherDefaults) look(t Topic, src, dst settings, owned []string) {

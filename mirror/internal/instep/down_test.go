@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/testkafka"
 )
 
-// A side that is down is an error, of bounded time; what there was to do is done by the next Sync. The caller's end comes through as it is.
+// A side that is down is an error, of bounded time; what there was to do is done by the next Sync.
+// The caller's end comes through as it is.
 func TestDown(t *testing.T) {
 	for _, side := range []string{"source", "standby"} {
 		t.Run(side, func(t *testing.T) {
@@ -60,7 +61,8 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// A group that can't be read, or committed, is named, and holds no others up. A commit whose answer was lost is ours when it is found there.
+// A group that can't be read, or committed, is named, and holds no others up. A commit whose answer
+// was lost is ours when it is found there.
 func TestGroupFailed(t *testing.T) {
 	p := fakes(t, testkafka.Options{})
 	v := View{Topics: []Topic{p.topic("fail", "fail", 1, nil, nil)}}

@@ -18,7 +18,8 @@ import (
 // lateCommit is how long a commit that wasn't answered may still land.
 const lateCommit = time.Minute
 
-// apply commits, forgets and deletes. Groups that are about to be moved are noted in the ledger before.
+// apply commits, forgets and deletes. Groups that are about to be moved are noted in the ledger
+// before.
 func (s *Groups) apply(ctx context.Context, r *round) error {
 	if err := s.open(ctx, r.plan); err != nil {
 		return err

@@ -18,7 +18,8 @@ const (
 	// GoneDeleted deletes them on the standby, where nobody else has touched them.
 	GoneDeleted Gone = "delete"
 
-	// LeftAlone doesn't touch them until they are again what was committed from here, or what the source has. The default.
+	// LeftAlone doesn't touch them until they are again what was committed from here, or what the
+	// source has. The default.
 	LeftAlone Diverged = "leave"
 	// Overwrite commits the source's offsets, once the group has no members on the standby.
 	Overwrite Diverged = "overwrite"
@@ -34,13 +35,17 @@ type GroupsConfig struct {
 	Gone     Gone
 	Diverged Diverged
 
-	// Interval is how often Sync is called. Default 5 s. A broker that doesn't answer holds its groups up for twice that at most, and no others.
+	// Interval is how often Sync is called. Default 5 s. A broker that doesn't answer holds its
+	// groups up for twice that at most, and no others.
 	Interval time.Duration
-	// Refresh is how long an unchanged offset goes without being committed again, at most a third of the standby's offsets.retention.minutes. Default 24 h.
+	// Refresh is how long an unchanged offset goes without being committed again, at most a third
+	// of the standby's offsets.retention.minutes. Default 24 h.
 	Refresh time.Duration
-	// Look is how often the standby's offsets of a group that doesn't change are looked at. Default 1 min.
+	// Look is how often the standby's offsets of a group that doesn't change are looked at. Default
+	// 1 min.
 	Look time.Duration
-	// Settle is how long a group must be unchanged until its offsets are noted in the ledger. Default 5 min.
+	// Settle is how long a group must be unchanged until its offsets are noted in the ledger.
+	// Default 5 min.
 	Settle time.Duration
 	// Pending is how long a transactional commit must be pending to be told. Default 1 min.
 	Pending time.Duration

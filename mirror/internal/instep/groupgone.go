@@ -6,10 +6,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// goneAfter is how many complete lists of the source must lack a group: one whose coordinator moves may be in none of the brokers' lists for a moment.
+// goneAfter is how many complete lists of the source must lack a group: one whose coordinator moves
+// may be in none of the brokers' lists for a moment.
 const goneAfter = 3
 
-// findGone looks for groups that the source has no more. They are asked for by name before it is believed.
+// findGone looks for groups that the source has no more. They are asked for by name before it is
+// believed.
 func (r *round) findGone(ctx context.Context) {
 	if !r.srcWhole {
 		return

@@ -16,7 +16,8 @@ import (
 // groupBuckets is how many entries of the ledger share the groups.
 const groupBuckets = 256
 
-// groupNote is what the ledger has of a group: that its offsets are being moved from here, or what they were when they were left.
+// groupNote is what the ledger has of a group: that its offsets are being moved from here, or what
+// they were when they were left.
 type groupNote struct {
 	Open bool `json:"open,omitempty"`
 	// Topics are digests by topic: how many partitions, a colon, 16 hex digits.
@@ -27,8 +28,9 @@ type groupBucket struct {
 	Groups map[string]groupNote `json:"groups"`
 }
 
-// groupNotes are the ledger's notes of groups. A group is noted as open before the first of a series of commits, and with digests after the last, so that an active group costs
-// two entries, not one each interval.
+// groupNotes are the ledger's notes of groups. A group is noted as open before the first of a
+// series of commits, and with digests after the last, so that an active group costs two entries,
+// not one each interval.
 type groupNotes struct {
 	ledger Ledger
 	prefix string
@@ -110,8 +112,9 @@ func noteOf(ms marks) groupNote {
 	return n
 }
 
-// differing are the marks of topics that aren't as noted, and the topics among them for which that is certain: a topic that was open, that has no
-// note, or of which some offsets have expired, may have been left so by a process of ours.
+// differing are the marks of topics that aren't as noted, and the topics among them for which that
+// is certain: a topic that was open, that has no note, or of which some offsets have expired, may
+// have been left so by a process of ours.
 func (n groupNote) differing(there marks, known bool) (differ marks, certain map[string]bool) {
 	certain = map[string]bool{}
 	for rest := there; len(rest) > 0; {

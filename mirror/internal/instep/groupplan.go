@@ -16,10 +16,12 @@ type GroupCommit struct {
 // GroupChange is what is to change for one group.
 type GroupChange struct {
 	Group string `json:"group"`
-	// Commits are offsets to commit. Refresh says that all are, changed or not, so that they don't expire.
+	// Commits are offsets to commit. Refresh says that all are, changed or not, so that they don't
+	// expire.
 	Commits []GroupCommit `json:"commits,omitempty"`
 	Refresh bool          `json:"refresh,omitempty"`
-	// Forget are partitions whose offsets the source has no more; Delete says that it hasn't the group.
+	// Forget are partitions whose offsets the source has no more; Delete says that it hasn't the
+	// group.
 	Forget []GroupCommit `json:"forget,omitempty"`
 	Delete bool          `json:"delete,omitempty"`
 

@@ -34,7 +34,8 @@ func (l listed) active() bool {
 	return l.state != "" && !strings.EqualFold(l.state, emptyGroup) && !strings.EqualFold(l.state, deadGroup)
 }
 
-// listGroups asks every broker for its groups. unread says whose couldn't be had; an error is that of all.
+// listGroups asks every broker for its groups. unread says whose couldn't be had; an error is that
+// of all.
 func listGroups(ctx context.Context, cl *rawkafka.Cluster) (groups map[string]listed, unread []string, err error) {
 	groups = map[string]listed{}
 	answered := false
@@ -68,7 +69,8 @@ func listGroups(ctx context.Context, cl *rawkafka.Cluster) (groups map[string]li
 // errUnlisted: none of a cluster's brokers has answered.
 var errUnlisted = errors.New("no broker lists its groups")
 
-// byBroker divides groups into requests: those that one broker listed go together, so that a dead one holds up no others.
+// byBroker divides groups into requests: those that one broker listed go together, so that a dead
+// one holds up no others.
 func byBroker(names []string, of map[string]listed) [][]string {
 	slices.SortFunc(names, func(a, b string) int {
 		if d := int(of[a].broker) - int(of[b].broker); d != 0 {
@@ -91,7 +93,8 @@ func byBroker(names []string, of map[string]listed) [][]string {
 // errNoAnswer is a group that no answer has.
 var errNoAnswer = errors.New("no coordinator answered for the group")
 
-// fetchOffsets asks the coordinators for all offsets of groups, and calls take for each group, from several goroutines. A group that the coordinator doesn't know has none.
+// fetchOffsets asks the coordinators for all offsets of groups, and calls take for each group, from
+// several goroutines. A group that the coordinator doesn't know has none.
 func fetchOffsets(ctx context.Context, cl *rawkafka.Cluster, patience time.Duration, chunks [][]string, stable bool,
 	take func(name string, g *kmsg.OffsetFetchResponseGroup, version int16, err error),
 ) {

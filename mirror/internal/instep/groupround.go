@@ -50,7 +50,8 @@ type failure struct {
 	err   error
 }
 
-// list asks both sides for their groups. One broker that doesn't answer costs the groups that only it knows.
+// list asks both sides for their groups. One broker that doesn't answer costs the groups that only
+// it knows.
 func (r *round) list(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, r.s.patience())
 	defer cancel()
@@ -76,7 +77,8 @@ func (r *round) list(ctx context.Context) error {
 
 func (r *round) note(e Event, key string) { r.s.notices.note(&r.report, e, key) }
 
-// readSource reads the offsets of all groups. Those with transactional commits under way are asked for again, for what was committed before.
+// readSource reads the offsets of all groups. Those with transactional commits under way are asked
+// for again, for what was committed before.
 func (r *round) readSource(ctx context.Context) {
 	var names []string
 	for name, l := range r.src {
@@ -167,7 +169,8 @@ func (r *round) take(name string, g *kmsg.OffsetFetchResponseGroup, version int1
 	r.want[name] = &w
 }
 
-// notePending names groups whose transactional commits are pending for long: shorter ones come and go all the time.
+// notePending names groups whose transactional commits are pending for long: shorter ones come and
+// go all the time.
 func (r *round) notePending(names []string) {
 	slices.Sort(names)
 	r.report.Pending = names[:min(len(names), 100)]
@@ -193,7 +196,8 @@ func (r *round) notePending(names []string) {
 	}
 }
 
-// look reads what the standby has of the groups that there is something to do for: nothing is committed unseen.
+// look reads what the standby has of the groups that there is something to do for: nothing is
+// committed unseen.
 func (r *round) look(ctx context.Context) {
 	var names []string
 	for name, w := range r.want {

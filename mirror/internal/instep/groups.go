@@ -7,12 +7,17 @@ import (
 	"time"
 )
 
-// Groups keeps committed offsets in step: of classic, KIP-848 and streams groups, active at the source or not. What a group has committed at the source it gets on the standby, never ahead of
-// what is durable there and never below the log start; a rewind follows. Unchanged offsets are committed again before the standby lets them expire. A group that has members on the standby, or
-// whose offsets there somebody else has moved, is left alone and named. Use [NewGroups]; one Sync at a time, and [Groups.Close] at the end.
+// Groups keeps committed offsets in step: of classic, KIP-848 and streams groups, active at the
+// source or not. What a group has committed at the source it gets on the standby, never ahead of
+// what is durable there and never below the log start; a rewind follows. Unchanged offsets are
+// committed again before the standby lets them expire. A group that has members on the standby, or
+// whose offsets there somebody else has moved, is left alone and named. Use [NewGroups]; one Sync
+// at a time, and [Groups.Close] at the end.
 //
-// Commits are an administrator's, with leader epoch -1: a coordinator takes them only while the group has no members. Between looking at the standby's offsets and committing lies a moment
-// in which a commit of somebody else's would be lost; a member's can't be, since the coordinator refuses ours then.
+// Commits are an administrator's, with leader epoch -1: a coordinator takes them only while the
+// group has no members. Between looking at the standby's offsets and committing lies a moment in
+// which a commit of somebody else's would be lost; a member's can't be, since the coordinator
+// refuses ours then.
 type Groups struct {
 	cfg     GroupsConfig
 	notices notices
@@ -59,7 +64,8 @@ func (s *Groups) Sync(ctx context.Context, v View) (Report, error) {
 	return r.report, s.settle(ctx, r.now, false)
 }
 
-// Close notes in the ledger what was committed last. Without it, the next process tells its own commits from others' by their leader epochs alone.
+// Close notes in the ledger what was committed last. Without it, the next process tells its own
+// commits from others' by their leader epochs alone.
 func (s *Groups) Close(ctx context.Context) error {
 	if s.notes == nil {
 		return nil

@@ -39,7 +39,8 @@ func wantKinds(t *testing.T, r Report, want ...string) {
 	}
 }
 
-// What groups have committed arrives under the copies' names, within what the standby has; a rewind follows; what isn't mirrored doesn't matter.
+// What groups have committed arrives under the copies' names, within what the standby has; a rewind
+// follows; what isn't mirrored doesn't matter.
 func TestGroups(t *testing.T) { testGroups(t, fakes(t, testkafka.Options{Brokers: 3})) }
 
 func TestRealGroups(t *testing.T) { testGroups(t, reals(t)) }
@@ -102,7 +103,8 @@ func (p *pair) expectEpoch(group, topic string) {
 	}
 }
 
-// A group with members at the source is carried; one with members on the standby is left alone until they have gone, and from then on if they have committed.
+// A group with members at the source is carried; one with members on the standby is left alone
+// until they have gone, and from then on if they have committed.
 func TestGroupActive(t *testing.T) { testGroupActive(t, fakes(t, testkafka.Options{}), "act") }
 
 func TestGroupActiveKIP848(t *testing.T) {
@@ -150,7 +152,8 @@ func testGroupActive(t *testing.T, p *pair, name string, opts ...kgo.Opt) {
 	p.expect(name+"-dst", name, 3)
 }
 
-// A group whose offsets on the standby were moved by somebody else is left alone, whichever process finds it, until they are what they were.
+// A group whose offsets on the standby were moved by somebody else is left alone, whichever process
+// finds it, until they are what they were.
 func TestGroupDiverged(t *testing.T) {
 	for _, how := range []string{"running", "closed", "killed"} {
 		t.Run(how, func(t *testing.T) {
@@ -214,7 +217,8 @@ func TestGroupUndiverged(t *testing.T) {
 	wantKinds(t, sync1(t, s, v), "group_diverged g")
 }
 
-// A topic that comes later brings offsets that an earlier process has committed: they are ours. An offset that somebody commits for another partition of a topic isn't.
+// A topic that comes later brings offsets that an earlier process has committed: they are ours. An
+// offset that somebody commits for another partition of a topic isn't.
 func TestGroupLaterTopic(t *testing.T) {
 	p := fakes(t, testkafka.Options{})
 	first, later := p.topic("first", "first", 2, nil, nil), p.topic("later", "later", 1, nil, nil)
@@ -231,7 +235,8 @@ func TestGroupLaterTopic(t *testing.T) {
 	wantKinds(t, sync1(t, s, View{Topics: []Topic{first, later}}), "group_diverged g")
 }
 
-// Offsets that were on the standby before any mirror: an administrator's are replaced, which is said; a consumer's are not.
+// Offsets that were on the standby before any mirror: an administrator's are replaced, which is
+// said; a consumer's are not.
 func TestGroupAdopted(t *testing.T) {
 	p := fakes(t, testkafka.Options{})
 	v := View{Topics: []Topic{p.topic("ado", "ado", 1, nil, nil)}}

@@ -7,13 +7,15 @@ import (
 
 // groupState is what is known of one group between rounds.
 type groupState struct {
-	// have is what the standby has as far as is known: committed from here, or found there and ours. ours says that it is known.
+	// have is what the standby has as far as is known: committed from here, or found there and
+	// ours. ours says that it is known.
 	have marks
 	ours bool
 	// tried was sent without an answer: it may be there, or land yet.
 	tried   marks
 	triedAt time.Time
-	// active says that the group has members on the standby; diverged says what somebody else did first, if so.
+	// active says that the group has members on the standby; diverged says what somebody else did
+	// first, if so.
 	active   bool
 	diverged string
 
@@ -24,8 +26,9 @@ type groupState struct {
 	missing   int       // complete lists of the source without it
 }
 
-// judge compares what the standby has with what it should have by our doing. want is what the source would make of it; note is the ledger's, where there is one. It returns
-// whether offsets of an administrator are adopted.
+// judge compares what the standby has with what it should have by our doing. want is what the
+// source would make of it; note is the ledger's, where there is one. It returns whether offsets of
+// an administrator are adopted.
 func (s *groupState) judge(there, want marks, note groupNote, known bool) (adopted bool) {
 	if was := s.diverged; was != "" {
 		defer func() {
@@ -74,7 +77,8 @@ func (s *groupState) judgeFirst(there, want marks, note groupNote, known bool) (
 	return adopted
 }
 
-// judgeOurs compares with what this process has committed. Marks that are gone have expired, or were deleted: they are committed again.
+// judgeOurs compares with what this process has committed. Marks that are gone have expired, or
+// were deleted: they are committed again.
 func (s *groupState) judgeOurs(there, want marks) {
 	have := make(marks, 0, len(there))
 	for _, m := range there {

@@ -41,7 +41,8 @@ func LeftOutConfigs() []LeftOut {
 	}
 }
 
-// fixed are what a copy needs, whatever the source has. They are set where the standby's effective value differs.
+// fixed are what a copy needs, whatever the source has. They are set where the standby's effective
+// value differs.
 func fixed() map[string]string {
 	return map[string]string{cfgBefore: noLimit, cfgAfter: noLimit, cfgStampType: "CreateTime", cfgCompression: "producer"}
 }
@@ -49,8 +50,8 @@ func fixed() map[string]string {
 // NeededConfigs are the configs that a copy has whatever the source's are.
 func NeededConfigs() map[string]string { return fixed() }
 
-// HeldConfigs are the configs that a new copy is created with, beyond what it needs for good: nothing may expire or be compacted until the mirror says that the
-// topic is [Topic.Ready].
+// HeldConfigs are the configs that a new copy is created with, beyond what it needs for good:
+// nothing may expire or be compacted until the mirror says that the topic is [Topic.Ready].
 func HeldConfigs() map[string]string {
 	return map[string]string{cfgCleanup: "delete", cfgRetentionMs: "-1", cfgRetention: "-1"}
 }

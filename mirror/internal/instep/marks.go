@@ -126,7 +126,8 @@ func indexOf(v View) *index {
 	return ix
 }
 
-// idVersion is the first version of OffsetFetch with topic IDs. Below, kgo fills in what it has cached, which may be of another life of the topic.
+// idVersion is the first version of OffsetFetch with topic IDs. Below, kgo fills in what it has
+// cached, which may be of another life of the topic.
 const idVersion = 10
 
 func lookup(ids map[kadm.TopicID]*Topic, names map[string]*Topic, t *kmsg.OffsetFetchResponseGroupTopic, version int16) *Topic {
@@ -136,7 +137,8 @@ func lookup(ids map[kadm.TopicID]*Topic, names map[string]*Topic, t *kmsg.Offset
 	return names[t.Topic]
 }
 
-// copied says whether offsets of a partition mean the same on both sides now, and what the standby has of it.
+// copied says whether offsets of a partition mean the same on both sides now, and what the standby
+// has of it.
 func (t *Topic) copied(partition int32) (Partition, bool) {
 	if int(partition) >= len(t.Partitions) || partition < 0 {
 		return Partition{}, false
@@ -145,7 +147,8 @@ func (t *Topic) copied(partition int32) (Partition, bool) {
 	return p, !p.Stopped && p.Durable >= 0 && p.LogStart >= 0
 }
 
-// wanted are the marks that a group should have on the standby: what it has committed at the source, clamped to what the standby has.
+// wanted are the marks that a group should have on the standby: what it has committed at the
+// source, clamped to what the standby has.
 func (ix *index) wanted(g *kmsg.OffsetFetchResponseGroup, version int16, into marks) (ms marks, clamped int, whole bool) {
 	into, whole = into[:0], true
 	for i := range g.Topics {

@@ -50,8 +50,8 @@ func fakes(t testing.TB, o testkafka.Options) *pair {
 	return pairOf(t, testkafka.Fake(t, o), testkafka.Fake(t, o))
 }
 
-// reals are two real clusters with authorizers, which the package's tests share, side by side: each has topics and groups of its own. The standby keeps offsets for a minute, and
-// looks every second.
+// reals are two real clusters with authorizers, which the package's tests share, side by side: each
+// has topics and groups of its own. The standby keeps offsets for a minute, and looks every second.
 func reals(t *testing.T) *pair {
 	t.Helper()
 	t.Parallel()
@@ -96,7 +96,8 @@ func ctxOf(t testing.TB) context.Context {
 	return ctx
 }
 
-// topic creates a topic on both sides, and a record in each partition so that offsets have something to be of.
+// topic creates a topic on both sides, and a record in each partition so that offsets have
+// something to be of.
 func (p *pair) topic(source, target string, partitions int32, src, dst map[string]*string) Topic {
 	p.t.Helper()
 	return Topic{

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// Quota is one value of one entity. Entity has the types user, client-id and ip; a nil name is the default of its type.
+// Quota is one value of one entity. Entity has the types user, client-id and ip; a nil name is the
+// default of its type.
 type Quota struct {
 	Entity map[string]*string `json:"entity"`
 	Key    string             `json:"key"`
@@ -53,7 +54,8 @@ type QuotaPlan struct {
 // unbound is a value that binds nobody, of every key.
 const unbound = 1e12
 
-// exempt are the quotas of a client ID that go before the defaults among others: Kafka takes the most special one that there is.
+// exempt are the quotas of a client ID that go before the defaults among others: Kafka takes the
+// most special one that there is.
 func exempt(quotas []Quota, clientID string) []Quota {
 	there, free := byID(quotas), map[quotaID]Quota{}
 	for _, q := range quotas {
@@ -73,7 +75,8 @@ func exempt(quotas []Quota, clientID string) []Quota {
 	return slices.SortedFunc(maps.Values(free), Quota.compare)
 }
 
-// planQuotas compares the quotas. owned are those that were set from here before; what only the standby has stays.
+// planQuotas compares the quotas. owned are those that were set from here before; what only the
+// standby has stays.
 func planQuotas(src, dst, owned []Quota) *QuotaPlan {
 	want, there, ours := byID(src), byID(dst), byID(owned)
 	p := &QuotaPlan{}

@@ -13,10 +13,12 @@ import (
 
 const quotaChunk = 200 // values in one request
 
-// Quotas keeps client quotas in step: of users, client IDs and addresses, and their defaults. Those that were set from here are removed when the source has them no more; others on the standby
-// stay. SCRAM users, which can't be carried, are named. Use [NewQuotas]; one Sync at a time.
+// Quotas keeps client quotas in step: of users, client IDs and addresses, and their defaults. Those
+// that were set from here are removed when the source has them no more; others on the standby stay.
+// SCRAM users, which can't be carried, are named. Use [NewQuotas]; one Sync at a time.
 //
-// A default of users or client IDs would hold the mirror itself back on the standby: its client ID gets quotas of its own beside those that are carried.
+// A default of users or client IDs would hold the mirror itself back on the standby: its client ID
+// gets quotas of its own beside those that are carried.
 type Quotas struct {
 	sides   Sides
 	notices notices

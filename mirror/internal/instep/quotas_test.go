@@ -42,7 +42,8 @@ func TestPlanQuotas(t *testing.T) {
 	}
 }
 
-// Of each default among users and client IDs the mirror's client ID is exempt, by the more special entity, unless the source has that.
+// Of each default among users and client IDs the mirror's client ID is exempt, by the more special
+// entity, unless the source has that.
 func TestExempt(t *testing.T) {
 	a, c := ptr("a"), ptr("kafkadr")
 	of := func(entity map[string]*string, value float64) Quota {
@@ -78,7 +79,8 @@ func TestFakeQuotas(t *testing.T) { testQuotas(t, fakes(t, testkafka.Options{Sec
 
 func TestRealQuotas(t *testing.T) { testQuotas(t, reals(t)) }
 
-// Quotas of all entities appear and disappear with the source's; the standby's own stay. SCRAM users are named once.
+// Quotas of all entities appear and disappear with the source's; the standby's own stay. SCRAM
+// users are named once.
 func testQuotas(t *testing.T, p *pair) {
 	app, ip := ptr("app"), ptr("127.0.0.9")
 	all := []Quota{

@@ -5,9 +5,11 @@ type Kind string
 
 // Kinds of events. Each is told once, and again when its detail changes or when it comes back.
 const (
-	// ConfigRefused: the standby doesn't take a config. The others are set; it is tried again when its value changes, and every ten minutes.
+	// ConfigRefused: the standby doesn't take a config. The others are set; it is tried again when
+	// its value changes, and every ten minutes.
 	ConfigRefused Kind = "config_refused"
-	// ConfigFailed: a config couldn't be set for another reason, a missing right for example. The next Sync tries again.
+	// ConfigFailed: a config couldn't be set for another reason, a missing right for example. The
+	// next Sync tries again.
 	ConfigFailed Kind = "config_failed"
 	// ConfigDefault: topics inherit what removes records, and the two clusters' defaults differ.
 	ConfigDefault Kind = "config_default"
@@ -25,17 +27,21 @@ const (
 	QuotaRefused Kind = "quota_refused"
 	// QuotasUnread: a side doesn't tell its quotas; none are carried.
 	QuotasUnread Kind = "quotas_unread"
-	// QuotaOwn: the mirror's client ID has quotas of its own on the standby, so that defaults that are carried don't hold it back.
+	// QuotaOwn: the mirror's client ID has quotas of its own on the standby, so that defaults that
+	// are carried don't hold it back.
 	QuotaOwn Kind = "quota_own"
 	// ScramUsers: users whose credentials can't be carried, since Kafka gives none out.
 	ScramUsers Kind = "scram_users"
 	// GroupActive: a group has members on the standby; its offsets there are left alone.
 	GroupActive Kind = "group_active"
-	// GroupDiverged: somebody else has moved a group's offsets on the standby; they are left alone, unless the policy is [Overwrite].
+	// GroupDiverged: somebody else has moved a group's offsets on the standby; they are left alone,
+	// unless the policy is [Overwrite].
 	GroupDiverged Kind = "group_diverged"
-	// GroupAdopted: offsets that an administrator had committed on the standby, before this mirror knew the group, are replaced.
+	// GroupAdopted: offsets that an administrator had committed on the standby, before this mirror
+	// knew the group, are replaced.
 	GroupAdopted Kind = "group_adopted"
-	// GroupPending: a transaction's commit is pending at the source for long; what was committed before it is carried.
+	// GroupPending: a transaction's commit is pending at the source for long; what was committed
+	// before it is carried.
 	GroupPending Kind = "group_pending"
 	// GroupShare: a share group, whose state isn't offsets (KIP-932); not carried.
 	GroupShare Kind = "group_share"
@@ -45,7 +51,8 @@ const (
 	GroupFailed Kind = "group_failed"
 	// GroupsUnread: groups of a broker couldn't be listed.
 	GroupsUnread Kind = "groups_unread"
-	// RetentionUnread: the standby doesn't tell offsets.retention.minutes; its default of seven days is assumed.
+	// RetentionUnread: the standby doesn't tell offsets.retention.minutes; its default of seven
+	// days is assumed.
 	RetentionUnread Kind = "retention_unread"
 )
 
@@ -62,18 +69,20 @@ type Event struct {
 type Report struct {
 	// Events are what is new to tell.
 	Events []Event `json:"events,omitempty"`
-	// Changed counts configs, ACLs, quotas or partitions' offsets that were changed on the standby; Failed those that couldn't be,
-	// and brokers whose groups couldn't be listed.
+	// Changed counts configs, ACLs, quotas or partitions' offsets that were changed on the standby;
+	// Failed those that couldn't be, and brokers whose groups couldn't be listed.
 	Changed int `json:"changed"`
 	Failed  int `json:"failed,omitempty"`
 	// Withheld counts ACLs that give rights to write.
 	Withheld int `json:"withheld,omitempty"`
 
-	// Groups counts the source's groups that have offsets in mirrored topics; Active and Diverged those that were left alone.
+	// Groups counts the source's groups that have offsets in mirrored topics; Active and Diverged
+	// those that were left alone.
 	Groups   int `json:"groups,omitempty"`
 	Active   int `json:"active,omitempty"`
 	Diverged int `json:"diverged,omitempty"`
-	// Refreshed counts partitions' offsets that were committed again unchanged, Clamped those committed as another offset than the source's.
+	// Refreshed counts partitions' offsets that were committed again unchanged, Clamped those
+	// committed as another offset than the source's.
 	Refreshed int `json:"refreshed,omitempty"`
 	Clamped   int `json:"clamped,omitempty"`
 	// Pending are groups with transactional commits under way at the moment, at most 100 of them.
@@ -94,7 +103,8 @@ type notice struct {
 // begin begins a round. What isn't noted in it is over, and is told again should it come back.
 func (n *notices) begin() { n.now = make(map[notice]string) }
 
-// note puts an event in the report unless it was there before. key tells events of one kind and place apart.
+// note puts an event in the report unless it was there before. key tells events of one kind and
+// place apart.
 func (n *notices) note(r *Report, e Event, key string) {
 	id := notice{e.Kind, e.Topic, e.Group, key}
 	if old, ok := n.said[id]; !ok || old != e.Detail {

@@ -38,7 +38,8 @@ func retry(ctx context.Context, op func() error) error {
 	}
 }
 
-// overtaken is the error of an operation whose context ended: the caller's own end, or the last failure, which says more than that time ran out.
+// overtaken is the error of an operation whose context ended: the caller's own end, or the last
+// failure, which says more than that time ran out.
 func overtaken(ctx context.Context, last error) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, errBudget) {
 		return cause

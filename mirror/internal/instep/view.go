@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
-// View is what the mirror knows of its topics when a Sync begins. Syncers read it and keep nothing of it.
+// View is what the mirror knows of its topics when a Sync begins. Syncers read it and keep nothing
+// of it.
 type View struct{ Topics []Topic }
 
 // Topic is a topic of the source and its copy.
@@ -23,7 +24,8 @@ type Topic struct {
 	TargetID kadm.TopicID
 	// ReplicationFactor is the copy's.
 	ReplicationFactor int16
-	// Ready says that the hold of a new copy is over ([HeldConfigs]): retention and compaction may begin.
+	// Ready says that the hold of a new copy is over ([HeldConfigs]): retention and compaction may
+	// begin.
 	Ready bool
 	// Partitions are the copy's, by number.
 	Partitions []Partition
@@ -31,9 +33,11 @@ type Topic struct {
 
 // Partition is one partition of a copy.
 type Partition struct {
-	// LogStart is the copy's log start offset, Durable one past the last offset that is durable there. Negative: not known (yet).
+	// LogStart is the copy's log start offset, Durable one past the last offset that is durable
+	// there. Negative: not known (yet).
 	LogStart, Durable int64
-	// Stopped says that the mirror doesn't copy it: what the source's offsets mean there is in doubt, and groups' stay as they are.
+	// Stopped says that the mirror doesn't copy it: what the source's offsets mean there is in
+	// doubt, and groups' stay as they are.
 	Stopped bool
 }
 
@@ -51,13 +55,15 @@ type Sides struct {
 	// Ledger is the standby's. Required.
 	Ledger Ledger
 
-	// Flow is the mirror's name: what it has set is noted under it, so that another flow between the same clusters doesn't remove it. Default "mirror".
+	// Flow is the mirror's name: what it has set is noted under it, so that another flow between
+	// the same clusters doesn't remove it. Default "mirror".
 	Flow string
 	// Prefix is in front of the copies' names. Default none.
 	Prefix string
 	// ClientID is the mirror's on the standby. Default "kafkadr".
 	ClientID string
-	// Budget is how long one Sync may take; what isn't done by then is done by the next. Default 30 s.
+	// Budget is how long one Sync may take; what isn't done by then is done by the next. Default 30
+	// s.
 	Budget time.Duration
 }
 

@@ -18,7 +18,8 @@ type Locks interface {
 	Held(ctx context.Context, topic kadm.TopicID) error
 }
 
-// Claim is a process's right to make the holes of a topic. It is taken with the first of them, from whoever has it.
+// Claim is a process's right to make the holes of a topic. It is taken with the first of them, from
+// whoever has it.
 type Claim struct {
 	locks     Locks
 	topic     kadm.TopicID
@@ -31,12 +32,14 @@ type Claim struct {
 	since time.Time     // of the first one that hasn't come to an end
 }
 
-// NewClaim is a claim that isn't held. unguarded is called where locks are denied: holes are made without then.
+// NewClaim is a claim that isn't held. unguarded is called where locks are denied: holes are made
+// without then.
 func NewClaim(locks Locks, topic kadm.TopicID, unguarded func(error)) *Claim {
 	return &Claim{locks: locks, topic: topic, unguarded: unguarded}
 }
 
-// Hold takes the claim, unless it is held. Who asks meanwhile waits for the same answer. life tells the claim from the one that is taken after a Release.
+// Hold takes the claim, unless it is held. Who asks meanwhile waits for the same answer. life tells
+// the claim from the one that is taken after a Release.
 func (c *Claim) Hold(ctx context.Context) (life int, err error) {
 	for {
 		c.mu.Lock()

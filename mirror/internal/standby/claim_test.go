@@ -14,7 +14,8 @@ import (
 	"github.com/kafkadr/kafkadr/internal/copylock"
 )
 
-// answers are locks that answer claims with one error after the other, a second each, and count them.
+// answers are locks that answer claims with one error after the other, a second each, and count
+// them.
 type answers struct {
 	mu     sync.Mutex
 	errs   []error
@@ -35,7 +36,8 @@ func (l *answers) Claim(ctx context.Context, topics ...kadm.TopicID) (shared boo
 
 func (l *answers) Held(context.Context, kadm.TopicID) error { return l.held }
 
-// TestClaim: a claim is taken once by all who ask for it at the same time, again after it was released, and is waited for in the open meanwhile.
+// TestClaim: a claim is taken once by all who ask for it at the same time, again after it was
+// released, and is waited for in the open meanwhile.
 func TestClaim(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &answers{errs: []error{kerr.CoordinatorNotAvailable, nil}}
@@ -73,7 +75,8 @@ func TestClaim(t *testing.T) {
 	})
 }
 
-// TestClaimDenied: where the locks are denied, holes are made without, and that is said once; what doesn't pass by itself isn't waited for.
+// TestClaimDenied: where the locks are denied, holes are made without, and that is said once; what
+// doesn't pass by itself isn't waited for.
 func TestClaimDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &answers{errs: []error{kerr.ClusterAuthorizationFailed, &copylock.DeniedError{Topics: []kadm.TopicID{{1}}, Err: kerr.TransactionalIDAuthorizationFailed}}}

@@ -24,7 +24,8 @@ type Side struct {
 	Locks   Locks
 }
 
-// Copy is a partition's copy. One goroutine at a time opens it, fills it and appends to it; the other methods may be called by anybody.
+// Copy is a partition's copy. One goroutine at a time opens it, fills it and appends to it; the
+// other methods may be called by anybody.
 type Copy struct {
 	side  *Side
 	claim *Claim
@@ -45,12 +46,14 @@ type Copy struct {
 // handed is a batch that was given to the copier.
 type handed struct{ end, records, bytes int64 }
 
-// New is the copy of a partition. A side and claim that are nil are enough for one that isn't opened.
+// New is the copy of a partition. A side and claim that are nil are enough for one that isn't
+// opened.
 func New(side *Side, claim *Claim, dst rawkafka.Partition) *Copy {
 	return &Copy{side: side, claim: claim, dst: dst, position: -1, durable: -1}
 }
 
-// Begin says how far the copy has got, as a look has found it: from there on it is appended to. What was handed over beyond is to be handed over again. grown: it has got further than was known.
+// Begin says how far the copy has got, as a look has found it: from there on it is appended to.
+// What was handed over beyond is to be handed over again. grown: it has got further than was known.
 func (c *Copy) Begin(position, durable int64) (grown bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +102,8 @@ func (c *Copy) Reached() (grown bool) {
 	return grown
 }
 
-// Position is how far the copy had got when that was last taken in, Durable how far it was durable; -1: that isn't known.
+// Position is how far the copy had got when that was last taken in, Durable how far it was durable;
+// -1: that isn't known.
 func (c *Copy) Position() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +124,8 @@ func (c *Copy) Count() (records, bytes int64) {
 	return c.records, c.bytes
 }
 
-// count takes in what has become durable, each batch once, however often it was handed over; c.mu is held.
+// count takes in what has become durable, each batch once, however often it was handed over; c.mu
+// is held.
 func (c *Copy) count() {
 	n := 0
 	for ; n < len(c.handed) && c.handed[n].end <= c.durable; n++ {
@@ -143,7 +148,8 @@ func (c *Copy) open() *exactcopy.Partition {
 // IsOpen says that the copy is open.
 func (c *Copy) IsOpen() bool { return c.open() != nil }
 
-// Open opens the copy, where it isn't, to append at a position: [ErrMoved] where it doesn't end there. fresh says that there can't be markers under way.
+// Open opens the copy, where it isn't, to append at a position: [ErrMoved] where it doesn't end
+// there. fresh says that there can't be markers under way.
 func (c *Copy) Open(ctx context.Context, position int64, fresh bool) error {
 	if c.IsOpen() {
 		return nil
@@ -213,7 +219,8 @@ type Chunk struct {
 	Raw []byte
 	// Aborted are the aborted transactions that overlap them.
 	Aborted []batch.AbortedTxn
-	// End is where the chunk ends. More says that the log goes on behind: a hole at the end is left to the next chunk, since it may go on there.
+	// End is where the chunk ends. More says that the log goes on behind: a hole at the end is left
+	// to the next chunk, since it may go on there.
 	End  int64
 	More bool
 	// MaxBatch is the longest batch that the standby takes; 0: any.
@@ -287,7 +294,8 @@ func (c *Copy) guard(ctx context.Context, to *exactcopy.Partition) error {
 	return c.confirm(ctx, to, life)
 }
 
-// confirm looks, once the topic was claimed, whether whoever made its holes before has got further than we have.
+// confirm looks, once the topic was claimed, whether whoever made its holes before has got further
+// than we have.
 func (c *Copy) confirm(ctx context.Context, to *exactcopy.Partition, life int) error {
 	if err := to.Flush(ctx, true); err != nil {
 		return err

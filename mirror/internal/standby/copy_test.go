@@ -83,7 +83,8 @@ func appended(t *testing.T, c *Copy, chunk Chunk) {
 	c.Reached()
 }
 
-// TestCount: what becomes durable counts once, also where it is handed over again since the standby has lost it.
+// TestCount: what becomes durable counts once, also where it is handed over again since the standby
+// has lost it.
 func TestCount(t *testing.T) {
 	side, p := sideOf(t, nil)
 	c := opened(t, side, p, 0)
@@ -117,7 +118,8 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestHole: a hole at the end of a chunk is left to the next, the topic is claimed with the first one that is made, and what the one who had it has appended since isn't overtaken.
+// TestHole: a hole at the end of a chunk is left to the next, the topic is claimed with the first
+// one that is made, and what the one who had it has appended since isn't overtaken.
 func TestHole(t *testing.T) {
 	l := &answers{}
 	side, p := sideOf(t, l)

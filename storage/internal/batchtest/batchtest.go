@@ -1,4 +1,5 @@
-// Package batchtest makes record batches for tests: plain ones, hard ones, transactions' and emptied ones.
+// Package batchtest makes record batches for tests: plain ones, hard ones, transactions' and
+// emptied ones.
 package batchtest
 
 import (

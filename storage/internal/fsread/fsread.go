@@ -1,7 +1,7 @@
 // Package fsread is a read-only gocloud driver over an fs.FS.
 //
-// Keys are paths of files. Listings are in the order of keys, with delimiter "/" or none; directories without
-// files don't show, nor do files and directories whose names begin with a dot.
+// Keys are paths of files. Listings are in the order of keys, with delimiter "/" or none;
+// directories without files don't show, nor do files and directories whose names begin with a dot.
 package fsread
 
 import (

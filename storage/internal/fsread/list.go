@@ -16,7 +16,8 @@ import (
 
 const defaultPage = 10000
 
-// ListPaged implements driver.Bucket. A page token is the last key of the page before, and the number of the walk that goes on behind it.
+// ListPaged implements driver.Bucket. A page token is the last key of the page before, and the
+// number of the walk that goes on behind it.
 func (b *Bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
 	if opts.BeforeList != nil {
 		if err := opts.BeforeList(func(any) bool { return false }); err != nil {
@@ -60,11 +61,13 @@ func (b *Bucket) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driv
 	return page, nil
 }
 
-// keptWalks bounds how many listings can be in the middle at once without reading a directory again.
+// keptWalks bounds how many listings can be in the middle at once without reading a directory
+// again.
 const keptWalks = 8
 
-// walks are listings between two pages: a directory is read and sorted once, whatever the number of its pages. A walk belongs to the one
-// token that was given out with it, so no listing goes on with names that were read before it began.
+// walks are listings between two pages: a directory is read and sorted once, whatever the number of
+// its pages. A walk belongs to the one token that was given out with it, so no listing goes on with
+// names that were read before it began.
 type walks struct {
 	mu    sync.Mutex
 	count uint64
@@ -178,7 +181,8 @@ func (w *walk) file(key string) (*driver.ListObject, error) {
 	return &driver.ListObject{Key: key, ModTime: info.ModTime(), Size: info.Size()}, nil
 }
 
-// readDir lists files and directories in the order of the keys below them: a directory's name ends in a slash.
+// readDir lists files and directories in the order of the keys below them: a directory's name ends
+// in a slash.
 func readDir(fsys fs.FS, dir string) ([]string, error) {
 	var names []string
 	err := eachName(fsys, dir, func(name string) bool {
@@ -189,10 +193,12 @@ func readDir(fsys fs.FS, dir string) ([]string, error) {
 	return names, err
 }
 
-// namesAtOnce is how many names of a directory are read at once: what is kept of each is its name alone.
+// namesAtOnce is how many names of a directory are read at once: what is kept of each is its name
+// alone.
 const namesAtOnce = 256
 
-// eachName calls f with the names in a directory that can be keys, in no order, until it returns false. A directory that isn't there has none.
+// eachName calls f with the names in a directory that can be keys, in no order, until it returns
+// false. A directory that isn't there has none.
 func eachName(fsys fs.FS, dir string, f func(name string) bool) error {
 	path := strings.TrimSuffix(dir, "/")
 	if path == "" {

@@ -73,7 +73,8 @@ func pages(t *testing.T, b *blob.Bucket, size int, o *blob.ListOptions, between 
 	return keys
 }
 
-// TestListReadsOnce: a directory's names are read once, whatever the number of pages; levels of directories cost their own names.
+// TestListReadsOnce: a directory's names are read once, whatever the number of pages; levels of
+// directories cost their own names.
 func TestListReadsOnce(t *testing.T) {
 	var keys []string
 	for i := range 2000 {
@@ -105,8 +106,9 @@ func TestListReadsOnce(t *testing.T) {
 	}
 }
 
-// TestListInterleaved: more listings than are remembered, each a page at a time in turn, some of them given up; one that begins after a
-// file was written has it, even where another one that was begun before has reached the same key.
+// TestListInterleaved: more listings than are remembered, each a page at a time in turn, some of
+// them given up; one that begins after a file was written has it, even where another one that was
+// begun before has reached the same key.
 func TestListInterleaved(t *testing.T) {
 	var keys []string
 	for i := range 60 {

@@ -11,7 +11,8 @@ import (
 	"github.com/kafkadr/kafkadr/storage/internal/wire"
 )
 
-// bomb is a leaf whose keys are each one byte longer than the one before, which they share; or as many small ones.
+// bomb is a leaf whose keys are each one byte longer than the one before, which they share; or as
+// many small ones.
 func bomb(entries int, nested bool) []byte {
 	var e wire.Encoder
 	e.Uvarint(0)
@@ -43,7 +44,8 @@ func TestBombs(t *testing.T) {
 	}
 }
 
-// TestLongKeys: keys as long as Kafka's names may be are split before a reader would refuse their node.
+// TestLongKeys: keys as long as Kafka's names may be are split before a reader would refuse their
+// node.
 func TestLongKeys(t *testing.T) {
 	m := &mem{}
 	tr := At(m.load, Ref{})

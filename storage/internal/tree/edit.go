@@ -191,8 +191,8 @@ func (t *Tree) merge(ctx context.Context, n *node, i int, low, high []byte) erro
 	return nil
 }
 
-// Write hands every changed node to put, children first, and returns the root's
-// reference. put returns where the node will lie; its digest is filled in. The nodes are let go then.
+// Write hands every changed node to put, children first, and returns the root's reference. put
+// returns where the node will lie; its digest is filled in. The nodes are let go then.
 func (t *Tree) Write(put func(raw []byte) (Ref, error)) (Ref, error) {
 	if err := write(&t.root, put); err != nil {
 		return Ref{}, err

@@ -18,8 +18,8 @@ const (
 	mergeBytes = NodeBytes / 4
 	maxLevel   = 30
 
-	// What a node may become in memory: keys share prefixes, so they can be far longer than their bytes. A node is split at 1 KiB, so that
-	// it has some hundred entries at most.
+	// What a node may become in memory: keys share prefixes, so they can be far longer than their
+	// bytes. A node is split at 1 KiB, so that it has some hundred entries at most.
 	maxEntries   = 4096
 	maxKeyBytes  = 4 << 20
 	maxPathBytes = 40 << 20
@@ -38,7 +38,8 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// LostError is what hangs on a node that can't be read: the keys from Low on and below High, nil being no bound.
+// LostError is what hangs on a node that can't be read: the keys from Low on and below High, nil
+// being no bound.
 type LostError struct {
 	Low, High []byte
 	Err       error

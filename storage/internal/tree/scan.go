@@ -8,15 +8,17 @@ import (
 	"sync"
 )
 
-// A Scan loads nodes ahead of the one it is at, so that slow storage is waited for once for many. The first leaf is loaded alone, behind each
-// leaf twice as many nodes may be under way: who stops early has loaded no more than twice what was needed.
+// A Scan loads nodes ahead of the one it is at, so that slow storage is waited for once for many.
+// The first leaf is loaded alone, behind each leaf twice as many nodes may be under way: who stops
+// early has loaded no more than twice what was needed.
 const (
 	scanAhead      = 64
 	scanAheadBytes = 1 << 20
 )
 
-// Scan yields the items with from <= key < to in order; a nil to is no bound. Nodes are loaded from several goroutines. A node that can't be
-// read is a *[LostError] in its place; who goes on gets what is behind it.
+// Scan yields the items with from <= key < to in order; a nil to is no bound. Nodes are loaded from
+// several goroutines. A node that can't be read is a *[LostError] in its place; who goes on gets
+// what is behind it.
 func (t *Tree) Scan(ctx context.Context, from, to []byte) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		if t.empty() {
@@ -43,7 +45,8 @@ type scan struct {
 	loads    sync.WaitGroup
 }
 
-// scanned is a node that is to be scanned, at a level (-1 is any), below nodes that take held bytes.
+// scanned is a node that is to be scanned, at a level (-1 is any), below nodes that take held
+// bytes.
 type scanned struct {
 	kid
 	level, held int

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TestScanAhead: nodes that take their time come in order, many of them at once; who stops early has loaded few, and leaves nothing under way.
+// TestScanAhead: nodes that take their time come in order, many of them at once; who stops early
+// has loaded few, and leaves nothing under way.
 func TestScanAhead(t *testing.T) {
 	m := &mem{}
 	tr := At(m.load, Ref{})

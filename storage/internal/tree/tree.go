@@ -6,7 +6,8 @@ import (
 	"sort"
 )
 
-// Load reads the bytes of a node. They may be shared and are not changed. It is called from several goroutines.
+// Load reads the bytes of a node. They may be shared and are not changed. It is called from several
+// goroutines.
 type Load func(ctx context.Context, r Ref) ([]byte, error)
 
 // Tree is one map. Get and Scan are safe for concurrent use as long as nobody

@@ -46,7 +46,8 @@ func scanAll(t *testing.T, tr *Tree, from, to []byte) (keys, vals []string) {
 	return keys, vals
 }
 
-// TestModel compares the tree with a map through random changes and commits, and old roots with what they held.
+// TestModel compares the tree with a map through random changes and commits, and old roots with
+// what they held.
 func TestModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	m, model := &mem{}, map[string]string{}

@@ -1,4 +1,5 @@
-// Package unzstd decompresses zstd in bounded memory, for record batches and for frames of segments.
+// Package unzstd decompresses zstd in bounded memory, for record batches and for frames of
+// segments.
 package unzstd
 
 import (

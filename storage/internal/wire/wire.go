@@ -1,8 +1,9 @@
 // Package wire encodes and decodes the integers, strings and digests of the archive's manifests.
 //
-// Integers are uvarints and zigzag varints as encoding/binary has them, strings are a uvarint length and the bytes.
-// A Decoder is made for bytes from outside: it never reads beyond its input, never allocates for a count or length
-// that the input can't hold, and keeps its first error, so that a codec checks once, at its end.
+// Integers are uvarints and zigzag varints as encoding/binary has them, strings are a uvarint
+// length and the bytes. A Decoder is made for bytes from outside: it never reads beyond its input,
+// never allocates for a count or length that the input can't hold, and keeps its first error, so
+// that a codec checks once, at its end.
 package wire
 
 import (

@@ -98,7 +98,8 @@ var codecs = []codec{{"uncompressed", kgo.NoCompression()}, {"lz4", kgo.Lz4Compr
 
 func newBench(t *testing.T) *bench { return startBench(t, 512, "KAFKADR_BENCH_OUT") }
 
-// startBench starts a cluster to measure on. out names the variable that names a file for the table.
+// startBench starts a cluster to measure on. out names the variable that names a file for the
+// table.
 func startBench(t *testing.T, mb int, out string) *bench {
 	b := quietBench(t, mb, out)
 	b.start()

@@ -17,7 +17,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// standing is a primary and a standby that all rounds use, each with topics of its own. Both have an authorizer, and ACLs that let everybody do everything.
+// standing is a primary and a standby that all rounds use, each with topics of its own. Both have
+// an authorizer, and ACLs that let everybody do everything.
 type standing struct {
 	*bench
 	clusters map[drill.Place]testkafka.Cluster
@@ -25,7 +26,8 @@ type standing struct {
 	rounds   int
 }
 
-// standingLease is short, so that many rounds fit in: neither it nor detection is in what is held against the target.
+// standingLease is short, so that many rounds fit in: neither it nor detection is in what is held
+// against the target.
 const standingLease = time.Second
 
 func (b *bench) standing() *standing {
@@ -42,7 +44,8 @@ func (b *bench) standing() *standing {
 	return s
 }
 
-// allow lets everybody use every topic: where a topic has ACLs, as that of a fence, nobody else may read it otherwise.
+// allow lets everybody use every topic: where a topic has ACLs, as that of a fence, nobody else may
+// read it otherwise.
 func (s *standing) allow(c testkafka.Cluster) {
 	acl := kadm.NewACLs().Topics("*").Allow("User:*").AllowHosts().Operations(kadm.OpAll).ResourcePatternType(kadm.ACLPatternLiteral)
 	res, err := kadm.NewClient(testkafka.Client(s.t, c)).CreateACLs(s.t.Context(), acl)
@@ -191,7 +194,8 @@ func (s *standing) createOn(cl *kgo.Client, topic string, parts int32) {
 	}
 }
 
-// ends are a topic's end offsets on a cluster, of partitions that aren't empty, and where to begin reading them.
+// ends are a topic's end offsets on a cluster, of partitions that aren't empty, and where to begin
+// reading them.
 func (s *standing) ends(ctx context.Context, place drill.Place, topic string) (map[int32]int64, map[string]map[int32]kgo.Offset) {
 	listed, err := kadm.NewClient(testkafka.Client(s.t, s.clusters[place])).ListEndOffsets(ctx, topic)
 	if err == nil {

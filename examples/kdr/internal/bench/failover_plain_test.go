@@ -18,7 +18,8 @@ import (
 	"github.com/kafkadr/kafkadr/failover/drill/drilltest"
 )
 
-// plain is an application with plain kgo, of default options, and the seed brokers of both clusters. It begins on the primary: until its first ack the standby refuses its connections.
+// plain is an application with plain kgo, of default options, and the seed brokers of both
+// clusters. It begins on the primary: until its first ack the standby refuses its connections.
 type plain struct {
 	s      *standing
 	topic  string
@@ -166,7 +167,8 @@ func (p *plain) fault() {
 	}
 }
 
-// finish waits for the first ack, and a moment more, ends the application and reads what the standby has.
+// finish waits for the first ack, and a moment more, ends the application and reads what the
+// standby has.
 func (p *plain) finish(ctx context.Context) *plainEnd {
 	timeout := time.NewTimer(time.Until(p.faultAt.Add(plainFor)))
 	defer timeout.Stop()

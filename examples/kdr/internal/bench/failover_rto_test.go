@@ -32,7 +32,8 @@ func outagesOf(kills int) []outageOf {
 	}
 }
 
-// outages measures how long applications wait where the primary goes away, and where it is left on command.
+// outages measures how long applications wait where the primary goes away, and where it is left on
+// command.
 func (b *bench) outages() {
 	kills := intEnv("KAFKADR_BENCH_KILLS", 30)
 	kinds := slices.DeleteFunc(outagesOf(kills), func(k outageOf) bool { return !b.only.MatchString(k.name) })

@@ -16,10 +16,14 @@ import (
 	"github.com/kafkadr/kafkadr/failover"
 )
 
-// TestBenchFailover prints the failover client's tables: what it costs beside plain kgo, how long applications wait at kills, black holes and planned switches, and what plain kgo with the seed brokers
-// of both clusters makes of the same kills. It runs where KAFKADR_BENCH is set. KAFKADR_BENCH_RUNS (default 5 here) and _ONLY (of cost, kill, blackhole, fenced and planned) are as in [TestBench];
-// KAFKADR_BENCH_MB is what is produced in each run of 1 KB records (default 500), KAFKADR_BENCH_KILLS how many kills and black holes there are (default 30), KAFKADR_BENCH_FAILOVER_OUT a file for the tables.
-// A target that is missed is said in the table; it is no failure.
+// TestBenchFailover prints the failover client's tables: what it costs beside plain kgo, how long
+// applications wait at kills, black holes and planned switches, and what plain kgo with the seed
+// brokers of both clusters makes of the same kills. It runs where KAFKADR_BENCH is set.
+// KAFKADR_BENCH_RUNS (default 5 here) and _ONLY (of cost, kill, blackhole, fenced and planned) are
+// as in [TestBench]; KAFKADR_BENCH_MB is what is produced in each run of 1 KB records (default
+// 500), KAFKADR_BENCH_KILLS how many kills and black holes there are (default 30),
+// KAFKADR_BENCH_FAILOVER_OUT a file for the tables. A target that is missed is said in the table;
+// it is no failure.
 func TestBenchFailover(t *testing.T) {
 	if os.Getenv("KAFKADR_BENCH") == "" {
 		t.Skip("measures speed: make bench")
@@ -38,7 +42,8 @@ func (b *bench) in(t *testing.T) *bench {
 	return &part
 }
 
-// clients are plain kgo and what is measured beside it, each with the share of kgo's records per second that it must have and ought to have.
+// clients are plain kgo and what is measured beside it, each with the share of kgo's records per
+// second that it must have and ought to have.
 var clients = []struct {
 	name         string
 	must, target float64

@@ -83,7 +83,8 @@ func (b *mirrorBench) commit(topic string, parts, groups int) {
 	}
 }
 
-// rereads says how many records a group reads again after a failover, by how far it was behind: with the mirror, and with MirrorMaker and its Java client.
+// rereads says how many records a group reads again after a failover, by how far it was behind:
+// with the mirror, and with MirrorMaker and its Java client.
 func (b *mirrorBench) rereads() {
 	const topic, prefix = "m-rereads", "re."
 	if !b.only.MatchString(topic) {
@@ -123,7 +124,8 @@ func (b *mirrorBench) rereads() {
 	b.far.drop(topic, prefix+topic)
 }
 
-// javaOffsets are what MirrorMaker's own client translates, after two rounds of checkpoints behind the last record, or more if a group has none by then.
+// javaOffsets are what MirrorMaker's own client translates, after two rounds of checkpoints behind
+// the last record, or more if a group has none by then.
 func (b *mirrorBench) javaOffsets(topic string, records int64, groups []string) map[string]int64 {
 	b.t.Helper()
 	w := b.watchMirrorMaker(topic, records)

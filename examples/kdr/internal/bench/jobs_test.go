@@ -36,7 +36,8 @@ type job struct {
 	Prefix, Target string
 	// Dir is a directory, Bucket a bucket URL.
 	Dir, Bucket string
-	// Client is the one that an application has: kgo, failover or replay. It produces or consumes so many Records, with values of Size bytes.
+	// Client is the one that an application has: kgo, failover or replay. It produces or consumes
+	// so many Records, with values of Size bytes.
 	Client        string
 	Size, Records int
 }
@@ -101,7 +102,8 @@ func (j job) run(t *testing.T) measure {
 	return m
 }
 
-// peakKiB is the largest resident set of this process. (getrusage would count that of the process that started it.)
+// peakKiB is the largest resident set of this process. (getrusage would count that of the process
+// that started it.)
 func peakKiB() (n int64) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 	"github.com/kafkadr/kafkadr/mirror"
 )
 
-// latency measures what the mirror adds where little is written: for each record, from when a consumer at the source has it to when one of the standby has it.
+// latency measures what the mirror adds where little is written: for each record, from when a
+// consumer at the source has it to when one of the standby has it.
 func (b *mirrorBench) latency() {
 	const topic, prefix, warm = "m-latency", "idle.", 100
 	records := intEnv("KAFKADR_BENCH_LATENCY", 2000)

@@ -7,9 +7,11 @@ import (
 	"testing"
 )
 
-// TestBenchMirror prints the mirror's tables: beside MirrorMaker 2 and the limit of producing, its latency, groups, and what is read again after a
-// failover. It runs where KAFKADR_BENCH is set. KAFKADR_BENCH_MB (default 1000 here), _RUNS and _ONLY are as in [TestBench];
-// KAFKADR_BENCH_MM2_RUNS is how often MirrorMaker runs on each topic (default: as often as the mirror), KAFKADR_BENCH_MIRROR_OUT a file for the tables.
+// TestBenchMirror prints the mirror's tables: beside MirrorMaker 2 and the limit of producing, its
+// latency, groups, and what is read again after a failover. It runs where KAFKADR_BENCH is set.
+// KAFKADR_BENCH_MB (default 1000 here), _RUNS and _ONLY are as in [TestBench];
+// KAFKADR_BENCH_MM2_RUNS is how often MirrorMaker runs on each topic (default: as often as the
+// mirror), KAFKADR_BENCH_MIRROR_OUT a file for the tables.
 func TestBenchMirror(t *testing.T) {
 	if os.Getenv("KAFKADR_BENCH") == "" {
 		t.Skip("measures speed: make bench")

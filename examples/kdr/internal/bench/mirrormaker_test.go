@@ -27,7 +27,8 @@ func (b *mirrorBench) mirrorMaker(topic string, records int64, compression strin
 	return got
 }
 
-// watcher looks at a copy and at MirrorMaker's CPU time, from before it is started, every few milliseconds.
+// watcher looks at a copy and at MirrorMaker's CPU time, from before it is started, every few
+// milliseconds.
 type watcher struct {
 	b       *mirrorBench
 	topic   string
@@ -65,7 +66,8 @@ func (w *watcher) wait() {
 	}
 }
 
-// measure is from the start of MirrorMaker's first task, as its log has it, to the last record: without the start of the JVM and of Connect.
+// measure is from the start of MirrorMaker's first task, as its log has it, to the last record:
+// without the start of the JVM and of Connect.
 func (w *watcher) measure(log string) measure {
 	w.b.t.Helper()
 	w.wait()

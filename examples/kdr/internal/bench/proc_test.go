@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// childCPU is the processor time of the child process whose command line has a text; 0 where there is none.
+// childCPU is the processor time of the child process whose command line has a text; 0 where there
+// is none.
 func childCPU(text string) time.Duration {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	parent := strconv.Itoa(os.Getpid())
@@ -18,7 +19,8 @@ func childCPU(text string) time.Duration {
 		if err != nil {
 			continue // it has ended
 		}
-		// The second field is the program's name in parentheses; of those behind it, the 2nd is the parent, the 12th and 13th are ticks of a hundredth of a second.
+		// The second field is the program's name in parentheses; of those behind it, the 2nd is the
+		// parent, the 12th and 13th are ticks of a hundredth of a second.
 		_, rest, _ := strings.Cut(string(raw), ") ")
 		f := strings.Fields(rest)
 		if len(f) < 13 || f[1] != parent {
