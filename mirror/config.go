@@ -17,9 +17,10 @@ type Config struct {
 	// Optional.
 
 	// Topics are names, and regular expressions for whole names. A name matches itself only (test.a
-	// isn't test-a); one that doesn't exist at the start is a
-	// *[UnknownTopicError], one of Kafka's own state an *[InternalTopicError]. Default: all but those that are the source's own, such as `__kafkadr`, which are mirrored
-	// where they are named. Copies that came from the target are never mirrored back.
+	// isn't test-a); one that doesn't exist at the start is a *[UnknownTopicError], one of Kafka's
+	// own state an *[InternalTopicError]. Default: all but those that are the source's own, such as
+	// `__kafkadr`, which are mirrored where they are named. Copies that came from the target are
+	// never mirrored back.
 	Topics []string
 	// Exclude are names, and regular expressions for whole names, of topics to leave out.
 	Exclude []string

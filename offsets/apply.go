@@ -79,9 +79,9 @@ type BeforeOffset struct {
 // Applying a plan again is harmless: what is committed is kept.
 //
 // Errors: a *[ConfigError], a *[ClusterError], a *[RefusedError], Save's, all before the first
-// effect. Later ones are joined, a
-// *[GroupError] each, and come with a Result: those groups may have been changed or not. What was refused after the
-// first effect is in Result.Refused, and a *[RefusedError] beside it unless SkipRefused is set.
+// effect. Later ones are joined, a *[GroupError] each, and come with a Result: those groups may
+// have been changed or not. What was refused after the first effect is in Result.Refused, and a
+// *[RefusedError] beside it unless SkipRefused is set.
 func (p *GroupsPlan) Apply(ctx context.Context, cl *kgo.Client, cfg ApplyConfig) (*Result, error) {
 	if cfg.Save == nil {
 		return nil, notGiven("Save")

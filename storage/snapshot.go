@@ -20,8 +20,8 @@ import (
 // checked against the manifest.
 //
 // A damaged part of the manifest costs what it held: the sequences of topics, partitions, runs,
-// groups and objects have a *[DamageError] in its place (an
-// *[UnreadableError] where the store refuses it), and go on behind it. Who stops at errors has none of what might be incomplete.
+// groups and objects have a *[DamageError] in its place (an *[UnreadableError] where the store
+// refuses it), and go on behind it. Who stops at errors has none of what might be incomplete.
 type Snapshot struct {
 	a    *Archive
 	l    Lineage
