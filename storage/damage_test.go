@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,35 @@ func inspect(t *testing.T, all objects) error {
 		found = errors.Join(found, err)
 	}
 	return found
+}
+
+// TestOneEntryDamaged: an entry that can't be read, be it a claim, is the only one that a
+// verification of the log names.
+func TestOneEntryDamaged(t *testing.T) {
+	b := small(t).bucket(t)
+	p := partition(1, 0)
+	for base := int64(30); base < 60; base += 10 {
+		w := newWriter(t, open(t, b), "next")
+		if _, err := w.Commit(t.Context(), storage.Change{
+			CreatedAt: cutAt, Segments: []*storage.Closed{write(t, w, base, p)}, Partitions: []storage.PartitionState{upTo(p, base+10)},
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := copyOf(t, b)
+	keys := all.logKeys()
+	if len(keys) < 8 {
+		t.Fatal(keys)
+	}
+	for _, key := range keys {
+		damaged := maps.Clone(all)
+		damaged[key] = slices.Clone(all[key])
+		damaged[key][len(all[key])/2] ^= 1
+		problems, err := open(t, damaged.bucket(t)).VerifyChain(t.Context(), lineage)
+		if err != nil || len(problems) != 1 || problems[0].Kind != "damaged" || problems[0].Object != key {
+			t.Errorf("%s: %+v, %v", key, problems, err)
+		}
+	}
 }
 
 // readSome reads until an error; all that is read must be what was written.
