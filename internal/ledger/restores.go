@@ -91,16 +91,21 @@ func (l *Ledger) Map(prefix string) ([]byte, bool, error) {
 // Restores are the notes of all translated restores, by key. Those that can't be read are skipped,
 // and their errors joined.
 func (l *Ledger) Restores() ([]Restore, error) {
-	var all []Restore
+	return notes(l, RestorePrefix, func(r Restore) string { return RestoreKey(r.Job, r.TargetTopic, r.Partition) })
+}
+
+// notes are the entries under a prefix whose keys say the same as they do.
+func notes[T any](l *Ledger, prefix string, keyOf func(T) string) ([]T, error) {
+	var all []T
 	var errs []error
-	for key, raw := range l.Each(RestorePrefix) {
-		var r Restore
-		if err := Decode(key, raw, &r); err != nil {
+	for key, raw := range l.Each(prefix) {
+		var n T
+		if err := Decode(key, raw, &n); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if key == RestoreKey(r.Job, r.TargetTopic, r.Partition) {
-			all = append(all, r)
+		if key == keyOf(n) {
+			all = append(all, n)
 		}
 	}
 	return all, errors.Join(errs...)
@@ -132,17 +137,5 @@ func ExactKey(sourceCluster, sourceTopic, targetTopic string) string {
 // ExactRestores are the notes of all restores that kept offsets, by key. Those that can't be read
 // are skipped, and their errors joined.
 func (l *Ledger) ExactRestores() ([]ExactRestore, error) {
-	var all []ExactRestore
-	var errs []error
-	for key, raw := range l.Each(exactPrefix) {
-		var r ExactRestore
-		if err := Decode(key, raw, &r); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if key == ExactKey(r.SourceCluster, r.SourceTopic, r.TargetTopic) {
-			all = append(all, r)
-		}
-	}
-	return all, errors.Join(errs...)
+	return notes(l, exactPrefix, func(r ExactRestore) string { return ExactKey(r.SourceCluster, r.SourceTopic, r.TargetTopic) })
 }
