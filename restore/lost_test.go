@@ -84,6 +84,12 @@ func lostArchive(t *testing.T) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
+	return objectsOf(t, b)
+}
+
+// objectsOf are all objects of a bucket, by key.
+func objectsOf(t *testing.T, b *blob.Bucket) map[string][]byte {
+	t.Helper()
 	all := map[string][]byte{}
 	for it := b.List(nil); ; {
 		o, err := it.Next(t.Context())

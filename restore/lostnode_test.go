@@ -72,16 +72,7 @@ func nodeArchive(t *testing.T) map[string][]byte {
 			t.Fatal(err)
 		}
 	}
-	all := map[string][]byte{}
-	for it := b.List(nil); ; {
-		o, err := it.Next(t.Context())
-		if err != nil {
-			return all
-		}
-		if all[o.Key], err = b.ReadAll(t.Context(), o.Key); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return objectsOf(t, b)
 }
 
 // TestManifestNodeLost flips a byte of an entry of the log, or deletes it: what can be restored is

@@ -22,6 +22,22 @@ func pass(t *testing.T, d time.Duration) {
 	}
 }
 
+// waiter is a process whose last look at a topic is too old, and that doesn't look, while somebody
+// waits in Held for a minute at most.
+func waiter(t *testing.T) (one *process, topic kadm.TopicID, held <-chan error) {
+	t.Helper()
+	kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
+	one, topic = start(t, kafka, Config{Clock: clock.Go}), kadm.TopicID{1}
+	one.claim(false, topic)
+	one.stop()
+	pass(t, lease)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	answer := make(chan error, 1)
+	go func() { answer <- one.Held(ctx, topic) }()
+	return one, topic, answer
+}
+
 // TestStoppedBeforeLook has a process stand still between the question whether it holds a topic and
 // the look that answers it, for longer than a topic is looked at that nobody asks for.
 //
@@ -30,18 +46,9 @@ func pass(t *testing.T, d time.Duration) {
 //  3. Run takes the wake-up, and has to look.
 func TestStoppedBeforeLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
-		one := start(t, kafka, Config{Clock: clock.Go})
-		topic := kadm.TopicID{1}
-		one.claim(false, topic)
-		one.stop()
-		pass(t, lease)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		held := make(chan error, 1)
-		go func() { held <- one.Held(ctx, topic) }()
+		one, _, held := waiter(t)
 		pass(t, 5*lease)
-		run, stop := context.WithCancel(ctx)
+		run, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- one.Run(run) }()
 		if err := <-held; err != nil {
@@ -56,16 +63,7 @@ func TestStoppedBeforeLook(t *testing.T) {
 // is no look.
 func TestClaimedWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kafka := testkafka.Fake(t, testkafka.Options{Network: new(kfake.VirtualNetwork)})
-		one := start(t, kafka, Config{Clock: clock.Go})
-		topic := kadm.TopicID{1}
-		one.claim(false, topic)
-		one.stop()
-		pass(t, lease)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		held := make(chan error, 1)
-		go func() { held <- one.Held(ctx, topic) }()
+		one, topic, held := waiter(t)
 		synctest.Wait()
 		one.put(topic, &lock{denied: true})
 		if err := <-held; err != nil {
