@@ -34,7 +34,7 @@ func (k *consuming) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fet
 		if s == nil {
 			return nil
 		}
-		fs := s.cl.PollRecords(nil, maxPollRecords) //nolint:staticcheck // kgo's way to say so
+		fs := k.direct.saying(s.cl.PollRecords(nil, maxPollRecords)) //nolint:staticcheck // kgo's way to say so
 		s.tagAll(fs)
 		if !k.polled(s, fs) {
 			return nil
@@ -47,14 +47,21 @@ func (k *consuming) PollRecords(ctx context.Context, maxPollRecords int) kgo.Fet
 			return kgo.NewErrFetch(err)
 		}
 		pctx, cancel := s.during(ctx)
+		k.direct.polling(cancel)
 		fs := s.cl.PollRecords(pctx, maxPollRecords)
-		ended := s.ctx.Err() != nil
+		ended, woken := s.ctx.Err() != nil, pctx.Err() != nil && ctx.Err() == nil
 		cancel()
+		if woken && errors.Is(fs.Err0(), context.Canceled) {
+			fs = nil // nobody has asked for that to end
+		}
 		if ended {
 			s.cl.AllowRebalance() // nobody else does: the application's next one is for the next client
 			if fs = withRecords(fs); fs == nil {
 				continue // where ctx has ended, that says so
 			}
+		}
+		if fs = k.direct.saying(fs); woken && len(fs) == 0 {
+			continue
 		}
 		s.tagAll(fs)
 		k.translate(ctx, s, fs)

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/kafkadr/kafkadr/internal/rawkafka"
 )
 
 // direct is what a consumer without a group consumes. Nothing is committed for it, so kgo would
@@ -30,6 +32,8 @@ type direct struct {
 	partitions map[string]map[int32]kgo.Offset
 	session    *session // that assigned are of
 	assigned   map[topicPartition]bool
+	refused    map[string]error   // topics that can't be read, for the next poll to say
+	wake       context.CancelFunc // ends the poll in kgo that waits
 }
 
 // directOf is what a consumer without a group consumes by its options; nil where it is a group's.
@@ -101,6 +105,47 @@ func (d *direct) poke() {
 	case d.changed <- struct{}{}:
 	default:
 	}
+}
+
+// refuse has polls say why a topic can't be read, as kgo's do: what passes isn't said. d.mu is held.
+func (d *direct) refuse(topic string, err error) {
+	if kerr.IsRetriable(err) {
+		return
+	}
+	if d.refused == nil {
+		d.refused = make(map[string]error)
+	}
+	d.refused[topic] = err
+	if d.wake != nil {
+		d.wake()
+	}
+}
+
+// polling has a poll in kgo end, by the func, where something is to be said beside it.
+func (d *direct) polling(wake context.CancelFunc) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.wake = wake; len(d.refused) > 0 {
+		wake()
+	}
+}
+
+// saying adds to what a poll has got what is to be said.
+func (d *direct) saying(fs kgo.Fetches) kgo.Fetches {
+	if d == nil {
+		return fs
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wake = nil
+	for topic, err := range d.refused {
+		fs = append(fs, kgo.Fetch{Topics: []kgo.FetchTopic{{Topic: topic, Partitions: []kgo.FetchPartition{{Partition: -1, Err: err}}}}})
+	}
+	clear(d.refused)
+	return fs
 }
 
 func (d *direct) add(topics []string) {
@@ -200,6 +245,7 @@ func (k *consuming) assign(s *session) {
 	d.mu.Lock()
 	d.session = s
 	clear(d.assigned)
+	clear(d.refused)
 	d.mu.Unlock()
 	for n := 0; s.ctx.Err() == nil; n++ {
 		complete, err := k.assignMore(s)
@@ -288,30 +334,29 @@ func (k *consuming) partitionsOf(s *session, names []string, fresh map[topicPart
 	if d.regex {
 		names = nil // all
 	}
-	topics, err := kadm.NewClient(s.cl).ListTopics(s.ctx, names...)
+	// One that is refused must not hide the others, as it would in kadm.
+	resp, err := s.cl.RequestCachedMetadata(s.ctx, rawkafka.MetadataOf(names...), 0)
 	if err != nil {
 		return false, err
 	}
-	complete = true
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for name, t := range topics {
-		if d.regex && (t.IsInternal || !d.matches(name)) {
+	complete = d.regex || len(resp.Topics) == len(names)
+	for _, t := range resp.Topics {
+		if t.Topic == nil || d.regex && (t.IsInternal || !d.matches(*t.Topic)) {
 			continue
 		}
-		if t.Err != nil {
+		if err := kerr.ErrorForCode(t.ErrorCode); err != nil {
 			complete = false
+			d.refuse(*t.Topic, err)
 			continue
 		}
-		for p := range t.Partitions {
-			at := topicPartition{name, p}
+		for _, p := range t.Partitions {
+			at := topicPartition{*t.Topic, p.Partition}
 			if _, ok := fresh[at]; !ok {
 				fresh[at] = d.start
 			}
 		}
-	}
-	for _, name := range names {
-		complete = complete && topics.Has(name)
 	}
 	return complete, nil
 }

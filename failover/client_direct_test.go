@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -363,4 +367,77 @@ func TestClientLeavesGroup(t *testing.T) {
 			s.Errorf("%q is a member", id)
 		}
 	})
+}
+
+// TestClientDirectDenied: a poll says that a topic may not be read, as kgo's does, though it waits
+// already; the other topics are consumed, and that one when it may be.
+func TestClientDirectDenied(t *testing.T) {
+	for _, plain := range []bool{true, false} {
+		bubble(t, func(s *sim) {
+			var may atomic.Bool
+			secret := "secret"
+			kfaked := testkafka.Kfake(s.a)
+			kfaked.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				kfaked.KeepControl()
+				m := req.(*kmsg.MetadataRequest)
+				at := slices.IndexFunc(m.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.Topic != nil && *t.Topic == secret })
+				if at < 0 || may.Load() {
+					return nil, nil, false
+				}
+				resp := m.ResponseKind().(*kmsg.MetadataResponse)
+				id, b := s.a.ID(), kmsg.NewMetadataResponseBroker()
+				host, port, err := net.SplitHostPort(kfaked.ListenAddrs()[0])
+				n, aerr := strconv.Atoi(port)
+				if err != nil || aerr != nil {
+					return nil, errors.Join(err, aerr), true
+				}
+				b.Host, b.Port = host, int32(n)
+				resp.ClusterID, resp.Brokers = &id, append(resp.Brokers, b)
+				for _, t := range m.Topics {
+					rt := kmsg.NewMetadataResponseTopic()
+					if rt.Topic = t.Topic; *t.Topic == secret {
+						rt.ErrorCode = kerr.TopicAuthorizationFailed.Code
+					} else {
+						rt.Partitions = append(rt.Partitions, kmsg.NewMetadataResponseTopicPartition())
+					}
+					resp.Topics = append(resp.Topics, rt)
+				}
+				return resp, nil, true
+			})
+			opts := []kgo.Opt{kgo.ConsumeTopics(secret), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}
+			var c Kafka
+			if plain {
+				cl, err := kgo.NewClient(append(s.opts("a"), opts...)...)
+				if err != nil {
+					s.Fatal(err)
+				}
+				c = cl
+			} else {
+				c = s.client(nil, append(opts, kgo.ConsumeTopics(secret, simTopic), kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+			}
+			defer c.Close()
+			ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
+			defer cancel()
+			if err := c.PollFetches(ctx).Err(); !errors.Is(err, kerr.TopicAuthorizationFailed) {
+				s.Errorf("plain %v: %v", plain, err)
+			}
+			if !plain {
+				s.produce(c.(*Client), "other")
+				if got := values(s.pollsUpTo(c, 1)); !slices.Equal(got, []string{"other"}) {
+					s.Errorf("of the other topic: %q", got)
+				}
+			}
+			may.Store(true)
+			testkafka.Create(s.T, s.a, 1, 1, nil, secret)
+			if err := testkafka.Client(s.T, s.a).ProduceSync(ctx, &kgo.Record{Topic: secret, Value: []byte("x")}).FirstErr(); err != nil {
+				s.Fatal(err)
+			}
+			for n := 0; n == 0 && ctx.Err() == nil; {
+				n = c.PollFetches(ctx).NumRecords()
+			}
+			if ctx.Err() != nil {
+				s.Errorf("plain %v: nothing came", plain)
+			}
+		})
+	}
 }
